@@ -1,0 +1,147 @@
+import { action, announce, element, heading, sentence } from './dom.js';
+import { signIn, signUp } from './pages/account.js';
+import { cart } from './pages/cart.js';
+import { catalogue } from './pages/catalogue.js';
+import { sessions } from './pages/sessions.js';
+import { createPanel } from './panel.js';
+import { auth } from './services.js';
+
+const ROUTES = {
+  '/': { title: 'Catalogue', render: catalogue },
+  '/cart': { title: 'Cart', render: cart, guarded: true },
+  '/sessions': { title: 'Sessions', render: sessions, guarded: true },
+  '/sign-in': { title: 'Sign in', render: signIn, forGuests: true },
+  '/sign-up': { title: 'Join', render: signUp, forGuests: true },
+};
+
+const main = document.getElementById('main');
+const account = document.getElementById('account');
+/** Counts the pages shown: one that took too long to come is not put over the next one. */
+let turn = 0;
+
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('a[href^="/"]');
+  const isPlain = !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button > 0);
+  if (!link || !isPlain) return;
+  event.preventDefault();
+  void go(link.getAttribute('href'));
+});
+addEventListener('popstate', () => arrive());
+auth.subscribe(showState);
+showState(auth.getSnapshot());
+createPanel(document.getElementById('panel'));
+void show();
+
+/** Goes to another page of the club. */
+function go(href, { replace = false } = {}) {
+  history[replace ? 'replaceState' : 'pushState'](null, '', href);
+  return arrive();
+}
+
+function arrive() {
+  announce('');
+  scrollTo(0, 0);
+  return show({ isNew: true });
+}
+
+/**
+ * Shows the page of the address. As the idea of Doorward has it, each route change asks the server who is there; who was
+ * signed in a moment ago does not wait for the answer, and is led away if it says no.
+ */
+async function show({ isNew = false } = {}) {
+  const mine = ++turn;
+  const route = ROUTES[location.pathname];
+  const asked = auth.onRouteChange();
+  document.title = `${route?.title ?? 'Not found'} · The Club`;
+  markCurrentLink();
+  if ((route?.guarded || route?.forGuests) && auth.getSnapshot().status !== 'signed-in') await asked;
+  if (mine !== turn || leadAway(route)) return;
+  main.setAttribute('aria-busy', 'true');
+  const page = await draw(route);
+  if (mine !== turn) return;
+  main.replaceChildren(page);
+  main.removeAttribute('aria-busy');
+  if (isNew) main.querySelector('h1').focus();
+}
+
+async function draw(route) {
+  if (!route) return lost('There is no such page', 'The address may be misspelt.');
+  if (route.guarded && auth.getSnapshot().status === 'unknown') return outOfReach(CANNOT_TELL);
+  try {
+    return await route.render({ go, signOut, next: location.search, refresh: () => show() });
+  } catch (error) {
+    return outOfReach(sentence(error));
+  }
+}
+
+const CANNOT_TELL = 'We cannot tell right now who you are. This page goes on by itself as soon as we can.';
+
+function lost(title, text) {
+  return element(
+    'div',
+    {},
+    heading(title, text),
+    element('p', {}, element('a', { href: '/' }, 'Back to the catalogue')),
+  );
+}
+
+function outOfReach(text) {
+  const again = element('button', { type: 'button' }, 'Try again');
+  return element(
+    'div',
+    {},
+    heading('Just a moment', text),
+    action(again, () => show({ isNew: true })),
+  );
+}
+
+/** Who is not signed in has to be for the cart, and who is has no use for the sign-in page. @returns whether they went */
+function leadAway(route) {
+  const { status } = auth.getSnapshot();
+  if (route?.guarded && status === 'signed-out') {
+    void go(`/sign-in?next=${location.pathname}`, { replace: true });
+    return true;
+  }
+  if (route?.forGuests && status === 'signed-in') {
+    void go(nextPath(), { replace: true });
+    return true;
+  }
+  return false;
+}
+
+/** Only ever a page of this club: anything else in the address was put there by somebody else. */
+function nextPath() {
+  const next = new URLSearchParams(location.search).get('next');
+  return next !== null && Object.hasOwn(ROUTES, next) ? next : '/';
+}
+
+/** In this tab or another one, somebody signed in or out. */
+function showState({ status, user }) {
+  if (status !== 'unknown') account.replaceChildren(...(user ? member(user) : guest()));
+  const route = ROUTES[location.pathname];
+  const isElsewhere = leadAway(route);
+  if (status === 'signed-out' && route?.guarded) announce('You are signed out.');
+  if (!isElsewhere && route?.guarded && status === 'signed-in') void show();
+}
+
+function member({ email }) {
+  const button = element('button.quiet', { type: 'button' }, 'Sign out');
+  return [element('span.who', { title: email }, email), action(button, signOut)];
+}
+
+function guest() {
+  return [element('a', { href: '/sign-in' }, 'Sign in'), element('a.button', { href: '/sign-up' }, 'Join')];
+}
+
+async function signOut() {
+  await auth.signOut();
+  await go('/');
+  announce('You are signed out, in all tabs of this browser.');
+}
+
+function markCurrentLink() {
+  for (const link of document.querySelectorAll('header a')) {
+    if (link.getAttribute('href') === location.pathname) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Makes an element. Text is always text: nothing that a user or a service wrote is ever read as HTML.
+ * @param {string} tag name, and classes after dots: `p.hint`
+ * @param {Record<string, unknown>} properties attributes; `on…` are listeners, null and false leave an attribute out
+ * @param {(Node | string | null)[]} children
+ */
+export function element(tag, properties = {}, ...children) {
+  const [name, ...classes] = tag.split('.');
+  const node = document.createElement(name);
+  if (classes.length > 0) node.className = classes.join(' ');
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
+    else if (value === true) node.setAttribute(key, '');
+    else if (value !== null && value !== false) node.setAttribute(key, value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+/** The heading of a page: where the focus goes when the page changes. */
+export function heading(text, lead) {
+  return element(
+    'header.heading',
+    {},
+    element('h1', { tabindex: '-1' }, text),
+    lead ? element('p.lead', {}, lead) : null,
+  );
+}
+
+const DOORS = { open: 'Open door', verified: 'Verified door', once: 'One-time door' };
+
+/** A word about the kind of door that a part of the page has behind it. */
+export function door(kind, meaning) {
+  return element('p.door', { 'data-door': kind }, element('strong', {}, DOORS[kind]), ` ${meaning}`);
+}
+
+/** Says something to everybody: shown, and read aloud by screen readers. */
+export function announce(text) {
+  document.getElementById('status').textContent = text;
+}
+
+/** @param {number} cents */
+export function money(cents) {
+  return new Intl.NumberFormat('en-IE', { style: 'currency', currency: 'EUR' }).format(cents / 100);
+}
+
+/**
+ * Runs what a button is for, once at a time, and says what went wrong in place of throwing.
+ * The button stays focusable: a disabled one would drop the focus of who uses the keyboard.
+ */
+export function action(button, run) {
+  button.addEventListener('click', async () => {
+    if (button.getAttribute('aria-disabled') === 'true') return;
+    button.setAttribute('aria-disabled', 'true');
+    try {
+      await run();
+    } catch (error) {
+      announce(sentence(error));
+    } finally {
+      button.removeAttribute('aria-disabled');
+    }
+  });
+  return button;
+}
+
+/** What to tell the user about an error. */
+export function sentence(error) {
+  if (error.code === 'rate_limited')
+    return `Too many tries. Wait ${error.retryAfterSeconds || 60} seconds, please.`;
+  if (error.code === 'unavailable' || error instanceof TypeError)
+    return 'The club cannot be reached right now. Try again in a moment, please.';
+  return /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
+}

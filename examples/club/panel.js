@@ -1,0 +1,126 @@
+import { element } from './dom.js';
+import { auth } from './services.js';
+
+const SHOWN_CLAIMS = ['sub', 'email', 'aud', 'scope', 'sid', 'jti'];
+
+/**
+ * "What lives where", brought up to date each second. It shows what every script in the page could find out, and of the
+ * access token its claims, which are no secret. The token itself is looked at and let go.
+ */
+export function createPanel(root) {
+  const cookie = element('code', {});
+  const claims = element('dl.claims', {});
+  const left = element('span.countdown', {});
+  const bar = element('progress', { max: '1', value: '0', 'aria-label': 'What is left of the access token' });
+  const owned = element('p.none', {});
+  const token = element(
+    'div',
+    { hidden: true },
+    element('p.timer', {}, 'It ends in ', left, '. A minute before, a fresh one comes.'),
+    bar,
+    claims,
+  );
+  const noToken = element('p.none', {}, 'None. You are not signed in.');
+  const storage = element('ul.checks', {});
+  const once = element('p.none', {}, NO_ONCE);
+  let seen = { jti: null, since: 0 };
+
+  root.append(
+    element('h2', { id: 'panel-title' }, 'What lives where'),
+    section('cookie', 'Generate token', 'A cookie that no script can see. It lasts for weeks.', [
+      owned,
+      element('p.check', {}, element('code', {}, 'document.cookie'), ' → ', cookie),
+    ]),
+    section('memory', 'Access token', 'A variable of one module. It lasts for minutes.', [token, noToken]),
+    section('once', 'One-time token', 'Made for one call of one service, and not kept.', [once]),
+    section('storage', 'Everywhere else', 'No token, ever.', [storage]),
+  );
+  document.addEventListener('club:minted', () => {
+    once.textContent = 'Made for payments. It ends in a minute, or when it is used.';
+  });
+  document.addEventListener('club:spent', () => {
+    once.textContent = 'Spent at payments. It opens nothing any more.';
+  });
+  auth.subscribe(({ status }) => {
+    if (status === 'signed-out') once.textContent = NO_ONCE;
+    void update();
+  });
+  setInterval(update, 1000);
+  void update();
+
+  async function update() {
+    cookie.textContent = JSON.stringify(document.cookie);
+    storage.replaceChildren(...storageChecks());
+    const found = await auth.accessToken().then(claimsOf, () => null);
+    const { status } = auth.getSnapshot();
+    owned.textContent = OWNED[status];
+    token.hidden = found === null;
+    noToken.hidden = found !== null;
+    noToken.textContent = status === 'signed-out' ? 'None. You are not signed in.' : 'None at the moment.';
+    if (found === null) forget();
+    else show(found);
+  }
+
+  function forget() {
+    seen = { jti: null, since: 0 };
+    claims.replaceChildren();
+  }
+
+  function show(found) {
+    // By this page's own clock, which need not be right.
+    if (found.jti !== seen.jti) {
+      seen = { jti: found.jti, since: Date.now() };
+      claims.replaceChildren(...SHOWN_CLAIMS.flatMap((name) => claim(name, found[name])));
+    }
+    const life = found.exp - found.iat;
+    const seconds = Math.max(0, Math.round(life - (Date.now() - seen.since) / 1000));
+    left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    bar.value = seconds / life;
+  }
+}
+
+const NO_ONCE = 'None yet. Buying makes one.';
+
+const OWNED = {
+  'signed-in': 'You have one. The browser sends it along by itself.',
+  'signed-out': 'You have none.',
+  unknown: 'Only the server knows whether you have one.',
+};
+
+function section(kind, title, text, children) {
+  return element(
+    'section',
+    { 'data-kind': kind },
+    element('h3', {}, title),
+    element('p', {}, text),
+    ...children,
+  );
+}
+
+function claim(name, value) {
+  const text = Array.isArray(value) ? value.join(', ') : String(value);
+  return [element('dt', {}, name), element('dd', {}, text === '' ? '(empty)' : text)];
+}
+
+function storageChecks() {
+  return [
+    check('localStorage', localStorage.length === 0),
+    check('sessionStorage', sessionStorage.length === 0),
+    check('The address and its history', !/ey[\w-]+\./.test(location.href + JSON.stringify(history.state))),
+  ];
+}
+
+function check(name, isEmpty) {
+  return element(
+    'li',
+    { 'data-ok': String(isEmpty) },
+    name,
+    element('span', {}, isEmpty ? 'empty' : 'not empty'),
+  );
+}
+
+function claimsOf(token) {
+  const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+  const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes));
+}

@@ -1,0 +1,56 @@
+/**
+ * Writes the public keys of a JWKS where HAProxy reads them: 1.pem to 4.pem, the newest first. HAProxy knows no key ids,
+ * so its configuration tries them all; with fewer keys the last one fills what is left.
+ *
+ *     node jwks-to-pem.js https://auth.example.com/.well-known/jwks.json /etc/haproxy/jwt && systemctl reload haproxy
+ *
+ * Run it every few minutes: a new key is published 15 minutes before it signs (KEY_PUBLISH_AHEAD), a leaked one is gone
+ * at once. Ends with 0 when the files have changed, 2 when there was nothing to do, 1 when the keys could not be had;
+ * then the files stay as they are.
+ */
+import { createPublicKey } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const SLOTS = 4;
+const [url, folder] = process.argv.slice(2);
+
+try {
+  if (folder === undefined) throw new Error('usage: jwks-to-pem.js JWKS-URL FOLDER');
+  const pems = await fetchKeys(url);
+  mkdirSync(folder, { recursive: true });
+  const changed = Array.from({ length: SLOTS }, (_, at) => write(`${at + 1}.pem`, pems[at] ?? pems.at(-1)));
+  process.exitCode = changed.includes(true) ? 0 : 2;
+} catch (error) {
+  process.stderr.write(`jwks-to-pem: ${error.cause?.code ?? error.message}\n`);
+  process.exitCode = 1;
+}
+
+async function fetchKeys(from) {
+  const response = await fetch(from, { redirect: 'error', signal: AbortSignal.timeout(5000) });
+  if (!response.ok) throw new Error(`${from} answers ${response.status}`);
+  const { keys } = await response.json();
+  // What HAProxy is told to verify, and nothing else. Doorward lists the oldest key first.
+  const usable = keys.filter(({ alg, crv, use }) => alg === 'ES256' && crv === 'P-256' && use === 'sig');
+  if (usable.length === 0) throw new Error(`${from} has no ES256 key`);
+  return usable
+    .reverse()
+    .map((key) => createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }));
+}
+
+/** Whole or not at all: HAProxy may read it at this moment. @returns whether it is another one than before */
+function write(name, pem) {
+  const path = join(folder, name);
+  if (read(path) === pem) return false;
+  writeFileSync(`${path}.new`, pem);
+  renameSync(`${path}.new`, path);
+  return true;
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

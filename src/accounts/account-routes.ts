@@ -1,0 +1,114 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { type Authenticate, signedIn } from '../http/authenticate.ts';
+import { clientAddress } from '../http/client-address.ts';
+import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
+import { Body, Instant, Text, Uuid } from '../http/schemas.ts';
+import type { SessionCookie } from '../sessions/session-cookie.ts';
+import type { AccountService, User, Visitor } from './account-service.ts';
+
+const MAX_USER_AGENT_LENGTH = 512;
+
+const Credentials = Body({
+  email: Text({ maxLength: 320, description: 'E-mail address' }),
+  password: Text({ description: 'Counted in code points, never cut' }),
+});
+
+const UserResponse = Type.Object({
+  user: Type.Object({
+    id: Uuid(),
+    email: Type.String(),
+    email_verified: Type.Boolean(),
+    created_at: Instant(),
+  }),
+});
+
+type AccountRoutesOptions = {
+  accounts: AccountService;
+  authenticate: Authenticate;
+  cookie: SessionCookie;
+  /** Of the routes that take a password. */
+  limit: FastifyContextConfig;
+};
+
+/** Sign-up, sign-in and the user's own profile. */
+export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
+  app,
+  { accounts, authenticate, cookie, limit },
+) => {
+  app.post(
+    '/signup',
+    {
+      config: limit,
+      schema: {
+        tags: ['accounts'],
+        summary: 'Make an account and sign in',
+        body: Credentials,
+        response: {
+          201: UserResponse,
+          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'email_taken', 'rate_limited'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { user, session } = await accounts.signUp(request.body, visitorOf(request, reply));
+      cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      return reply.code(201).send(userResponse(user));
+    },
+  );
+
+  app.post(
+    '/login',
+    {
+      config: limit,
+      schema: {
+        tags: ['accounts'],
+        summary: 'Sign in',
+        body: Credentials,
+        response: {
+          200: UserResponse,
+          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'invalid_credentials', 'rate_limited'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { user, session } = await accounts.signIn(request.body, visitorOf(request, reply));
+      cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      return userResponse(user);
+    },
+  );
+
+  app.get(
+    '/me',
+    {
+      preHandler: authenticate,
+      schema: {
+        tags: ['accounts'],
+        summary: 'The signed-in user',
+        security: [{ session: [] }],
+        response: {
+          200: UserResponse,
+          ...problemResponses(...READ_PROBLEMS, 'not_signed_in'),
+        },
+      },
+    },
+    async (request) => userResponse(await accounts.getUser(signedIn(request).userId)),
+  );
+
+  function visitorOf(request: FastifyRequest, reply: FastifyReply): Visitor {
+    const userAgent = request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
+    return { device: { ip: clientAddress(request), userAgent }, generateToken: cookie.read(request, reply) };
+  }
+};
+
+function userResponse(user: User): Static<typeof UserResponse> {
+  return {
+    user: {
+      id: user.id,
+      email: user.emailAsTyped,
+      email_verified: user.emailVerifiedAt !== null,
+      created_at: user.createdAt.toISOString(),
+    },
+  };
+}

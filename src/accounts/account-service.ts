@@ -1,0 +1,99 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Transact } from '../adapters/adapters.ts';
+import { AppError, validationFailed } from '../core/errors.ts';
+import type { Device, SessionService, StartedSession } from '../sessions/session-service.ts';
+import type { AccountStore, User } from './account-store.ts';
+import { parseEmailAddress } from './email-address.ts';
+import type { PasswordHasher } from './password-hash.ts';
+import { checkPassword } from './password-policy.ts';
+
+export type { User } from './account-store.ts';
+
+export type Credentials = { email: string; password: string };
+
+/** Who signs in: from where, and with which generate token in the cookie already, if any. */
+export type Visitor = { device: Device; generateToken: string | null };
+
+type AccountServiceParts = {
+  store: AccountStore;
+  sessions: SessionService;
+  passwords: PasswordHasher;
+  transact: Transact;
+  passwordMinLength: number;
+  /** Hears of a stronger hash that could not be stored; the sign-in itself went well. */
+  onRehashError(error: unknown): void;
+};
+
+type SignedIn = { user: User; session: StartedSession };
+
+export type AccountService = ReturnType<typeof createAccountService>;
+
+/** Sign-up and sign-in: the only two ways in. */
+export function createAccountService(parts: AccountServiceParts) {
+  const { store, sessions, passwords, transact, passwordMinLength, onRehashError } = parts;
+
+  return {
+    /**
+     * Makes an account and signs it in, both or neither.
+     * @throws AppError `validation_failed`, `email_taken`, `overloaded`, `unavailable`
+     */
+    async signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+      const address = readEmail(email);
+      requireGoodPassword(password, address.canonical);
+      const passwordHash = await passwords.hash(password);
+      const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
+      return transact(async (transaction) => {
+        const user = await store.insert(transaction, values);
+        if (user === null) throw new AppError('email_taken');
+        return { user, session: await startSession(transaction, user, visitor) };
+      });
+    },
+
+    /**
+     * Checks the password and starts a session. An unknown address costs the same one hash as a known one.
+     * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
+     */
+    async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+      const found = await store.findByEmail(readEmail(email).canonical);
+      const matches = await passwords.verify(found?.passwordHash ?? null, password);
+      if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
+      const { passwordHash, ...user } = found;
+      await strengthenHash(user.id, passwordHash, password).catch(onRehashError);
+      const session = await transact((transaction) => startSession(transaction, user, visitor));
+      return { user, session };
+    },
+
+    /** @throws AppError `not_signed_in` when the account is gone */
+    async getUser(id: string): Promise<User> {
+      const user = await store.findById(id);
+      if (user === null) throw new AppError('not_signed_in');
+      return user;
+    },
+  };
+
+  async function startSession(
+    transaction: Parameters<SessionService['start']>[0],
+    user: User,
+    { device, generateToken }: Visitor,
+  ): Promise<StartedSession> {
+    if (generateToken !== null) await sessions.endReplaced(transaction, generateToken);
+    return sessions.start(transaction, user.id, device);
+  }
+
+  async function strengthenHash(userId: string, oldHash: string, password: string): Promise<void> {
+    if (!passwords.needsRehash(oldHash)) return;
+    await store.replacePasswordHash(userId, oldHash, await passwords.hash(password));
+  }
+
+  function requireGoodPassword(password: string, email: string): void {
+    const problems = checkPassword(password, { minLength: passwordMinLength, email });
+    if (problems.length === 0) return;
+    throw validationFailed(problems.map((message) => ({ path: '/password', message })));
+  }
+}
+
+function readEmail(email: string): { canonical: string; asTyped: string } {
+  const parsed = parseEmailAddress(email);
+  if ('problem' in parsed) throw validationFailed([{ path: '/email', message: parsed.problem }]);
+  return parsed;
+}

@@ -1,0 +1,62 @@
+import { and, eq, sql } from 'drizzle-orm';
+import type { Database, Transaction } from '../adapters/adapters.ts';
+import { users } from '../db/schema.ts';
+
+export type User = {
+  id: string;
+  /** Canonical. */
+  email: string;
+  emailAsTyped: string;
+  emailVerifiedAt: Date | null;
+  status: 'active' | 'banned';
+  createdAt: Date;
+};
+
+export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
+
+export type AccountStore = ReturnType<typeof createAccountStore>;
+
+const user = {
+  id: users.id,
+  email: users.email,
+  emailAsTyped: users.emailAsTyped,
+  emailVerifiedAt: users.emailVerifiedAt,
+  status: users.status,
+  createdAt: users.createdAt,
+};
+
+/** The `users` table. */
+export function createAccountStore(database: Database) {
+  return {
+    /** Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. */
+    async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
+      const [row] = await transaction.database
+        .insert(users)
+        .values(values)
+        .onConflictDoNothing({ target: users.email })
+        .returning(user);
+      return row ?? null;
+    },
+
+    async findByEmail(email: string): Promise<(User & { passwordHash: string }) | null> {
+      const [row] = await database
+        .select({ ...user, passwordHash: users.passwordHash })
+        .from(users)
+        .where(eq(users.email, email));
+      return row ?? null;
+    },
+
+    async findById(id: string): Promise<User | null> {
+      const [row] = await database.select(user).from(users).where(eq(users.id, id));
+      return row ?? null;
+    },
+
+    /** Puts a stronger hash of the same password; does nothing if the password has changed meanwhile. */
+    async replacePasswordHash(id: string, oldHash: string, newHash: string): Promise<void> {
+      await database
+        .update(users)
+        .set({ passwordHash: newHash, updatedAt: sql`now()` })
+        .where(and(eq(users.id, id), eq(users.passwordHash, oldHash)));
+    },
+  };
+}

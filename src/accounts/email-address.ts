@@ -1,0 +1,122 @@
+import { domainToASCII, domainToUnicode } from 'node:url';
+
+/** An address as its owner typed it (trimmed), and the one form under which its account is known. */
+type EmailAddress = { canonical: string; asTyped: string };
+
+/** Why an address was refused: a sentence for its owner. */
+type EmailProblem = { problem: string };
+
+const MAX_ADDRESS_OCTETS = 254; // RFC 5321 §4.5.3.1.3: a path of 256, less its angle brackets
+const MAX_LOCAL_OCTETS = 64; // RFC 5321 §4.5.3.1.1
+const MAX_TYPED_LENGTH = 2000; // more than any valid address takes, decomposed; bounds the work done on garbage
+
+const WORD = /[\p{L}\p{M}\p{N}]+/gu;
+const ALIKE_SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Greek}/u, /\p{Script=Cyrillic}/u];
+// RFC 5321 §4.1.2 Dot-string; RFC 6531 §3.3 adds the letters and digits of other scripts, a mark only after one of them.
+const DOT_STRING = /^(?!\.)(?:\.?(?:[!#$%&'*+\-/=?^_`{|}~]|[\p{L}\p{Nd}]\p{M}*))+$/u;
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'; // RFC 1123 §2.1, RFC 1035 §2.3.4
+const DOMAIN = new RegExp(`^(?:${LABEL}\\.)+${LABEL}$`);
+
+type Rule = { broken: (text: string) => boolean; problem: string };
+
+/** What is wrong with any text that holds one of these, wherever it stands. Judged in this order. */
+const TEXT_RULES: Rule[] = [
+  { broken: (text) => text === '', problem: 'is empty' },
+  { broken: (text) => text.length > MAX_TYPED_LENGTH, problem: 'is too long' },
+  { broken: (text) => /[\p{C}\p{DI}]/u.test(text), problem: 'has an invisible or control character' },
+  { broken: (text) => /\p{White_Space}/u.test(text), problem: 'has a space in it' },
+  { broken: (text) => /["\\]/.test(text), problem: 'is quoted, which is not supported' },
+  { broken: (text) => /[()<>,;]/.test(text), problem: 'must be a bare address, without a name or a comment' },
+  { broken: (text) => text.normalize('NFKC') !== text, problem: 'has a character that stands for another' },
+  { broken: mixesAlikeScripts, problem: 'mixes letters of several alphabets in one word' },
+  { broken: hasUnstableCase, problem: 'has a letter without a plain pair of capital and small form' },
+  { broken: (text) => text.split('@').length !== 2, problem: 'must have exactly one @' },
+];
+
+const LOCAL_RULES: Rule[] = [
+  { broken: (local) => local === '', problem: 'has nothing before the @' },
+  { broken: (local) => /^\.|\.\.|\.$/.test(local), problem: 'has a misplaced dot before the @' },
+  { broken: (local) => !DOT_STRING.test(local), problem: 'has a character that is not allowed before the @' },
+  {
+    broken: (local) => Buffer.byteLength(local) > MAX_LOCAL_OCTETS,
+    problem: `is longer than ${MAX_LOCAL_OCTETS} bytes before the @`,
+  },
+];
+
+const DOMAIN_RULES: Rule[] = [
+  { broken: (domain) => domain === '', problem: 'has nothing after the @' },
+  {
+    broken: (domain) => domain.startsWith('['),
+    problem: 'must have a domain name, not an IP address, after the @',
+  },
+  { broken: (domain) => /(?:^|\.)\d+$/.test(domain), problem: 'has a domain that ends in a number' },
+  // "localhost" is another machine for each reader, and no mail server on the internet has such a name.
+  { broken: (domain) => !domain.includes('.'), problem: 'must have a full domain, such as example.com' },
+  { broken: (domain) => !DOMAIN.test(toAsciiDomain(domain)), problem: 'has a domain that is not valid' },
+];
+
+const WHOLE_RULES: Rule[] = [
+  {
+    broken: (canonical) => Buffer.byteLength(canonical) > MAX_ADDRESS_OCTETS,
+    problem: `is longer than ${MAX_ADDRESS_OCTETS} bytes`,
+  },
+];
+
+/**
+ * Reads an e-mail address and finds its canonical form: trimmed, NFC, lower-cased whatever the locale, the domain in
+ * ASCII (A-labels); dots and plus tags stay. One account belongs to one canonical form, so whatever two programs could read
+ * as two different mailboxes is refused. Letters outside ASCII are allowed before the @ (RFC 6531) as long as they are
+ * unambiguous: people own such mailboxes, and the checks below leave one spelling for each.
+ *
+ * Answers the address, or what is wrong with it; never throws. The canonical form is its own canonical form. Limits in
+ * octets: RFC 5321 §4.5.3.1.
+ */
+export function parseEmailAddress(input: string): EmailAddress | EmailProblem {
+  const asTyped = input.trim();
+  const text = asTyped.normalize('NFC');
+  const textProblem = findProblem(TEXT_RULES, text);
+  if (textProblem !== null) return textProblem;
+
+  const [local = '', domain = ''] = lowerCase(text).split('@');
+  const partProblem = findProblem(LOCAL_RULES, local) ?? findProblem(DOMAIN_RULES, domain);
+  if (partProblem !== null) return partProblem;
+
+  const canonical = `${local}@${toAsciiDomain(domain)}`;
+  return findProblem(WHOLE_RULES, canonical) ?? { canonical, asTyped };
+}
+
+function findProblem(rules: Rule[], text: string): EmailProblem | null {
+  const rule = rules.find(({ broken }) => broken(text));
+  return rule === undefined ? null : { problem: `The address ${rule.problem}.` };
+}
+
+/** Word by word, because the small form of a final sigma depends on what follows, and a dot does not end a word there. */
+function lowerCase(text: string): string {
+  return text.replace(WORD, (word) => word.toLowerCase());
+}
+
+/** Such as the Turkish dotted capital I or the German sharp s: there and back again is another text. */
+function hasUnstableCase(text: string): boolean {
+  const lower = lowerCase(text);
+  const upper = lower.toUpperCase().normalize('NFC');
+  return upper.length !== lower.length || lowerCase(upper) !== lower;
+}
+
+/** Latin, Greek and Cyrillic share the shapes of many letters, so that a mix can pass for a word of one of them (UTS #39). */
+function mixesAlikeScripts(text: string): boolean {
+  const words = text.match(WORD) ?? [];
+  return words.some((word) => ALIKE_SCRIPTS.filter((script) => script.test(word)).length > 1);
+}
+
+/**
+ * The domain in ASCII, or '' where that is not the same name.
+ *
+ * `domainToASCII` reads a host the way a browser does: it decodes %61, cuts at a slash, makes 127.0.0.1 of 0x7f.1 and
+ * leaves broken punycode alone. Only a name that survives the way there and back is meant.
+ */
+function toAsciiDomain(domain: string): string {
+  const ascii = domainToASCII(domain);
+  const unicode = domainToUnicode(ascii);
+  const isSame = (domain === ascii || domain === unicode) && domainToASCII(unicode) === ascii;
+  return isSame && !/(?:^|\.)xn--/.test(unicode) ? ascii : '';
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/** Where a running server takes commands, in the data folder. */
+export const COMMAND_SOCKET = 'doorward.sock';
+
+/** The database, in the data folder. */
+export const DATABASE_FOLDER = 'postgres';
+
+const KEY_BYTES = 32;
+
+/** The data folder cannot be used: its message says why and what to do. */
+export class DataFolderError extends Error {
+  override readonly name = 'DataFolderError';
+}
+
+/** Whether a server was ever started on the folder. */
+export function holdsDatabase(folder: string): boolean {
+  return existsSync(join(folder, DATABASE_FOLDER));
+}
+
+/**
+ * Takes the data folder for this process until it ends, however it ends.
+ *
+ * Two embedded databases on one folder would ruin it. Node has no file lock of its own, but the SQLite inside it
+ * takes one that the kernel gives back even after kill -9, and that no process number can fake.
+ * @returns gives the folder back
+ * @throws DataFolderError naming the process that has it
+ */
+export function lockDataFolder(folder: string): () => void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // The database's own files are open to all; a folder that was there before may be as well.
+  chmodSync(folder, 0o700);
+  const holder = join(folder, 'doorward.pid');
+  const lock = new DatabaseSync(join(folder, 'doorward.lock'), { timeout: 0 });
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  } catch (cause) {
+    lock.close();
+    const pid = existsSync(holder) ? ` (process ${readFileSync(holder, 'utf8').trim()})` : '';
+    throw new DataFolderError(
+      `${folder} is in use by another Doorward${pid}: stop that one, or set DATA_DIR to another folder`,
+      { cause },
+    );
+  }
+  writeFileSync(holder, `${process.pid}\n`);
+  return () => lock.close();
+}
+
+/**
+ * The key-encryption key of an embedded server: made at the first start, kept beside the data, readable by the
+ * owner alone.
+ * @returns 32 bytes
+ * @throws DataFolderError when the file holds anything else, or is gone from beside a database
+ */
+export function keyEncryptionKeyOf(folder: string): Buffer {
+  const file = join(folder, 'key-encryption-key');
+  if (!existsSync(file)) {
+    if (holdsDatabase(folder)) {
+      throw new DataFolderError(
+        `${file} is gone: put it back from a backup, or set KEY_ENCRYPTION_KEY to what it held`,
+      );
+    }
+    // `wx`: never over one that is there. Every signing key in the database would be lost with it.
+    writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' });
+  }
+  chmodSync(file, 0o600);
+  const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64');
+  if (key.length !== KEY_BYTES)
+    throw new DataFolderError(`${file} does not hold ${KEY_BYTES} bytes in base64`);
+  return key;
+}

@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { PGlite } from '@electric-sql/pglite';
+import { drizzle } from 'drizzle-orm/pglite';
+import { migrate } from 'drizzle-orm/pglite/migrator';
+import type { Clock } from '../core/clock.ts';
+import * as schema from '../db/schema.ts';
+import type { Adapters } from './adapters.ts';
+import {
+  COMMAND_SOCKET,
+  DATABASE_FOLDER,
+  DataFolderError,
+  keyEncryptionKeyOf,
+  lockDataFolder,
+} from './data-folder.ts';
+import { createMemoryCache } from './memory-cache.ts';
+import { MIGRATIONS_FOLDER } from './migrations.ts';
+
+type EmbeddedSettings = {
+  dataFolder: string;
+  /** From the environment; made and kept in the data folder when there is none. */
+  keyEncryptionKey?: Buffer | undefined;
+};
+
+/** There is no connection that could be half-dead, and no pool that could be too large. */
+async function nothingToDo(): Promise<void> {}
+
+/**
+ * PGlite and an in-process cache: one process, no other software.
+ * @throws DataFolderError when another process has the folder, or the folder is damaged
+ */
+export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Promise<Adapters> {
+  const { dataFolder } = settings;
+  const unlock = lockDataFolder(dataFolder);
+  try {
+    const keyEncryptionKey = settings.keyEncryptionKey ?? keyEncryptionKeyOf(dataFolder);
+    const client = await openPGlite(join(dataFolder, DATABASE_FOLDER));
+    const database = drizzle(client, { schema });
+    return {
+      database,
+      cache: createMemoryCache(clock),
+      renewDatabase: nothingToDo,
+      checkSettings: nothingToDo,
+      pingDatabase: () => client.query('select 1'),
+      keyEncryptionKey,
+      commandSocket: join(dataFolder, COMMAND_SOCKET),
+      location: dataFolder,
+      migrate: () => migrate(database, { migrationsFolder: MIGRATIONS_FOLDER }),
+      close: async () => {
+        await client.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+async function openPGlite(folder: string): Promise<PGlite> {
+  if (!existsSync(folder)) await makeDatabase(folder);
+  try {
+    return await PGlite.create(folder);
+  } catch (cause) {
+    throw new DataFolderError(
+      `${folder} does not open as a database; restore it from a backup or move it away`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Made aside and then moved, so that a first start that is killed leaves nothing that looks like a database. In a
+ * thread of its own, because making one takes some 500 MB that only the thread's end gives back.
+ */
+async function makeDatabase(folder: string): Promise<void> {
+  const draft = `${folder}.new`;
+  rmSync(draft, { recursive: true, force: true });
+  await once(new Worker(new URL('./embedded-initdb.ts', import.meta.url), { workerData: draft }), 'exit');
+  renameSync(draft, folder);
+}

@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import type { KeyService } from '../keys/key-service.ts';
+import { clientTokenClaims } from '../tokens/access-token.ts';
+
+/** Who the operator's command is, where a service client has its id. No client may be called so. */
+export const DOCTOR_CLIENT_ID = 'doctor';
+
+/** What an access token must allow for `GET /admin/doctor`. */
+export const DOCTOR_SCOPE = 'admin:doctor';
+
+const TICKET_LIFE_MS = 60_000;
+
+type DoctorCommandParts = { keys: KeyService; prepareKeys(): Promise<unknown>; issuer: string; now: Clock };
+
+/** Lets whoever runs commands here look at a request of their own through the gateway. */
+export function createDoctorCommand({ keys, prepareKeys, issuer, now }: DoctorCommandParts) {
+  return {
+    /** @returns an access token for `GET /admin/doctor`, good for a minute */
+    async ticket(): Promise<{ access_token: string }> {
+      await prepareKeys();
+      const claims = clientTokenClaims(
+        { clientId: DOCTOR_CLIENT_ID, scope: DOCTOR_SCOPE },
+        {
+          issuer,
+          clientId: DOCTOR_CLIENT_ID,
+          audiences: [issuer],
+          ttlMs: TICKET_LIFE_MS,
+          now: now(),
+          jti: randomBytes(16).toString('base64url'),
+        },
+      );
+      return { access_token: keys.sign(claims) };
+    },
+  };
+}

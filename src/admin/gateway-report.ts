@@ -1,0 +1,161 @@
+import { BlockList, isIP } from 'node:net';
+import { isLoopbackHost } from '../core/loopback.ts';
+
+/** What a request looked like when it arrived. */
+export type ArrivedRequest = {
+  /** Who opened the connection. */
+  peer: string;
+  /** The headers as they came, of whoever sent them. */
+  forwardedFor: string | undefined;
+  forwardedProto: string | undefined;
+  forwardedHost: string | undefined;
+  host: string | undefined;
+  path: string;
+  /** What the server makes of them. */
+  clientAddress: string;
+  scheme: string;
+  publicHost: string;
+};
+
+/** What the server was told of its surroundings. */
+export type GatewaySettings = {
+  publicUrl: string;
+  pathPrefix: string;
+  trustedProxies: string[];
+  cookie: { name: string; secure: boolean; domain: string | undefined };
+};
+
+/** For operators: what came in, what of it was believed, and what that led to. */
+export type GatewayReport = {
+  /** From the connection outwards. */
+  chain: { address: string; trusted: boolean }[];
+  client_address: string;
+  scheme: string;
+  host: string;
+  path: string;
+  path_prefix: string;
+  public_url: string;
+  headers: {
+    host: string | null;
+    x_forwarded_for: string | null;
+    x_forwarded_proto: string | null;
+    x_forwarded_host: string | null;
+  };
+  cookie: { name: string; sticks: boolean };
+  /** What to mend; empty when all is well. */
+  problems: string[];
+};
+
+/** What the server makes of a request that came through the gateway. */
+export function reportOnGateway(request: ArrivedRequest, settings: GatewaySettings): GatewayReport {
+  const chain = chainOf(request, settings.trustedProxies);
+  const sticks = cookieSticks(request, settings.cookie);
+  return {
+    chain,
+    client_address: request.clientAddress,
+    scheme: request.scheme,
+    host: request.publicHost,
+    path: request.path,
+    path_prefix: settings.pathPrefix,
+    public_url: settings.publicUrl,
+    headers: {
+      host: request.host ?? null,
+      x_forwarded_for: request.forwardedFor ?? null,
+      x_forwarded_proto: request.forwardedProto ?? null,
+      x_forwarded_host: request.forwardedHost ?? null,
+    },
+    cookie: { name: settings.cookie.name, sticks },
+    problems: [
+      ...chainProblems(request, chain),
+      ...addressProblems(request, settings),
+      ...(sticks ? [] : [cookieProblem(request, settings.cookie)]),
+    ],
+  };
+}
+
+function chainOf({ peer, forwardedFor }: ArrivedRequest, trustedProxies: string[]): GatewayReport['chain'] {
+  const trusted = blockListOf(trustedProxies);
+  const told = (forwardedFor ?? '')
+    .split(',')
+    .map((address) => address.trim())
+    .filter((address) => address !== '');
+  // What stands beyond the first one that is not trusted, anybody may have written.
+  let believed = true;
+  return [peer, ...told.reverse()].map(plain).map((address) => {
+    believed &&= isIn(trusted, address);
+    return { address, trusted: believed };
+  });
+}
+
+function blockListOf(blocks: string[]): BlockList {
+  const list = new BlockList();
+  for (const block of blocks) {
+    const [address, prefix] = block.split('/') as [string, string?];
+    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+    list.addSubnet(address, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family);
+  }
+  return list;
+}
+
+function isIn(list: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** An IPv4 address in the clothes of IPv6 is the IPv4 address. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+function chainProblems({ forwardedFor }: ArrivedRequest, chain: GatewayReport['chain']): string[] {
+  const [peer] = chain;
+  if (forwardedFor !== undefined && peer?.trusted === false)
+    return [
+      `${peer.address} sent X-Forwarded-For and is not in TRUSTED_PROXIES: all who come through it share its address, and its limits`,
+    ];
+  if (peer?.trusted === true && forwardedFor === undefined)
+    return [`${peer.address} is trusted, and sent no X-Forwarded-For: make the gateway set it`];
+  if (chain.every(({ trusted }) => trusted))
+    return [
+      'every address is in TRUSTED_PROXIES: nobody can tell which one is the client. List the proxies only',
+    ];
+  return [];
+}
+
+function addressProblems({ scheme, publicHost }: ArrivedRequest, { publicUrl }: GatewaySettings): string[] {
+  const { protocol, host } = new URL(publicUrl);
+  const problems: string[] = [];
+  if (`${scheme}:` !== protocol)
+    problems.push(
+      `the request came by ${scheme}, and PUBLIC_URL says ${protocol.slice(0, -1)}: make the gateway set X-Forwarded-Proto, and trust it`,
+    );
+  if (publicHost !== host)
+    problems.push(
+      `the request was for ${publicHost}, and PUBLIC_URL says ${host}: make the gateway pass the Host header on`,
+    );
+  return problems;
+}
+
+type CookieSettings = GatewaySettings['cookie'];
+
+/** Whether a browser would keep the session cookie (RFC 6265bis §5.7): Secure ones over https or on localhost, and for its own domain only. */
+function cookieSticks({ scheme, publicHost }: ArrivedRequest, { secure, domain }: CookieSettings): boolean {
+  return (
+    (!secure || scheme === 'https' || isLoopbackHost(hostNameOf(publicHost))) && isWithin(publicHost, domain)
+  );
+}
+
+function cookieProblem(request: ArrivedRequest, { name, domain }: CookieSettings): string {
+  return isWithin(request.publicHost, domain)
+    ? `a browser keeps no Secure cookie that comes by ${request.scheme}: ${name} is lost`
+    : `a browser on ${request.publicHost} keeps no cookie for COOKIE_DOMAIN=${domain}: ${name} is lost`;
+}
+
+function hostNameOf(host: string): string {
+  return URL.parse(`http://${host}`)?.hostname ?? '';
+}
+
+function isWithin(host: string, domain: string | undefined): boolean {
+  const name = hostNameOf(host);
+  return domain === undefined || name === domain || name.endsWith(`.${domain}`);
+}

@@ -1,0 +1,21 @@
+import type { Auth, AuthState } from './index.ts';
+
+/** The one part of React that is used, so that this needs no version of it. */
+type ReactParts = {
+  useSyncExternalStore<Snapshot>(
+    subscribe: (onChange: () => void) => () => void,
+    getSnapshot: () => Snapshot,
+    getServerSnapshot: () => Snapshot,
+  ): Snapshot;
+};
+
+/**
+ * Makes the hook `useAuth()`, which gives the state: who is signed in, never the token.
+ * @example export const useAuth = createUseAuth(React, auth);
+ */
+export function createUseAuth(
+  { useSyncExternalStore }: ReactParts,
+  { subscribe, getSnapshot }: Pick<Auth, 'subscribe' | 'getSnapshot'>,
+): () => AuthState {
+  return () => useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
+}

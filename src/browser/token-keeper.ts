@@ -1,0 +1,161 @@
+import { AuthError } from './auth-error.ts';
+import type { Call } from './calls.ts';
+import { type User, userOf } from './claims.ts';
+import type { Page } from './page.ts';
+
+const REFRESH_BEFORE_MS = 60_000;
+/** Timers stop while a computer sleeps, so none is longer: what was slept through is noticed within this time. */
+const TICK_MS = 60_000;
+const FIRST_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 30_000;
+
+/** What a page may show. `unknown`: the server was not asked, or has not answered. The token is never in it. */
+export type AuthState =
+  | { readonly status: 'unknown' | 'signed-out'; readonly user: null }
+  | { readonly status: 'signed-in'; readonly user: User };
+
+export const UNKNOWN: AuthState = { status: 'unknown', user: null };
+export const SIGNED_OUT: AuthState = { status: 'signed-out', user: null };
+
+type TokenAnswer = { access_token: string; expires_in: number };
+/** On both clocks. */
+type Instant = { wall: number; steady: number };
+
+export type TokenKeeper = ReturnType<typeof createTokenKeeper>;
+
+/** Keeps the access token, in this closure and nowhere else, and the state that goes with it. */
+export function createTokenKeeper(page: Page, call: Call) {
+  const listeners = new Set<(state: AuthState) => void>();
+  let state = UNKNOWN;
+  let token: { value: string; ends: Instant } | null = null;
+  /** Counts the changes of who is signed in: an answer to a question from before one is thrown away. */
+  let epoch = 0;
+  let flight: Promise<void> | null = null;
+  let failure: AuthError | null = null;
+  let failures = 0;
+  /** When to ask again by itself. */
+  let due: Instant | null = null;
+  let timer: ReturnType<Page['setTimeout']> | undefined;
+
+  return { accessToken, renew, wake, change, ask, isSettled, subscribe, getSnapshot: () => state };
+
+  /** A token with time left. @throws AuthError when nobody is signed in, or when that cannot be known and no token is left */
+  async function accessToken(): Promise<string> {
+    for (;;) {
+      if (state === SIGNED_OUT)
+        throw new AuthError(404, { code: 'session_not_found', title: 'Not signed in' });
+      if (token && leftMs(token.ends) > 0) {
+        if (isDue()) void renew();
+        return token.value;
+      }
+      const asked = epoch;
+      await renew();
+      if (failure && asked === epoch) throw failure;
+    }
+  }
+
+  /** Asks for a token: once for all who want one now, and no failing server before its time. Never rejects. */
+  function renew(): Promise<void> {
+    if (failure && !isDue()) return Promise.resolve();
+    flight ??= refresh(epoch);
+    return flight;
+  }
+
+  async function refresh(asked: number): Promise<void> {
+    // The token cannot be older than the question.
+    const since = later(0);
+    try {
+      const answer = await ask<TokenAnswer>('POST', '/token');
+      if (asked === epoch) adopt(answer, since);
+    } catch (error) {
+      if (asked === epoch) backOff(error);
+    }
+  }
+
+  function adopt({ access_token: value, expires_in }: TokenAnswer, since: Instant): void {
+    const user = userOf(value);
+    const lifeMs = expires_in * 1000;
+    // Else whoever waits for a token would ask for ever.
+    if (!(lifeMs > 0)) throw new AuthError(200);
+    token = { value, ends: later(lifeMs, since) };
+    failures = 0;
+    // Of a life of a minute, one minute before its end would be at once, and for ever.
+    settle(null, later(Math.max(lifeMs - REFRESH_BEFORE_MS, lifeMs / 2), since));
+    show({ status: 'signed-in', user });
+  }
+
+  function backOff(error: unknown): void {
+    // Anything else: an answer that made no sense.
+    const reason = error instanceof AuthError ? error : new AuthError(200);
+    const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++);
+    // Never sooner than told, and later by up to a half, lest all pages come back in one moment.
+    settle(reason, later(Math.max(waitMs, reason.retryAfterSeconds * 1000) * (1 + Math.random() / 2)));
+  }
+
+  function settle(outcome: AuthError | null, next: Instant | null): void {
+    flight = null;
+    failure = outcome;
+    due = next;
+    wake();
+  }
+
+  /** Somebody signed in or out: forgets the token, and the answer that is on its way. */
+  function change(next: AuthState): void {
+    epoch++;
+    token = null;
+    failures = 0;
+    settle(null, null);
+    show(next);
+  }
+
+  /** Calls the server. "Nobody is signed in" is heard here, whatever was asked. */
+  async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+    const asked = epoch;
+    try {
+      return await call<Answer>(method, path, body);
+    } catch (error) {
+      const { status, code } = error as AuthError;
+      const isOver = path === '/token' ? status === 404 : code === 'not_signed_in';
+      if (isOver && asked === epoch) change(SIGNED_OUT);
+      throw error;
+    }
+  }
+
+  /** Some time has passed, nobody knows how much. */
+  function wake(): void {
+    page.clearTimeout(timer);
+    if (isDue()) void renew();
+    else if (due) timer = page.setTimeout(wake, Math.min(leftMs(due), TICK_MS));
+  }
+
+  function isDue(): boolean {
+    return due !== null && leftMs(due) <= 0;
+  }
+
+  /** Nothing to ask before its time. */
+  function isSettled(): boolean {
+    return state === SIGNED_OUT || (token !== null && !isDue());
+  }
+
+  function show(next: AuthState): void {
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
+    state = next;
+    // Later, and each by itself: one that throws is no failure of the call that led here.
+    for (const listener of listeners) queueMicrotask(() => listener(next));
+  }
+
+  /** Calls back at each change of the state, from then on. @returns how to end that */
+  function subscribe(listener: (state: AuthState) => void): () => void {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  function later(ms: number, { wall, steady } = { wall: page.Date.now(), steady: page.performance.now() }) {
+    return { wall: wall + ms, steady: steady + ms };
+  }
+
+  /** The steady clock stops while a computer sleeps, and the other one is set by people: whichever says less. */
+  function leftMs({ wall, steady }: Instant): number {
+    return Math.min(wall - page.Date.now(), steady - page.performance.now());
+  }
+}

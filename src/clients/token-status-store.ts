@@ -1,0 +1,147 @@
+import { and, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm';
+import type { Database, Transaction } from '../adapters/adapters.ts';
+import { tryAdvisoryLock } from '../db/advisory-lock.ts';
+import { serviceClients, sessions, spentTokens, users } from '../db/schema.ts';
+
+/** What a user's token claims of itself, for the database to say whether it still holds. */
+export type UserToken = { jti: string; sessionId: string; userId: string };
+
+/** What the database says of the user right now. */
+export type LiveUser = { email: string; emailVerified: boolean };
+
+export type Redemption = UserToken & {
+  clientId: string;
+  /** With it the winner may ask again, should the answer get lost. */
+  idempotencyKey: string | null;
+  expiresAt: Date;
+};
+
+export type TokenStatusStore = ReturnType<typeof createTokenStatusStore>;
+
+/** Any number will do, as long as every release uses the same one. */
+const SWEEP_LOCK = 7_236_455_024;
+
+const isLive = (): SQL | undefined =>
+  and(
+    isNull(sessions.endedAt),
+    gt(sessions.expiresAt, sql`now()`),
+    gt(sessions.idleExpiresAt, sql`now()`),
+    eq(users.status, 'active'),
+  );
+
+const notSpent = (jti: string): SQL =>
+  sql`not exists (select from ${spentTokens} where ${spentTokens.jti} = ${jti})`;
+
+/** The truth about tokens that verify: of the `sessions`, `users`, `service_clients` and `spent_tokens` tables. */
+export function createTokenStatusStore(database: Database) {
+  return {
+    /** The user of an access token, or null when its session is over or the token was revoked. */
+    async findUser({ jti, sessionId, userId }: UserToken): Promise<LiveUser | null> {
+      const [user] = await database
+        .select({ email: users.email, emailVerified: sql<boolean>`${users.emailVerifiedAt} is not null` })
+        .from(sessions)
+        .innerJoin(users, eq(users.id, sessions.userId))
+        .where(and(eq(sessions.id, sessionId), eq(users.id, userId), isLive(), notSpent(jti)));
+      return user ?? null;
+    },
+
+    /** Whether a client's own token holds: the client was not disabled, the token not revoked. */
+    async isClientTokenLive(jti: string, clientId: string): Promise<boolean> {
+      const found = await database
+        .select({ id: serviceClients.id })
+        .from(serviceClients)
+        .where(and(eq(serviceClients.id, clientId), isNull(serviceClients.disabledAt), notSpent(jti)));
+      return found.length > 0;
+    },
+
+    /**
+     * Redeems a single-use token, if its session lives: one statement, so that of any number of callers one wins. The
+     * winner may ask again with its idempotency key and wins again, even when the session has ended since.
+     * @returns whether the caller is the winner
+     */
+    async redeem({
+      jti,
+      sessionId,
+      userId,
+      clientId,
+      idempotencyKey,
+      expiresAt,
+    }: Redemption): Promise<boolean> {
+      const isWinner = sql`
+        ${spentTokens.reason} = 'redeemed' and ${spentTokens.clientId} = ${clientId}
+        and ${spentTokens.idempotencyKey} = ${idempotencyKey}::text`;
+      const mayRedeem = database
+        .select({
+          jti: sql`${jti}::text`.as('jti'),
+          reason: sql`'redeemed'`.as('reason'),
+          clientId: sql`${clientId}::text`.as('client_id'),
+          idempotencyKey: sql`${idempotencyKey}::text`.as('idempotency_key'),
+          spentAt: sql`now()`.as('spent_at'),
+          expiresAt: sql`${expiresAt.toISOString()}::timestamptz`.as('expires_at'),
+        })
+        .from(sessions)
+        .innerJoin(users, eq(users.id, sessions.userId))
+        .where(
+          and(
+            eq(sessions.id, sessionId),
+            eq(users.id, userId),
+            or(
+              isLive(),
+              sql`exists (select from ${spentTokens} where ${and(eq(spentTokens.jti, jti), isWinner)})`,
+            ),
+          ),
+        );
+      const won = await database
+        .insert(spentTokens)
+        .select(mayRedeem)
+        .onConflictDoUpdate({
+          target: spentTokens.jti,
+          set: { idempotencyKey: sql`excluded.idempotency_key` },
+          setWhere: isWinner,
+        })
+        .returning({ jti: spentTokens.jti });
+      return won.length > 0;
+    },
+
+    /** Ends an access token before its time. */
+    async revoke(jti: string, clientId: string, expiresAt: Date): Promise<void> {
+      await database
+        .insert(spentTokens)
+        .values({ jti, reason: 'revoked', clientId, expiresAt })
+        .onConflictDoNothing();
+    },
+
+    /** Takes a client's assertion as used. @returns false when it was before */
+    async spendAssertion(
+      clientId: string,
+      { jti, expiresAt }: { jti: string; expiresAt: Date },
+    ): Promise<boolean> {
+      const used = await database
+        .insert(spentTokens)
+        // A client chooses these ids, and those of our tokens have no slash in them.
+        .values({ jti: `${clientId}/${jti}`, reason: 'asserted', clientId, expiresAt })
+        .onConflictDoNothing()
+        .returning({ jti: spentTokens.jti });
+      return used.length > 0;
+    },
+
+    /**
+     * Deletes what has expired, at most `limit` rows.
+     * @returns how many; none while another replica is at it
+     */
+    async sweep(transaction: Transaction, limit: number): Promise<number> {
+      if (!(await tryAdvisoryLock(transaction, SWEEP_LOCK))) return 0;
+      const { database } = transaction;
+      const over = database
+        .select({ jti: spentTokens.jti })
+        .from(spentTokens)
+        .where(lt(spentTokens.expiresAt, sql`now() - interval '1 minute'`))
+        .limit(limit);
+      const swept = await database
+        .delete(spentTokens)
+        .where(inArray(spentTokens.jti, over))
+        .returning({ jti: spentTokens.jti });
+      return swept.length;
+    },
+  };
+}

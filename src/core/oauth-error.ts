@@ -1,0 +1,18 @@
+/** RFC 6749 §5.2, RFC 8707 §2, and of §4.1.2.1 the two that say whose fault it was not. */
+export type OAuthErrorCode =
+  | 'invalid_request'
+  | 'invalid_client'
+  | 'invalid_grant'
+  | 'unsupported_grant_type'
+  | 'invalid_scope'
+  | 'invalid_target';
+
+/** What an OAuth endpoint refuses. The description is for the client's developers and holds no secret. */
+export class OAuthError extends Error {
+  override readonly name = 'OAuthError';
+  readonly code: OAuthErrorCode;
+  constructor(code: OAuthErrorCode, description: string) {
+    super(description);
+    this.code = code;
+  }
+}

@@ -1,0 +1,155 @@
+import { sql } from 'drizzle-orm';
+import {
+  check,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { PublicJwk, SigningAlgorithm } from '../keys/key-material.ts';
+
+const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
+  dataType: () => 'bytea',
+  fromDriver: (value) => Buffer.from(value),
+});
+
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
+
+export const users = pgTable(
+  'users',
+  {
+    id: uuid('id').primaryKey(),
+    /** Canonical form: what "the same address" means. */
+    email: text('email').notNull().unique('users_email_key'),
+    /** As the user typed it: what mail is sent to and pages show. */
+    emailAsTyped: text('email_as_typed').notNull(),
+    emailVerifiedAt: instant('email_verified_at'),
+    /** PHC string, parameters and salt included. */
+    passwordHash: text('password_hash').notNull(),
+    status: text('status', { enum: ['active', 'banned'] })
+      .notNull()
+      .default('active'),
+    /** Grows with every change of what an access token says about the user. */
+    claimsVersion: integer('claims_version').notNull().default(1),
+    createdAt: instant('created_at').notNull().default(sql`now()`),
+    updatedAt: instant('updated_at').notNull().default(sql`now()`),
+  },
+  (table) => [check('users_status_check', sql`${table.status} in ('active', 'banned')`)],
+);
+
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: uuid('id').primaryKey(),
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /** SHA-256 of the generate token. The token itself is nowhere but in the cookie. */
+    generateToken: bytea('generate_token').notNull().unique('sessions_generate_token_key'),
+    createdAt: instant('created_at').notNull().default(sql`now()`),
+    lastSeenAt: instant('last_seen_at').notNull().default(sql`now()`),
+    /** The absolute end. */
+    expiresAt: instant('expires_at').notNull(),
+    /** The end if the session is not used again; never later than `expires_at`. */
+    idleExpiresAt: instant('idle_expires_at').notNull(),
+    endedAt: instant('ended_at'),
+    endReason: text('end_reason'),
+    /** Grows with every change that a cached copy must not outlive. */
+    version: integer('version').notNull().default(1),
+    ip: text('ip'),
+    userAgent: text('user_agent'),
+  },
+  (table) => [
+    index('sessions_user_id_idx').on(table.userId),
+    index('sessions_idle_expires_at_idx').on(table.idleExpiresAt),
+    index('sessions_ended_at_idx').on(table.endedAt).where(sql`${table.endedAt} is not null`),
+    check('sessions_generate_token_check', sql`octet_length(${table.generateToken}) = 32`),
+  ],
+);
+
+export const signingKeys = pgTable(
+  'signing_keys',
+  {
+    /** RFC 7638 thumbprint of the public key. */
+    kid: text('kid').primaryKey(),
+    algorithm: text('algorithm').$type<SigningAlgorithm>().notNull(),
+    publicJwk: jsonb('public_jwk').$type<PublicJwk>().notNull(),
+    /** PKCS #8, AES-256-GCM under the key-encryption key, with the kid as associated data. */
+    encryptedPrivateKey: bytea('encrypted_private_key').notNull(),
+    publishedAt: instant('published_at').notNull().default(sql`now()`),
+    activatedAt: instant('activated_at'),
+    retiredAt: instant('retired_at'),
+    revokedAt: instant('revoked_at'),
+    deleteAfter: instant('delete_after'),
+  },
+  (table) => [
+    uniqueIndex('signing_keys_one_active')
+      .on(sql`(true)`)
+      .where(
+        sql`${table.activatedAt} is not null and ${table.retiredAt} is null and ${table.revokedAt} is null`,
+      ),
+  ],
+);
+
+/** What has been committed and must still reach a part outside the database. */
+export const outbox = pgTable('outbox', {
+  /** UUIDv7: in the order of their making. */
+  id: uuid('id').primaryKey(),
+  kind: text('kind', { enum: ['sessions_ended'] }).notNull(),
+  payload: jsonb('payload').$type<unknown>().notNull(),
+  createdAt: instant('created_at').notNull().default(sql`now()`),
+});
+
+/** Machine callers with credentials of their own (RFC 6749 clients). */
+export const serviceClients = pgTable('service_clients', {
+  /** The `client_id`, as the operator chose it. */
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  /** For `private_key_jwt`; null where the client has a secret instead. */
+  publicKeys: jsonb('public_keys').$type<PublicJwk[]>(),
+  scopes: text('scopes').array().notNull(),
+  /** The services whose tokens the client may get and see. */
+  audiences: text('audiences').array().notNull(),
+  createdAt: instant('created_at').notNull().default(sql`now()`),
+  disabledAt: instant('disabled_at'),
+});
+
+/** What clients may show: the current secret, and those before while they overlap with it. */
+export const clientSecrets = pgTable(
+  'client_secrets',
+  {
+    /** SHA-256. The secret was shown once and is nowhere. */
+    secretHash: bytea('secret_hash').primaryKey(),
+    clientId: text('client_id')
+      .notNull()
+      .references(() => serviceClients.id, { onDelete: 'cascade' }),
+    createdAt: instant('created_at').notNull().default(sql`now()`),
+    /** Null for the current one. */
+    expiresAt: instant('expires_at'),
+  },
+  (table) => [
+    index('client_secrets_client_id_idx').on(table.clientId),
+    check('client_secrets_secret_hash_check', sql`octet_length(${table.secretHash}) = 32`),
+  ],
+);
+
+/** Tokens that are worth nothing any more although they have not expired, until they do. */
+export const spentTokens = pgTable(
+  'spent_tokens',
+  {
+    /** `jti` of an access or single-use token; of a client's assertion, with the client's id before it. */
+    jti: text('jti').primaryKey(),
+    reason: text('reason', { enum: ['redeemed', 'revoked', 'asserted'] }).notNull(),
+    clientId: text('client_id').notNull(),
+    /** What the winner of a redemption may ask again with. */
+    idempotencyKey: text('idempotency_key'),
+    spentAt: instant('spent_at').notNull().default(sql`now()`),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (table) => [index('spent_tokens_expires_at_idx').on(table.expiresAt)],
+);

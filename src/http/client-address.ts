@@ -1,0 +1,20 @@
+import { isIP } from 'node:net';
+import { normalizeIP } from '@fastify/rate-limit';
+import type { FastifyRequest } from 'fastify';
+
+/**
+ * The address of whoever sent the request: with trusted proxies, the nearest one that is not among them.
+ *
+ * A proxy passes on what it was given, and some add a port. Only an address may become a key or a row: the port goes,
+ * and anything else is left for the address that is certain, the socket's.
+ */
+export function clientAddress({ ip, socket }: FastifyRequest): string {
+  const [, bracketed, plain] = /^(?:\[([\da-f:.]+)\]|([\d.]+))(?::\d+)?$/i.exec(ip) ?? [];
+  const address = bracketed ?? plain ?? ip;
+  return isIP(address) === 0 ? (socket.remoteAddress ?? 'unknown') : address;
+}
+
+/** The client's network, which limits go by: an IPv6 household has 2^64 addresses to choose from, so its /64 counts. */
+export function clientNetwork(request: FastifyRequest): string {
+  return normalizeIP(clientAddress(request));
+}

@@ -1,0 +1,60 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+
+type DocsOptions = {
+  publicUrl: string;
+  /** Of the routes; clients see `publicUrl` in its place. */
+  prefix: string;
+  cookieName: string;
+  version: string;
+};
+
+/** Describes the routes registered after it; call it before them. */
+export async function addOpenApi(
+  app: FastifyInstance,
+  { publicUrl, prefix, cookieName, version }: DocsOptions,
+): Promise<void> {
+  await app.register(swagger, {
+    // Its own way takes the path of `publicUrl` off, from the middle of a word if need be.
+    stripBasePath: false,
+    transform: ({ schema, url }) => ({ schema, url: url.slice(prefix.length) }),
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Doorward', version, description: 'A standalone, self-hosted auth server.' },
+      servers: [{ url: publicUrl }],
+      components: {
+        securitySchemes: {
+          session: { type: 'apiKey', in: 'cookie', name: cookieName },
+          accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          client: { type: 'http', scheme: 'basic', description: 'A service client; RFC 6749 §2.3.1' },
+        },
+      },
+    },
+  });
+}
+
+/**
+ * `/openapi.json` and a page to read it on.
+ * @param publicUrl its path is where clients find the page's files, whether or not a gateway takes it off
+ */
+export async function docsRoutes(app: FastifyInstance, { publicUrl }: { publicUrl: string }): Promise<void> {
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        hide: true,
+        response: { 200: Type.Unsafe<object>({ type: 'object', additionalProperties: true }) },
+      },
+    },
+    async () => app.swagger(),
+  );
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    indexPrefix: new URL(publicUrl).pathname.replace(/\/$/, ''),
+    staticCSP: true,
+    // On a LAN the page comes over http, and what it loads must be allowed to.
+    transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
+  });
+}

@@ -1,0 +1,69 @@
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
+import { type DestinationStream, type LoggerOptions, pino } from 'pino';
+import { clientAddress } from './client-address.ts';
+
+/** Never written, wherever an object with such a field is logged. */
+const SECRET_FIELDS = [
+  'password',
+  'cookie',
+  'authorization',
+  'set-cookie',
+  'access_token',
+  'client_secret',
+  'client_assertion',
+  'generateToken',
+  'token',
+];
+
+const REDACTED = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
+
+/**
+ * The server's logger: JSON lines, or lines for people where a person is watching.
+ * @param level of pino, or `silent`
+ */
+export function createLogger(
+  level: string,
+  isTerminal: boolean,
+  destination?: DestinationStream,
+): FastifyBaseLogger {
+  const options: LoggerOptions = {
+    level,
+    redact: { paths: REDACTED, censor: '[redacted]' },
+    serializers: { err: serializeError, req: serializeRequest },
+    ...(isTerminal && {
+      transport: {
+        target: 'pino-pretty',
+        options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' },
+      },
+    }),
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/** One line a request, at the level that its route and its outcome deserve. */
+export function addRequestLog(app: FastifyInstance): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const line = { req: request, statusCode: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
+    if (reply.statusCode >= 500) request.log.error(line, 'answered');
+    else request.log.info(line, 'answered');
+  });
+}
+
+/** The route and not the URL: what somebody put into a path or a query by mistake stays out of the log. */
+function serializeRequest(request: FastifyRequest): object {
+  return { method: request.method, route: request.routeOptions.url ?? null, ip: clientAddress(request) };
+}
+
+/** Message, code and stack of an error and of its causes, and no other field: drivers hang queries and parameters on theirs. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: name,
+    message,
+    ...(typeof code === 'string' && { code }),
+    stack,
+    ...(cause !== undefined && { cause: serializeError(cause) }),
+  };
+}

@@ -1,0 +1,186 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { AppError, type ErrorCode, type FieldError, unavailable } from '../core/errors.ts';
+
+/** The one table of statuses and titles. */
+const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
+  malformed_request: { status: 400, title: 'The request cannot be read' },
+  validation_failed: { status: 400, title: 'The request breaks a rule' },
+  duplicate_cookie: { status: 400, title: 'The session cookie was sent twice' },
+  duplicate_host: { status: 400, title: 'The Host header was sent twice' },
+  unknown_audience: { status: 400, title: 'No such audience' },
+  invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
+  not_signed_in: { status: 401, title: 'Not signed in' },
+  invalid_token: { status: 401, title: 'The access token is not valid here' },
+  insufficient_scope: { status: 403, title: 'The access token does not allow this' },
+  origin_not_allowed: { status: 403, title: 'This origin is not allowed' },
+  forwarded_request_refused: { status: 403, title: 'The gateway passed on a request that must not pass' },
+  not_found: { status: 404, title: 'Not found' },
+  session_not_found: { status: 404, title: 'No such session' },
+  request_timeout: { status: 408, title: 'The request took too long to arrive' },
+  email_taken: { status: 409, title: 'There is an account with this e-mail address' },
+  body_too_large: { status: 413, title: 'The request body is too large' },
+  uri_too_long: { status: 414, title: 'The URL is too long' },
+  unsupported_media_type: { status: 415, title: 'The request body must be application/json' },
+  rate_limited: { status: 429, title: 'Too many requests' },
+  headers_too_large: { status: 431, title: 'The request headers are too large' },
+  internal_error: { status: 500, title: 'Something went wrong on our side' },
+  overloaded: { status: 503, title: 'Too busy right now' },
+  unavailable: { status: 503, title: 'Cannot tell right now' },
+};
+
+/** What Fastify and its plugins throw, in our words. What is not here is told by its status alone. */
+const FRAMEWORK_CODES: Record<string, ErrorCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
+  FST_ERR_HANDLER_TIMEOUT: 'unavailable',
+  FST_UNDER_PRESSURE: 'overloaded',
+};
+
+/** What a caller with an access token is told beside the problem: RFC 6750 §3. */
+const CHALLENGES: Partial<Record<ErrorCode, string>> = {
+  invalid_token: 'Bearer realm="doorward", error="invalid_token"',
+  insufficient_scope: 'Bearer realm="doorward", error="insufficient_scope"',
+};
+
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+/** An RFC 9457 problem document. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'The same for every problem with this code' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.Optional(Type.String()),
+    code: Type.String({ enum: Object.keys(PROBLEMS), description: 'Stable: what programs look at' }),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ path: Type.String({ description: 'JSON Pointer' }), message: Type.String() })),
+    ),
+  },
+  { title: 'Problem', description: 'RFC 9457 problem details' },
+);
+
+/** What every route that looks at the cookie may answer, beside its own problems. */
+export const READ_PROBLEMS: ErrorCode[] = ['duplicate_cookie', 'overloaded', 'unavailable'];
+
+/** The same of those that change something. */
+export const WRITE_PROBLEMS: ErrorCode[] = [
+  ...READ_PROBLEMS,
+  'malformed_request',
+  'origin_not_allowed',
+  'body_too_large',
+  'unsupported_media_type',
+];
+
+/** @returns status, title, and the bytes of the problem document */
+export function problemOf(error: Pick<AppError, 'code' | 'detail' | 'errors'>): {
+  status: number;
+  title: string;
+  body: string;
+} {
+  const { code, detail, errors } = error;
+  const { status, title } = PROBLEMS[code];
+  const type = `urn:doorward:problem:${code}`;
+  return { status, title, body: JSON.stringify({ type, title, status, detail, code, errors }) };
+}
+
+/** The `response` part of a route's schema for the problems it may answer, grouped by status. */
+export function problemResponses(...codes: ErrorCode[]): Record<number, object> {
+  const byStatus = Object.groupBy(codes, (code) => PROBLEMS[code].status);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, group = []]) => [
+      status,
+      {
+        description: group.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
+        content: { 'application/problem+json': { schema: ProblemSchema } },
+      },
+    ]),
+  );
+}
+
+/** Fastify's error handler: anything thrown becomes a problem document; only the log hears of causes. */
+export function sendProblem(
+  error: FastifyError | AppError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const appError = toAppError(error);
+  const { status, body } = problemOf(appError);
+  if (status >= 500)
+    request.log.error({ err: appError.cause ?? error, code: appError.code }, 'request failed');
+  const challenge = CHALLENGES[appError.code];
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
+  if (appError.retryAfterSeconds !== undefined) reply.header('retry-after', appError.retryAfterSeconds);
+  // `serializer`: these bytes are final, whatever the route's response schema says.
+  return (
+    reply
+      .code(status)
+      // Again, for a malformed URL comes here past every hook.
+      .headers({ 'cache-control': 'no-store', 'x-request-id': request.id })
+      .type(PROBLEM_TYPE)
+      .serializer((bytes: string) => bytes)
+      .send(body)
+  );
+}
+
+/** Answers what is not HTTP, or arrives too slowly, straight on the socket: there is no request to reply to. */
+export function refuseConnection(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const code = CONNECTION_CODES[error.code] ?? 'malformed_request';
+  const { status, body } = problemOf(new AppError(code));
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const CONNECTION_CODES: Record<string, ErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+};
+
+/** Whatever was thrown, in our words. */
+export function toAppError(error: FastifyError | AppError): AppError {
+  if (error instanceof AppError) return error;
+  if (error.validation)
+    return new AppError('validation_failed', { errors: error.validation.map(fieldError) });
+  const code = FRAMEWORK_CODES[error.code] ?? codeOfStatus(error.statusCode ?? 500);
+  if (code === 'unavailable') return unavailable(error);
+  // Without its message: that may quote the URL.
+  return new AppError(code, { cause: error, ...(code === 'overloaded' && { retryAfterSeconds: 1 }) });
+}
+
+function codeOfStatus(status: number): ErrorCode {
+  if (status >= 500) return 'internal_error';
+  return status === 408 ? 'request_timeout' : 'malformed_request';
+}
+
+type ValidationIssue = NonNullable<FastifyError['validation']>[number];
+
+/** An Ajv issue. Unknown and missing fields are reported at their own place and not at their parent's. */
+function fieldError({ instancePath, keyword, params, message }: ValidationIssue): FieldError {
+  const name = params[keyword === 'required' ? 'missingProperty' : 'additionalProperty'];
+  const path = typeof name === 'string' ? `${instancePath}/${escapePointer(name)}` : instancePath;
+  if (keyword === 'additionalProperties') return { path, message: 'is not a known field' };
+  if (keyword === 'required') return { path, message: 'is required' };
+  if (keyword === 'format')
+    return { path, message: FORMAT_MESSAGES[String(params.format)] ?? 'has the wrong format' };
+  return { path, message: message ?? 'is not valid' };
+}
+
+const FORMAT_MESSAGES: Record<string, string> = {
+  text: 'must be well-formed Unicode without NUL characters',
+  uuid: 'must be a UUID',
+};
+
+/** RFC 6901 §3. */
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}

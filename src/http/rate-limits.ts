@@ -1,0 +1,52 @@
+import rateLimit, { type FastifyRateLimitStore, type FastifyRateLimitStoreCtor } from '@fastify/rate-limit';
+import type { FastifyContextConfig, FastifyInstance } from 'fastify';
+import type { Cache } from '../adapters/adapters.ts';
+import { AppError } from '../core/errors.ts';
+import { clientNetwork } from './client-address.ts';
+
+const WINDOW_MS = 60_000;
+
+type Count = { current: number; ttl: number };
+
+/**
+ * Counts in the shared cache, and in this process alone while the cache cannot be reached: the plugin's own
+ * choices there are to answer 500 to everybody or to limit nobody.
+ */
+function limitStore(shared: Cache, local: Cache): FastifyRateLimitStoreCtor {
+  return class LimitStore implements FastifyRateLimitStore {
+    incr(
+      client: string,
+      callback: (error: Error | null, result?: Count) => void,
+      timeWindow = WINDOW_MS,
+    ): void {
+      const key = `limit:${client}`;
+      shared
+        .increment(key, timeWindow)
+        .catch(() => local.increment(key, timeWindow))
+        .then(({ count, ttlMs }) => callback(null, { current: count, ttl: ttlMs }), callback);
+    }
+
+    child(): LimitStore {
+      return this;
+    }
+  };
+}
+
+/**
+ * Prepares per-address limits; a route takes one with `config: { rateLimit }`.
+ */
+export async function addRateLimits(app: FastifyInstance, shared: Cache, local: Cache): Promise<void> {
+  await app.register(rateLimit, {
+    global: false,
+    keyGenerator: clientNetwork,
+    store: limitStore(shared, local),
+    errorResponseBuilder: (_request, { ttl }) =>
+      new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) }),
+  });
+}
+
+/** The limit of the routes that take a password: `perMinute` requests an address, all of them together. 0 is none. */
+export function credentialLimit(perMinute: number): FastifyContextConfig {
+  if (perMinute === 0) return {};
+  return { rateLimit: { max: perMinute, timeWindow: WINDOW_MS, groupId: ':credentials' } };
+}

@@ -1,0 +1,44 @@
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance } from 'fastify';
+import { AppError, validationFailed } from '../core/errors.ts';
+
+/**
+ * Makes the app take JSON in UTF-8 and nothing else, and refuse requests that two parsers could read in two ways.
+ *
+ * No `text/plain`, no form: those are what a foreign page can send without a CORS preflight.
+ */
+export function addRequestChecks(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    // An empty body with a content type is what many clients send when they mean none.
+    if (body.length === 0) return done(null, undefined);
+    if (!saysUtf8(request.headers['content-type'])) return done(new AppError('unsupported_media_type'));
+    // Decoding bad UTF-8 would quietly turn two different passwords into one.
+    if (!isUtf8(body)) return done(new AppError('malformed_request', { detail: 'The body is not UTF-8.' }));
+    void parseJson(request, body.toString('utf8'), (error, value) => {
+      if (error)
+        done(new AppError('malformed_request', { detail: 'The body is not valid JSON.', cause: error }));
+      // Fastify shows a missing body to the schema as null; a literal one is not the same.
+      else if (value === null) done(validationFailed([{ path: '', message: 'must be an object' }]));
+      else done(null, value);
+    });
+  });
+
+  app.addHook('onRequest', async ({ raw }) => {
+    if (countHeader(raw.rawHeaders, 'host') > 1) throw new AppError('duplicate_host');
+    // `curl -X POST -d ''` calls nothing at all a form.
+    if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
+  });
+}
+
+/** JSON is UTF-8 (RFC 8259 §8.1); another charset would be decoded to other characters than were meant. */
+function saysUtf8(contentType = ''): boolean {
+  const [, charset] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType) ?? [];
+  return charset === undefined || /^utf-?8$/i.test(charset);
+}
+
+/** @param rawHeaders names and values in turn, as Node gives them */
+function countHeader(rawHeaders: string[], name: string): number {
+  return rawHeaders.filter((header, at) => at % 2 === 0 && header.toLowerCase() === name).length;
+}

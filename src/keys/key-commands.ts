@@ -1,0 +1,70 @@
+import { type KeyStatus, keyStatus } from './key-rotation.ts';
+import type { KeyRotator } from './key-rotator.ts';
+import type { KeyStore, StoredKey } from './key-store.ts';
+
+/** One signing key, as operators and their programs see it. Instants are RFC 3339 in UTC. */
+export type KeyListing = {
+  kid: string;
+  algorithm: string;
+  status: KeyStatus;
+  published_at: string;
+  activated_at: string | null;
+  retired_at: string | null;
+  revoked_at: string | null;
+  delete_after: string | null;
+};
+
+type RotateArguments = {
+  /** Without waiting until verifiers can have the new key. */
+  now?: boolean;
+  /** kid of a leaked key. */
+  revoke?: string;
+};
+
+export type KeyCommands = ReturnType<typeof createKeyCommands>;
+
+type KeyCommandParts = {
+  store: KeyStore;
+  rotator: KeyRotator;
+  /** Lets the server that runs the command take over the change at once; the others look every two seconds. */
+  afterChange(): Promise<void>;
+};
+
+/** What operators can do to the signing keys. Plain JSON in, plain JSON out. */
+export function createKeyCommands({ store, rotator, afterChange }: KeyCommandParts) {
+  const list = async (): Promise<KeyListing[]> => (await store.list()).keys.map(toListing);
+
+  return {
+    list,
+
+    /**
+     * A rotation ahead of its time, or an emergency.
+     * @returns all keys as they stand afterwards
+     * @throws AppError `not_found` for an unknown kid, KeyEncryptionKeyError
+     */
+    async rotate({ now = false, revoke }: RotateArguments): Promise<KeyListing[]> {
+      await (now ? rotator.replaceNow(revoke ?? null) : rotator.publishNext());
+      await afterChange();
+      return list();
+    },
+
+    /** @returns the kids of the keys that were put under the current key-encryption key */
+    rewrap: (): Promise<string[]> => rotator.rewrap(),
+  };
+}
+
+const iso = (instant: number | null): string | null =>
+  instant === null ? null : new Date(instant).toISOString();
+
+function toListing(key: StoredKey): KeyListing {
+  return {
+    kid: key.kid,
+    algorithm: key.algorithm,
+    status: keyStatus(key),
+    published_at: new Date(key.publishedAt).toISOString(),
+    activated_at: iso(key.activatedAt),
+    retired_at: iso(key.retiredAt),
+    revoked_at: iso(key.revokedAt),
+    delete_after: iso(key.deleteAfter),
+  };
+}

@@ -1,0 +1,100 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
+import { promisify } from 'node:util';
+import { calculateJwkThumbprint } from 'jose';
+
+/** The JWS algorithms that signing keys come in (RFC 7518 §3.1, RFC 8037 §3.1). */
+export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256';
+
+/** A public key as the JWKS shows it (RFC 7517 §4), private parts never among its members. */
+export type PublicJwk = { kty: string; use: string; alg: string; kid: string; [member: string]: string };
+
+export type KeyMaterial = {
+  kid: string;
+  algorithm: SigningAlgorithm;
+  publicJwk: PublicJwk;
+  privateKey: KeyObject;
+};
+
+const CIPHER = 'aes-256-gcm';
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+const RSA_BITS = 3072;
+
+const generate = promisify(generateKeyPair);
+
+const GENERATORS: Record<SigningAlgorithm, () => Promise<{ privateKey: KeyObject }>> = {
+  ES256: () => generate('ec', { namedCurve: 'P-256' }),
+  EdDSA: () => generate('ed25519'),
+  RS256: () => generate('rsa', { modulusLength: RSA_BITS }),
+};
+
+/** A new key pair. Its `kid` is the RFC 7638 thumbprint, so equal keys have equal names everywhere. */
+export async function generateKeyMaterial(algorithm: SigningAlgorithm): Promise<KeyMaterial> {
+  const { privateKey } = await GENERATORS[algorithm]();
+  const jwk = createPublicKey(privateKey).export({ format: 'jwk' }) as { kty: string };
+  const kid = await calculateJwkThumbprint(jwk);
+  return { kid, algorithm, privateKey, publicJwk: { ...jwk, kid, alg: algorithm, use: 'sig' } };
+}
+
+export type KeySeal = ReturnType<typeof createKeySeal>;
+
+/** The stored signing keys do not open: the message says which and what to do. */
+export class KeyEncryptionKeyError extends Error {
+  override readonly name = 'KeyEncryptionKeyError';
+}
+
+/**
+ * Keeps private keys as PKCS #8 under AES-256-GCM, with the kid as associated data, so that a row cannot be passed
+ * off as another.
+ * @param current the key-encryption key, 32 bytes
+ * @param previous the one before, while keys sealed with it are still about
+ */
+export function createKeySeal(current: Buffer, previous?: Buffer) {
+  return {
+    /** @returns nonce (12 bytes), tag (16 bytes), ciphertext */
+    seal: (privateKey: KeyObject, kid: string): Buffer => encrypt(privateKey, kid, current),
+
+    /**
+     * @returns the private key, and whether it was sealed with the current key-encryption key
+     * @throws KeyEncryptionKeyError when neither key opens it, or the bytes or the kid were changed
+     */
+    open(kid: string, sealed: Buffer): { privateKey: KeyObject; isCurrent: boolean } {
+      for (const key of [current, previous]) {
+        const privateKey = key && decrypt(sealed, kid, key);
+        if (privateKey) return { privateKey, isCurrent: key === current };
+      }
+      throw new KeyEncryptionKeyError(
+        `KEY_ENCRYPTION_KEY does not open signing key ${kid}: give the one that it was stored with, or set it as KEY_ENCRYPTION_KEY_PREVIOUS. Nothing was changed.`,
+      );
+    },
+  };
+}
+
+function encrypt(privateKey: KeyObject, kid: string, key: Buffer): Buffer {
+  const iv = randomBytes(IV_BYTES);
+  const cipher = createCipheriv(CIPHER, key, iv).setAAD(Buffer.from(kid));
+  const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' });
+  const ciphertext = Buffer.concat([cipher.update(pkcs8), cipher.final()]);
+  return Buffer.concat([iv, cipher.getAuthTag(), ciphertext]);
+}
+
+function decrypt(sealed: Buffer, kid: string, key: Buffer): KeyObject | null {
+  const iv = sealed.subarray(0, IV_BYTES);
+  const tag = sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES);
+  try {
+    const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(kid)).setAuthTag(tag);
+    const pkcs8 = Buffer.concat([decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
+    return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  } catch {
+    return null;
+  }
+}

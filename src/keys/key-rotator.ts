@@ -1,0 +1,144 @@
+import type { Transact, Transaction } from '../adapters/adapters.ts';
+import { AppError } from '../core/errors.ts';
+import { generateKeyMaterial, type KeySeal, type SigningAlgorithm } from './key-material.ts';
+import {
+  keyStatus,
+  planRotation,
+  type RotationPlan,
+  type RotationPolicy,
+  signsNowOrLater,
+} from './key-rotation.ts';
+import type { KeyRing, KeyStore, NewStoredKey, StoredKey } from './key-store.ts';
+
+export type RotatorPolicy = RotationPolicy & {
+  algorithm: SigningAlgorithm;
+  /** From a key's retirement to its deletion: longer than any token that it signed can live. */
+  retainMs: number;
+};
+
+type KeyRotatorParts = {
+  store: KeyStore;
+  transact: Transact;
+  seal: KeySeal;
+  policy: RotatorPolicy;
+};
+
+export type KeyRotator = ReturnType<typeof createKeyRotator>;
+
+/**
+ * Changes the signing keys: on schedule and by command.
+ *
+ * All of it happens in one transaction under one lock, planned anew from what the rows say once the lock is held. So
+ * any number of replicas may try at once, and a process may die anywhere.
+ */
+export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorParts) {
+  return {
+    /** Does what the schedule asks for by now. @returns whether that was anything */
+    async rotateIfDue({ keys, databaseNow }: KeyRing): Promise<boolean> {
+      const due = planRotation(keys, databaseNow, policy);
+      if (isEmpty(due)) return false;
+      // Made before the lock is taken: an RSA key takes its time.
+      const spare = due.publish === null ? null : await makeKey();
+      await underLock(async (transaction, ring) => {
+        const plan = planRotation(ring.keys, ring.databaseNow, policy);
+        await carryOut(transaction, plan, spare);
+      });
+      return true;
+    },
+
+    /**
+     * Starts a rotation ahead of its time: publishes a key that will sign once every verifier can have it.
+     * @returns the kid of the pending key, an older one where there is one already
+     */
+    async publishNext(): Promise<string> {
+      const spare = await makeKey();
+      return underLock(async (transaction, { keys }) => {
+        const pending = keys.find((key) => keyStatus(key) === 'pending');
+        if (pending !== undefined) return pending.kid;
+        await store.insert(transaction, spare);
+        return spare.kid;
+      });
+    },
+
+    /**
+     * The emergency: the named key leaves the key set at once, and if it was the one that signs, or none is named,
+     * another one signs from now on. Verifiers that hold an older key set refuse its tokens until they fetch a new
+     * one, so a key that is well is left in its place, and a command given twice does nothing the second time.
+     * @param revoke kid of a leaked key
+     * @returns the kid of the key that signs now
+     * @throws AppError `not_found` for an unknown kid
+     */
+    async replaceNow(revoke: string | null): Promise<string> {
+      const spare = await makeKey();
+      return underLock(async (transaction, { keys }) => {
+        const active = keys.find((key) => keyStatus(key) === 'active');
+        if (revoke !== null) await revokeKey(transaction, keys, revoke);
+        if (active !== undefined && revoke !== null && revoke !== active.kid) return active.kid;
+        if (active !== undefined) await store.retire(transaction, active.kid, policy.retainMs);
+        const next = keys.find((key) => keyStatus(key) === 'pending' && key.kid !== revoke)?.kid ?? spare.kid;
+        if (next === spare.kid) await store.insert(transaction, spare);
+        await store.activate(transaction, next);
+        return next;
+      });
+    },
+
+    /**
+     * Puts every private key under the current key-encryption key. Revoked ones are left as they are: nobody takes
+     * their signatures, and what sealed them may be long gone.
+     * @returns the kids of those that were not yet
+     * @throws KeyEncryptionKeyError when one does not open; nothing is changed then
+     */
+    async rewrap(): Promise<string[]> {
+      return underLock(async (transaction, { keys }) => {
+        const trusted = keys.filter((key) => keyStatus(key) !== 'revoked');
+        const stale = trusted.flatMap((key) => {
+          const { privateKey, isCurrent } = seal.open(key.kid, key.encryptedPrivateKey);
+          return isCurrent ? [] : [{ key, rewrapped: seal.seal(privateKey, key.kid) }];
+        });
+        for (const { key, rewrapped } of stale) await store.rewrap(transaction, key.kid, rewrapped);
+        return stale.map(({ key }) => key.kid);
+      });
+    },
+  };
+
+  async function underLock<T>(work: (transaction: Transaction, ring: KeyRing) => Promise<T>): Promise<T> {
+    return transact(async (transaction) => {
+      await store.lock(transaction);
+      const ring = await store.list(transaction);
+      // A key made under another key-encryption key than the rest would stop every other replica.
+      for (const { kid, encryptedPrivateKey } of ring.keys.filter(signsNowOrLater)) {
+        seal.open(kid, encryptedPrivateKey);
+      }
+      return work(transaction, ring);
+    });
+  }
+
+  async function makeKey(): Promise<NewStoredKey> {
+    const { kid, algorithm, publicJwk, privateKey } = await generateKeyMaterial(policy.algorithm);
+    return { kid, algorithm, publicJwk, encryptedPrivateKey: seal.seal(privateKey, kid) };
+  }
+
+  async function carryOut(
+    transaction: Transaction,
+    plan: RotationPlan,
+    spare: NewStoredKey | null,
+  ): Promise<void> {
+    if (plan.publish !== null && spare !== null) await store.insert(transaction, spare);
+    // Retired before the other is activated: the database allows no two active keys, not even for a moment.
+    if (plan.retire !== null) await store.retire(transaction, plan.retire, policy.retainMs);
+    const activate = plan.publish === 'active' ? (spare?.kid ?? null) : plan.activate;
+    if (activate !== null) await store.activate(transaction, activate);
+    if (plan.delete.length > 0) await store.delete(transaction, plan.delete);
+  }
+
+  async function revokeKey(transaction: Transaction, keys: StoredKey[], kid: string): Promise<void> {
+    if (!keys.some((key) => key.kid === kid)) {
+      throw new AppError('not_found', { detail: `There is no signing key ${kid}.` });
+    }
+    await store.revoke(transaction, kid);
+  }
+}
+
+function isEmpty(plan: RotationPlan): boolean {
+  return plan.publish === null && plan.activate === null && plan.delete.length === 0;
+}

@@ -1,0 +1,126 @@
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import type { DatabaseClock } from '../core/clock.ts';
+import { unavailable } from '../core/errors.ts';
+import type { TokenType } from '../verifier/check-token.ts';
+import type { KeySeal, SigningAlgorithm } from './key-material.ts';
+import { keyStatus, nextKeySetChangeAt, type RotationPolicy, signsNowOrLater } from './key-rotation.ts';
+import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
+
+/** Several looks at the database in a row have failed by then. */
+const SURE_FOR_MS = 10_000;
+
+/** Signs the claims with one key; made once for that key. */
+export type Sign = (claims: object, type: TokenType) => string;
+
+export type SignerKey = {
+  kid: string;
+  algorithm: SigningAlgorithm;
+  privateKey: KeyObject;
+  publicKey: KeyObject;
+};
+
+/** The key set as it is served: RFC 7517 §5, in JSON, with its HTTP validators. */
+export type ServedKeySet = { body: string; etag: string; maxAgeSeconds: number };
+
+type KeyServiceParts = {
+  store: KeyStore;
+  seal: KeySeal;
+  createSigner(key: SignerKey): Promise<Sign>;
+  policy: RotationPolicy;
+  jwksMaxAgeMs: number;
+  /** How long this replica may sign without having heard from the database which key is the active one. */
+  maxUnconfirmedMs: number;
+  clock: DatabaseClock;
+};
+
+export type KeyService = ReturnType<typeof createKeyService>;
+
+/**
+ * The signing keys as this replica holds them in memory. Empty until the first `refresh`.
+ *
+ * Keys that do not sign yet are opened and get their signers ahead of time, so that an activation costs no request
+ * anything.
+ */
+export function createKeyService(parts: KeyServiceParts) {
+  const { store, seal, createSigner, policy, jwksMaxAgeMs, maxUnconfirmedMs, clock } = parts;
+  let signers = new Map<string, Sign>();
+  let active: Sign | undefined;
+  let publicKeys = new Map<string, KeyObject>();
+  let confirmedAt = Number.NEGATIVE_INFINITY;
+  let served = { body: '{"keys":[]}', etag: '""' };
+  let nextChangeAt = Number.POSITIVE_INFINITY;
+
+  return {
+    /**
+     * Signs with the active key.
+     * @param claims plain JSON
+     * @param type goes into the header
+     * @returns JWS compact serialization (RFC 7515 §7.1)
+     * @throws AppError `unavailable` when another key may have taken over so long ago that verifiers have dropped
+     * this one before the token would expire
+     */
+    sign(claims: object, type: TokenType = 'at+jwt'): string {
+      if (active === undefined || clock.local() - confirmedAt > maxUnconfirmedMs) {
+        throw unavailable(new Error('no signing key that the database has confirmed lately'));
+      }
+      return active(claims, type);
+    },
+
+    /** The public key of that `kid`, for checking our own tokens; null where no key of the key set has it. */
+    findPublicKey(kid: string): KeyObject | null {
+      return publicKeys.get(kid) ?? null;
+    },
+
+    /**
+     * The key set, from memory. Never to be kept longer than until the next change that it must show; not at all
+     * while this replica may have missed one, such as the revocation of a leaked key.
+     */
+    jwks(): ServedKeySet {
+      const isSure = clock.local() - confirmedAt <= SURE_FOR_MS;
+      const untilChangeMs = isSure ? Math.max(0, nextChangeAt - clock.now()) : 0;
+      return { ...served, maxAgeSeconds: Math.floor(Math.min(jwksMaxAgeMs, untilChangeMs) / 1000) };
+    },
+
+    /**
+     * Takes over what the database says.
+     * @throws KeyEncryptionKeyError when a key that signs, or will, does not open; AppError `unavailable`
+     */
+    async refresh(): Promise<KeyRing> {
+      const askedAt = clock.local();
+      const ring = await store.list();
+      clock.observe(new Date(ring.databaseNow));
+      showKeySet(ring.keys);
+      await takeSigners(ring.keys);
+      confirmedAt = askedAt;
+      return ring;
+    },
+  };
+
+  function showKeySet(keys: StoredKey[]): void {
+    const jwks = keys.filter((key) => keyStatus(key) !== 'revoked').map((key) => key.publicJwk);
+    const body = JSON.stringify({ keys: jwks });
+    nextChangeAt = nextKeySetChangeAt(keys, policy);
+    if (body === served.body) return;
+    served = { body, etag: etagOf(body) };
+    publicKeys = new Map(jwks.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]));
+  }
+
+  async function takeSigners(keys: StoredKey[]): Promise<void> {
+    const next = new Map<string, Sign>();
+    for (const key of keys) {
+      if (!signsNowOrLater(key)) continue;
+      next.set(key.kid, signers.get(key.kid) ?? (await createSigner(openKey(key))));
+    }
+    signers = next;
+    active = signers.get(keys.find((key) => keyStatus(key) === 'active')?.kid ?? '');
+  }
+
+  function openKey({ kid, algorithm, encryptedPrivateKey }: StoredKey): SignerKey {
+    const { privateKey } = seal.open(kid, encryptedPrivateKey);
+    return { kid, algorithm, privateKey, publicKey: createPublicKey(privateKey) };
+  }
+}
+
+function etagOf(body: string): string {
+  return `"${createHash('sha256').update(body).digest('base64url')}"`;
+}

@@ -1,0 +1,94 @@
+import { asc, eq, inArray, sql } from 'drizzle-orm';
+import type { Database, Transaction } from '../adapters/adapters.ts';
+import { signingKeys } from '../db/schema.ts';
+import type { PublicJwk, SigningAlgorithm } from './key-material.ts';
+import type { KeyTimes } from './key-rotation.ts';
+
+export type StoredKey = KeyTimes & {
+  algorithm: SigningAlgorithm;
+  publicJwk: PublicJwk;
+  encryptedPrivateKey: Buffer;
+};
+
+export type NewStoredKey = Pick<StoredKey, 'kid' | 'algorithm' | 'publicJwk' | 'encryptedPrivateKey'>;
+
+/** All keys, the oldest first, and the time at which that was so, in milliseconds since the epoch, database time. */
+export type KeyRing = { keys: StoredKey[]; databaseNow: number };
+
+export type KeyStore = ReturnType<typeof createKeyStore>;
+
+/** Any number will do, as long as every release uses the same one. */
+const ROTATION_LOCK = 7_236_455_022;
+
+const ms = (instant: Date | null): number | null => instant?.getTime() ?? null;
+
+/** The `signing_keys` table. */
+export function createKeyStore(database: Database) {
+  return {
+    async list(transaction?: Transaction): Promise<KeyRing> {
+      const rows = await (transaction?.database ?? database)
+        .select({ databaseNow: sql`now()`.mapWith(signingKeys.publishedAt), key: signingKeys })
+        .from(sql`(select) as always`)
+        .leftJoin(signingKeys, sql`true`)
+        .orderBy(asc(signingKeys.publishedAt), asc(signingKeys.kid));
+      const keys = rows.flatMap(({ key }) => (key === null ? [] : [toStoredKey(key)]));
+      return { keys, databaseNow: Number(rows[0]?.databaseNow) };
+    },
+
+    /** Waits until no other replica rotates, and keeps others waiting until the transaction ends. */
+    async lock({ database }: Transaction): Promise<void> {
+      await database
+        .select({ locked: sql`pg_advisory_xact_lock(${ROTATION_LOCK})` })
+        .from(sql`(select) as always`);
+    },
+
+    async insert({ database }: Transaction, key: NewStoredKey): Promise<void> {
+      await database.insert(signingKeys).values({ ...key, publishedAt: sql`now()` });
+    },
+
+    /** Lets a pending key sign. @throws DatabaseError while another one is active */
+    async activate({ database }: Transaction, kid: string): Promise<void> {
+      await database.update(signingKeys).set({ activatedAt: sql`now()` }).where(eq(signingKeys.kid, kid));
+    },
+
+    /** Ends a key's signing. It stays in the key set for `retainMs` more. */
+    async retire({ database }: Transaction, kid: string, retainMs: number): Promise<void> {
+      // In whole milliseconds, as `list` tells the time: else a deletion could be due there and refused here.
+      const deleteAfter = sql`date_trunc('milliseconds', now()) + ${retainMs} * interval '1 millisecond'`;
+      await database
+        .update(signingKeys)
+        .set({ retiredAt: sql`now()`, deleteAfter })
+        .where(eq(signingKeys.kid, kid));
+    },
+
+    /** Takes a key out of the key set for good. Its row stays, as a record of when that was first done. */
+    async revoke({ database }: Transaction, kid: string): Promise<void> {
+      const revokedAt = sql`coalesce(${signingKeys.revokedAt}, now())`;
+      await database.update(signingKeys).set({ revokedAt }).where(eq(signingKeys.kid, kid));
+    },
+
+    /** @throws DatabaseError for a key that a living token may have been signed with */
+    async delete({ database }: Transaction, kids: string[]): Promise<void> {
+      await database.delete(signingKeys).where(inArray(signingKeys.kid, kids));
+    },
+
+    /** Puts the same private key under another key-encryption key. */
+    async rewrap({ database }: Transaction, kid: string, encryptedPrivateKey: Buffer): Promise<void> {
+      await database.update(signingKeys).set({ encryptedPrivateKey }).where(eq(signingKeys.kid, kid));
+    },
+  };
+}
+
+function toStoredKey(row: typeof signingKeys.$inferSelect): StoredKey {
+  return {
+    kid: row.kid,
+    algorithm: row.algorithm,
+    publicJwk: row.publicJwk,
+    encryptedPrivateKey: row.encryptedPrivateKey,
+    publishedAt: row.publishedAt.getTime(),
+    activatedAt: ms(row.activatedAt),
+    retiredAt: ms(row.retiredAt),
+    revokedAt: ms(row.revokedAt),
+    deleteAfter: ms(row.deleteAfter),
+  };
+}

@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import closeWithGrace from 'close-with-grace';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { Adapters } from './adapters/adapters.ts';
+import { openAdapters } from './adapters/open-adapters.ts';
+import { buildApp } from './app.ts';
+import { type Config, loadConfig } from './config.ts';
+import { steadyClock } from './core/clock.ts';
+import { explainError } from './explain-error.ts';
+import type { Lifecycle } from './http/health-routes.ts';
+import { createLogger } from './http/logging.ts';
+
+/** Time for the requests under way to end, after the drain delay. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+try {
+  await start(loadConfig(process.env));
+} catch (error) {
+  process.stderr.write(`${explainError(error)}\n`);
+  process.exit(1);
+}
+
+async function start(config: Config): Promise<void> {
+  const logger = createLogger(config.LOG_LEVEL, process.stdout.isTTY === true);
+  const lifecycle: Lifecycle = { draining: false };
+  const adapters = await openAdapters(config, steadyClock, {
+    onError: (err) => logger.warn({ err }, 'trouble with Redis'),
+    onBreak: (isOpen) => logger.warn(isOpen ? 'Redis does not answer' : 'Redis answers again'),
+  });
+  try {
+    const app = await prepare(config, adapters, lifecycle, logger);
+    // Before the first line that says it runs: whoever reads that may send a signal at once.
+    closeOnSignal(app, adapters, config, lifecycle, logger);
+    await app.listen({
+      host: config.HOST,
+      port: config.PORT,
+      listenTextResolver: (address) => `Doorward is at ${config.PUBLIC_URL}, listening on ${address}`,
+    });
+  } catch (error) {
+    await adapters.close();
+    throw error;
+  }
+  logger.info(`Its data is in ${adapters.location}`);
+  if (config.COOKIE_MODE === 'insecure') {
+    logger.warn('COOKIE_MODE=insecure: the session cookie travels in the clear. Not for the open network.');
+  }
+}
+
+async function prepare(
+  config: Config,
+  adapters: Adapters,
+  lifecycle: Lifecycle,
+  logger: FastifyBaseLogger,
+): Promise<FastifyInstance> {
+  await adapters.checkSettings();
+  if (config.MIGRATE_ON_START) await adapters.migrate();
+  return buildApp(config, adapters, { clock: steadyClock, lifecycle, logger });
+}
+
+function closeOnSignal(
+  app: FastifyInstance,
+  adapters: Adapters,
+  config: Config,
+  lifecycle: Lifecycle,
+  logger: FastifyBaseLogger,
+): void {
+  closeWithGrace(
+    { delay: config.DRAIN_DELAY + CLOSE_TIMEOUT_MS, logger: { error: logger.fatal.bind(logger) } },
+    async ({ signal, err }) => {
+      if (err) logger.fatal({ err }, 'closing after an error that nothing caught');
+      lifecycle.draining = true;
+      // The balancer needs time to see that this replica is not ready any more. Nobody waits behind Ctrl-C.
+      if (signal === 'SIGTERM') await delay(config.DRAIN_DELAY);
+      await app.close();
+      await adapters.close();
+    },
+  );
+}

@@ -1,0 +1,48 @@
+const FLUSH_EVERY_MS = 5_000;
+const BATCH_SIZE = 500;
+/** Beyond this many in one interval the rest is dropped: they are noted again at their next use. */
+const MAX_PENDING = 50_000;
+
+export type LastSeen = ReturnType<typeof createLastSeen>;
+
+/**
+ * Collects the sessions that were used and writes them in batches, off the request's path.
+ * @param write marks the sessions with these ids as used just now
+ * @param onError hears of a batch that could not be written; it is dropped, not retried
+ */
+export function createLastSeen(
+  write: (sessionIds: string[]) => Promise<void>,
+  onError: (error: unknown) => void,
+) {
+  const pending = new Set<string>();
+  let writing = Promise.resolve();
+  const timer = setInterval(flush, FLUSH_EVERY_MS).unref();
+
+  return {
+    note(sessionId: string): void {
+      if (pending.size < MAX_PENDING) pending.add(sessionId);
+    },
+    flush,
+    /** Writes what is left and stops. */
+    async close(): Promise<void> {
+      clearInterval(timer);
+      await flush();
+    },
+  };
+
+  /** One after the other: whoever waits for the last one has waited for all. */
+  function flush(): Promise<void> {
+    writing = writing.then(writePending);
+    return writing;
+  }
+
+  async function writePending(): Promise<void> {
+    const ids = [...pending];
+    pending.clear();
+    try {
+      for (let at = 0; at < ids.length; at += BATCH_SIZE) await write(ids.slice(at, at + BATCH_SIZE));
+    } catch (error) {
+      onError(error);
+    }
+  }
+}

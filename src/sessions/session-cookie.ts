@@ -1,0 +1,73 @@
+import type { CookieSerializeOptions } from '@fastify/cookie';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AppError } from '../core/errors.ts';
+
+type SessionCookieSettings = {
+  mode: 'host' | 'secure' | 'insecure';
+  /** Only in `secure` mode. */
+  domain?: string | undefined;
+  sameSite: 'lax' | 'strict' | 'none';
+};
+
+const NAMES = { host: '__Host-g_token', secure: '__Secure-g_token', insecure: 'g_token' } as const;
+
+export type SessionCookie = ReturnType<typeof createSessionCookie>;
+
+/** The cookie that carries the generate token (RFC 6265bis, prefixes in §4.1.3). */
+export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSettings) {
+  const name = NAMES[mode];
+  const options: CookieSerializeOptions = {
+    path: '/',
+    httpOnly: true,
+    secure: mode !== 'insecure',
+    sameSite,
+    ...(domain !== undefined && { domain }),
+  };
+
+  return {
+    name,
+
+    /**
+     * The cookie's value, null where there is none.
+     * @throws AppError `duplicate_cookie` when it came twice: one of the two was planted by somebody else, and which
+     * one cannot be known. Both are expired then.
+     */
+    read(request: FastifyRequest, reply: FastifyReply): string | null {
+      if (countCookies(request.headers.cookie ?? '', name) > 1) {
+        expireEveryForm(reply);
+        throw new AppError('duplicate_cookie');
+      }
+      return request.cookies[name] ?? null;
+    },
+
+    set(reply: FastifyReply, value: string, maxAgeSeconds: number): void {
+      reply.setCookie(name, value, { ...options, maxAge: maxAgeSeconds });
+    },
+
+    clear(reply: FastifyReply): void {
+      reply.setCookie(name, '', { ...options, maxAge: 0 });
+    },
+  };
+
+  /** Every form that this server could have set in any of its modes, host-only and for the domain. */
+  function expireEveryForm(reply: FastifyReply): void {
+    for (const [form, formName] of Object.entries(NAMES)) {
+      const secure = form !== 'insecure';
+      // Browsers ignore SameSite=None without Secure, and the whole cookie with it.
+      const base = {
+        path: '/',
+        httpOnly: true,
+        secure,
+        sameSite: secure ? sameSite : 'lax',
+        maxAge: 0,
+      } as const;
+      reply.setCookie(formName, '', base);
+      if (domain !== undefined && form !== 'host') reply.setCookie(formName, '', { ...base, domain });
+    }
+  }
+}
+
+function countCookies(header: string, name: string): number {
+  return header.split(';').filter((pair) => pair.includes('=') && pair.split('=', 1)[0]?.trim() === name)
+    .length;
+}

@@ -1,0 +1,143 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type, { type Static } from 'typebox';
+import { AppError } from '../core/errors.ts';
+import { type Authenticate, signedIn } from '../http/authenticate.ts';
+import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
+import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
+import type { SessionCookie } from './session-cookie.ts';
+import type { SessionService } from './session-service.ts';
+
+const Session = Type.Object({
+  id: Uuid(),
+  current: Type.Boolean({ description: 'The session of this very request' }),
+  created_at: Instant('When the user signed in'),
+  last_seen_at: Instant('Written at most once a minute'),
+  expires_at: Instant('The absolute end; an unused session ends earlier'),
+  ip: Type.Union([Type.String(), Type.Null()]),
+  user_agent: Type.Union([Type.String(), Type.Null()]),
+});
+
+const SessionsResponse = Type.Object({
+  sessions: Type.Array(Session, { description: 'The latest used first, at most 100' }),
+});
+
+/** A request body is not needed, and one that says something is not ignored. */
+const NoFields = OptionalBody({});
+
+const NoContent = Type.Null({ description: 'Done' });
+
+type SessionRoutesOptions = { sessions: SessionService; authenticate: Authenticate; cookie: SessionCookie };
+
+/** Sign-out, and the user's view of their own devices. */
+export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = async (
+  app,
+  { sessions, authenticate, cookie },
+) => {
+  app.post(
+    '/logout',
+    {
+      schema: {
+        tags: ['sessions'],
+        summary: 'Sign out: end the session of the cookie',
+        security: [{ session: [] }],
+        body: NoFields,
+        response: {
+          204: NoContent,
+          ...problemResponses(...WRITE_PROBLEMS, 'not_signed_in'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const generateToken = cookie.read(request, reply);
+      if (generateToken === null) throw new AppError('not_signed_in');
+      const wasSignedIn = await sessions.signOut(generateToken);
+      // Also a dead one: no script could ever remove it. But not when that cannot be known.
+      cookie.clear(reply);
+      if (!wasSignedIn) throw new AppError('not_signed_in');
+      // Not `"cookies"`: it empties the whole registrable domain, the other services' cookies included.
+      return reply.header('clear-site-data', '"cache", "storage"').code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/sessions',
+    {
+      preHandler: authenticate,
+      schema: {
+        tags: ['sessions'],
+        summary: 'Where the user is signed in',
+        security: [{ session: [] }],
+        response: {
+          200: SessionsResponse,
+          ...problemResponses(...READ_PROBLEMS, 'not_signed_in'),
+        },
+      },
+    },
+    async (request): Promise<Static<typeof SessionsResponse>> => {
+      const current = signedIn(request);
+      const listed = await sessions.list(current.userId);
+      return {
+        sessions: listed.map((session) => ({
+          id: session.id,
+          current: session.id === current.id,
+          created_at: session.createdAt.toISOString(),
+          last_seen_at: session.lastSeenAt.toISOString(),
+          expires_at: session.expiresAt.toISOString(),
+          ip: session.ip,
+          user_agent: session.userAgent,
+        })),
+      };
+    },
+  );
+
+  app.delete(
+    '/sessions/:id',
+    {
+      preHandler: authenticate,
+      schema: {
+        tags: ['sessions'],
+        summary: 'End one session',
+        security: [{ session: [] }],
+        params: Type.Object({ id: Uuid() }),
+        response: {
+          204: NoContent,
+          ...problemResponses(
+            ...WRITE_PROBLEMS,
+            'validation_failed',
+            'not_signed_in',
+            'not_found',
+            'uri_too_long',
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const current = signedIn(request);
+      await sessions.endOne(current.userId, request.params.id);
+      if (request.params.id === current.id) cookie.clear(reply);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.delete(
+    '/sessions',
+    {
+      preHandler: authenticate,
+      schema: {
+        tags: ['sessions'],
+        summary: 'End all sessions but this one',
+        security: [{ session: [] }],
+        body: NoFields,
+        response: {
+          204: NoContent,
+          ...problemResponses(...WRITE_PROBLEMS, 'not_signed_in'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const current = signedIn(request);
+      await sessions.endOthers(current.userId, current.id);
+      return reply.code(204).send(null);
+    },
+  );
+};

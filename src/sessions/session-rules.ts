@@ -1,0 +1,33 @@
+/** A session and what its access tokens say of the user. Times are milliseconds since the epoch, database time. */
+export type SessionRecord = {
+  id: string;
+  userId: string;
+  email: string;
+  emailVerified: boolean;
+  userStatus: 'active' | 'banned';
+  /** When the user signed in: the `auth_time` of OpenID Connect Core §2. */
+  createdAt: number;
+  lastSeenAt: number;
+  expiresAt: number;
+  idleExpiresAt: number;
+  ended: boolean;
+  /** Never shrinks; grows with every change that a cached copy must not outlive. */
+  version: number;
+};
+
+const SEEN_EVERY_MS = 60_000;
+
+/** Whether the session may still be used at `now`. The instant of expiry itself is too late (RFC 7519 §4.1.4). */
+export function isLive(session: SessionRecord, now: number): boolean {
+  return (
+    !session.ended &&
+    session.userStatus === 'active' &&
+    now < session.expiresAt &&
+    now < session.idleExpiresAt
+  );
+}
+
+/** Whether the use at `now` is worth a write: at most one a minute. */
+export function isSeenDue(session: SessionRecord, now: number): boolean {
+  return now - session.lastSeenAt >= SEEN_EVERY_MS;
+}

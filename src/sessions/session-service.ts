@@ -1,0 +1,125 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Transact, Transaction } from '../adapters/adapters.ts';
+import type { DatabaseClock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
+import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
+import type { LastSeen } from './last-seen.ts';
+import type { SessionCache } from './session-cache.ts';
+import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
+import type { Device, EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
+import type { UnknownTokens } from './unknown-tokens.ts';
+
+export type { Device } from './session-store.ts';
+
+/** A session just started: the only moment at which its generate token is known. */
+export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
+
+type SessionServiceParts = {
+  store: SessionStore;
+  cache: SessionCache;
+  transact: Transact;
+  clock: DatabaseClock;
+  lastSeen: LastSeen;
+  ttlMs: number;
+  idleTtlMs: number;
+  outbox: OutboxService;
+  unknownTokens: UnknownTokens;
+};
+
+export type SessionService = ReturnType<typeof createSessionService>;
+
+/** Starts, finds and ends sessions. */
+export function createSessionService(parts: SessionServiceParts) {
+  const { store, cache, transact, clock, outbox, unknownTokens, lastSeen, ttlMs, idleTtlMs } = parts;
+
+  return {
+    /** Starts a session for a user whose password has just been checked. */
+    async start(transaction: Transaction, userId: string, device: Device): Promise<StartedSession> {
+      const generateToken = createGenerateToken();
+      const session = {
+        id: uuidv7(),
+        userId,
+        tokenHash: hashGenerateToken(generateToken),
+        ttlMs,
+        idleTtlMs,
+        device,
+      };
+      clock.observe((await store.insert(transaction, session)).databaseNow);
+      return { id: session.id, generateToken, maxAgeSeconds: Math.floor(ttlMs / 1000) };
+    },
+
+    /**
+     * The live session of a generate token; null for any other string.
+     * @param client address of who asks
+     * @throws AppError `unavailable` when that cannot be known right now; `rate_limited` for guessing
+     */
+    async find(generateToken: string, client: string): Promise<SessionRecord | null> {
+      if (!isGenerateToken(generateToken)) return null;
+      const session = await cache.find(hashGenerateToken(generateToken), {
+        read: () => unknownTokens.admit(client),
+        foundNothing: () => unknownTokens.note(client),
+      });
+      const now = clock.now();
+      if (session === null || !isLive(session, now)) return null;
+      if (isSeenDue(session, now)) lastSeen.note(session.id);
+      return session;
+    },
+
+    /** Ends the session of a generate token. @returns whether there was one to end */
+    async signOut(generateToken: string): Promise<boolean> {
+      if (!isGenerateToken(generateToken)) return false;
+      const selector = { tokenHash: hashGenerateToken(generateToken) };
+      return (await transact((transaction) => end(transaction, selector, 'signed_out'))) > 0;
+    },
+
+    /** Ends the session of a token that the same browser is about to replace, if there is one. */
+    async endReplaced(transaction: Transaction, generateToken: string): Promise<void> {
+      if (!isGenerateToken(generateToken)) return;
+      await end(transaction, { tokenHash: hashGenerateToken(generateToken) }, 'replaced');
+    },
+
+    /** Ends one of the user's own sessions. @throws AppError `not_found` when it is not one of them, or over */
+    async endOne(userId: string, sessionId: string): Promise<void> {
+      const ended = await transact((transaction) => end(transaction, { userId, sessionId }, 'ended_by_user'));
+      if (ended === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
+    },
+
+    /** Ends all of the user's sessions but one. */
+    async endOthers(userId: string, exceptSessionId: string): Promise<void> {
+      await transact((transaction) => end(transaction, { userId, exceptSessionId }, 'ended_by_user'));
+    },
+
+    /** The user's live sessions, the latest used first, at most 100. */
+    list(userId: string): Promise<ListedSession[]> {
+      return store.list(userId);
+    },
+  };
+
+  /**
+   * The one way in which sessions end. The row first, the cache once that has been committed: in the other order
+   * a look-up between the two would put the live row back.
+   * @returns how many were ended
+   */
+  async function end(
+    transaction: Transaction,
+    selector: SessionSelector,
+    reason: EndReason,
+  ): Promise<number> {
+    const tokenHashes = await store.end(transaction, selector, reason);
+    if (tokenHashes.length > 0) await outbox.send(transaction, 'sessions_ended', toMessage(tokenHashes));
+    return tokenHashes.length;
+  }
+}
+
+type SessionsEnded = { tokenHashes: string[] };
+
+function toMessage(tokenHashes: Buffer[]): SessionsEnded {
+  return { tokenHashes: tokenHashes.map((hash) => hash.toString('hex')) };
+}
+
+/** Delivers what ended sessions leave in the outbox: no replica's cache may speak for them any more. */
+export async function deliverSessionsEnded(cache: SessionCache, payload: unknown): Promise<void> {
+  const { tokenHashes } = payload as SessionsEnded;
+  await Promise.all(tokenHashes.map((hash) => cache.invalidate(Buffer.from(hash, 'hex'))));
+}

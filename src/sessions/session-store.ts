@@ -1,0 +1,180 @@
+import { and, eq, gt, inArray, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm';
+import type { Database, Transaction } from '../adapters/adapters.ts';
+import { tryAdvisoryLock } from '../db/advisory-lock.ts';
+import { sessions, users } from '../db/schema.ts';
+import type { SessionRecord } from './session-rules.ts';
+
+/** Where a session was started from, as far as the request told. */
+export type Device = { ip: string; userAgent: string | null };
+
+/** Which live sessions are meant. */
+export type SessionSelector =
+  | { tokenHash: Buffer }
+  | { userId: string; sessionId: string }
+  | { userId: string; exceptSessionId: string };
+
+export type EndReason = 'signed_out' | 'replaced' | 'ended_by_user';
+
+export type NewSession = {
+  id: string;
+  userId: string;
+  tokenHash: Buffer;
+  ttlMs: number;
+  idleTtlMs: number;
+  device: Device;
+};
+
+export type ListedSession = {
+  id: string;
+  createdAt: Date;
+  lastSeenAt: Date;
+  expiresAt: Date;
+  ip: string | null;
+  userAgent: string | null;
+};
+
+export type SessionStore = ReturnType<typeof createSessionStore>;
+
+const MAX_LISTED = 100;
+/** Any number will do, as long as every release uses the same one. */
+const SWEEP_LOCK = 7_236_455_023;
+
+const inMs = (ms: number): SQL => sql`${ms} * interval '1 millisecond'`;
+const isOpen = (): SQL | undefined =>
+  and(isNull(sessions.endedAt), gt(sessions.expiresAt, sql`now()`), gt(sessions.idleExpiresAt, sql`now()`));
+
+function matches(selector: SessionSelector): SQL | undefined {
+  if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
+  const own = eq(sessions.userId, selector.userId);
+  return 'sessionId' in selector
+    ? and(own, eq(sessions.id, selector.sessionId))
+    : and(own, ne(sessions.id, selector.exceptSessionId));
+}
+
+/** The `sessions` table. Every time in it is the database's own. */
+export function createSessionStore(database: Database) {
+  const findByTokenHash = database
+    .select({
+      session: sessions,
+      email: users.email,
+      emailVerifiedAt: users.emailVerifiedAt,
+      userStatus: users.status,
+      claimsVersion: users.claimsVersion,
+      databaseNow: sql`now()`.mapWith(sessions.createdAt),
+    })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(eq(sessions.generateToken, sql.placeholder('tokenHash')))
+    .prepare('find_session_by_token_hash');
+
+  return {
+    /** The session of a generate token, live or not, and the database's time of the answer. */
+    async find(tokenHash: Buffer): Promise<{ record: SessionRecord; databaseNow: Date } | null> {
+      const [row] = await findByTokenHash.execute({ tokenHash });
+      if (row === undefined) return null;
+      const { session } = row;
+      return {
+        databaseNow: row.databaseNow,
+        record: {
+          id: session.id,
+          userId: session.userId,
+          email: row.email,
+          emailVerified: row.emailVerifiedAt !== null,
+          userStatus: row.userStatus,
+          createdAt: session.createdAt.getTime(),
+          lastSeenAt: session.lastSeenAt.getTime(),
+          expiresAt: session.expiresAt.getTime(),
+          idleExpiresAt: session.idleExpiresAt.getTime(),
+          ended: session.endedAt !== null,
+          // Both parts only ever grow, so their sum tells which of two copies is the newer one.
+          version: session.version + row.claimsVersion,
+        },
+      };
+    },
+
+    /** Starts a session; returns its id and the database's time. */
+    async insert(transaction: Transaction, session: NewSession): Promise<{ databaseNow: Date }> {
+      const { id, userId, tokenHash, ttlMs, idleTtlMs, device } = session;
+      const [row] = await transaction.database
+        .insert(sessions)
+        .values({
+          id,
+          userId,
+          generateToken: tokenHash,
+          createdAt: sql`now()`,
+          lastSeenAt: sql`now()`,
+          expiresAt: sql`now() + ${inMs(ttlMs)}`,
+          idleExpiresAt: sql`now() + ${inMs(idleTtlMs)}`,
+          ip: device.ip,
+          userAgent: device.userAgent,
+        })
+        .returning({ databaseNow: sessions.createdAt });
+      if (row === undefined) throw new Error('an insert returned no row');
+      return row;
+    },
+
+    /** Ends those of the meant sessions that are still open. Returns the token hashes of exactly those. */
+    async end(transaction: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
+      const ended = await transaction.database
+        .update(sessions)
+        .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
+        .where(and(matches(selector), isOpen()))
+        .returning({ tokenHash: sessions.generateToken });
+      return ended.map((row) => row.tokenHash);
+    },
+
+    /** A user's open sessions, the latest used first, at most 100. */
+    async list(userId: string): Promise<ListedSession[]> {
+      return database
+        .select({
+          id: sessions.id,
+          createdAt: sessions.createdAt,
+          lastSeenAt: sessions.lastSeenAt,
+          expiresAt: sessions.expiresAt,
+          ip: sessions.ip,
+          userAgent: sessions.userAgent,
+        })
+        .from(sessions)
+        .where(and(eq(sessions.userId, userId), isOpen()))
+        .orderBy(sql`${sessions.lastSeenAt} desc`, sql`${sessions.id} desc`)
+        .limit(MAX_LISTED);
+    },
+
+    /**
+     * Deletes sessions that have been over for a day, at most `limit`.
+     * @returns how many; none while another replica is at it
+     */
+    async sweep(transaction: Transaction, limit: number): Promise<number> {
+      if (!(await tryAdvisoryLock(transaction, SWEEP_LOCK))) return 0;
+      const { database } = transaction;
+      const aDayAgo = sql`now() - interval '1 day'`;
+      const over = database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(or(lt(sessions.idleExpiresAt, aDayAgo), lt(sessions.endedAt, aDayAgo)))
+        .limit(limit);
+      const swept = await database
+        .delete(sessions)
+        .where(inArray(sessions.id, over))
+        .returning({ id: sessions.id });
+      return swept.length;
+    },
+
+    /** Notes that the sessions were used just now; each is written at most once a minute, by whichever replica. */
+    async touch(sessionIds: string[], idleTtlMs: number): Promise<void> {
+      await database
+        .update(sessions)
+        .set({
+          lastSeenAt: sql`now()`,
+          idleExpiresAt: sql`least(${sessions.expiresAt}, now() + ${inMs(idleTtlMs)})`,
+        })
+        .where(
+          and(
+            inArray(sessions.id, sessionIds),
+            isOpen(),
+            lt(sessions.lastSeenAt, sql`now() - interval '1 minute'`),
+          ),
+        );
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import type { TokenClaims } from '../verifier/token-claims.ts';
+
+/** What an access token says of the user and the session; `auth_time` and the like are derived from it. */
+export type TokenSubject = {
+  /** Session id. */
+  id: string;
+  userId: string;
+  email: string;
+  emailVerified: boolean;
+  /** When the user signed in, in milliseconds since the epoch. */
+  createdAt: number;
+};
+
+/** A service client that asks for a token of its own. */
+export type ClientSubject = { clientId: string; scope: string };
+
+export type AccessTokenOptions = {
+  issuer: string;
+  /** Who asked for the token. */
+  clientId: string;
+  audiences: string[];
+  ttlMs: number;
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** 128 random bits. */
+  jti: string;
+};
+
+/** Claims that every access token has. */
+type CommonClaims = Omit<TokenClaims, 'nbf' | keyof UserClaims>;
+
+type UserClaims = Required<Pick<TokenClaims, 'sid' | 'email' | 'email_verified' | 'auth_time'>>;
+
+/** The claims of a user's access token. */
+export type AccessTokenClaims = CommonClaims & UserClaims;
+
+const seconds = (ms: number): number => Math.floor(ms / 1000);
+
+/** The claims of RFC 9068 §2.2, and `sid`, `email` and `email_verified` of OpenID Connect. */
+export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOptions): AccessTokenClaims {
+  return {
+    ...commonClaims(subject.userId, '', options),
+    sid: subject.id,
+    email: subject.email,
+    email_verified: subject.emailVerified,
+    auth_time: seconds(subject.createdAt),
+  };
+}
+
+/** The claims for a client that speaks for itself: it is its own subject (RFC 9068 §2.2, RFC 6749 §4.4). */
+export function clientTokenClaims(subject: ClientSubject, options: AccessTokenOptions): CommonClaims {
+  return commonClaims(subject.clientId, subject.scope, options);
+}
+
+function commonClaims(sub: string, scope: string, options: AccessTokenOptions): CommonClaims {
+  const { issuer, clientId, audiences, ttlMs, now, jti } = options;
+  const [only, ...others] = audiences;
+  return {
+    iss: issuer,
+    sub,
+    aud: only !== undefined && others.length === 0 ? only : audiences,
+    client_id: clientId,
+    iat: seconds(now),
+    exp: seconds(now) + seconds(ttlMs),
+    jti,
+    scope,
+  };
+}

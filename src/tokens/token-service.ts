@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { FindKey } from '../keys/key-lookup.ts';
+import type { KeyService } from '../keys/key-service.ts';
+import type { SessionRecord } from '../sessions/session-rules.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import { type CheckedToken, checkToken, type TokenType } from '../verifier/check-token.ts';
+import { VerifierError } from '../verifier/verifier-error.ts';
+import { accessTokenClaims, clientTokenClaims } from './access-token.ts';
+
+/** RFC 6749 §5.1. */
+export type TokenResponse = { access_token: string; token_type: 'Bearer'; expires_in: number };
+
+/** What a page may ask of its token: one audience of all, and that it be good for a single use. */
+export type TokenWish = { audience?: string | undefined; singleUse?: boolean | undefined };
+
+type TokenServiceParts = {
+  sessions: SessionService;
+  keys: KeyService;
+  findKey: FindKey;
+  now: Clock;
+  issuer: string;
+  clientId: string;
+  audiences: string[];
+  ttlMs: number;
+};
+
+/** Which tokens of ours to take. */
+export type TokenCheck = {
+  types: TokenType[];
+  /** The token must name one of these; null: any will do. */
+  audiences: string[] | null;
+};
+
+export type TokenService = ReturnType<typeof createTokenService>;
+
+/** Long enough for the page to hand it on, short enough to be of little use to a thief. */
+const SINGLE_USE_TTL_MS = 60_000;
+
+/** Exchanges generate tokens for access tokens, and checks tokens that this server has made. */
+export function createTokenService(parts: TokenServiceParts) {
+  const { sessions, keys, findKey, now, issuer, clientId, audiences, ttlMs } = parts;
+
+  return {
+    /**
+     * A token for the session of a generate token, for all audiences or for the one that is asked for.
+     * @param client address of who asks
+     * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch; `unavailable`
+     */
+    async mint(generateToken: string | null, client: string, wish: TokenWish = {}): Promise<TokenResponse> {
+      if (wish.audience !== undefined) requireAudience(wish.audience);
+      const session = generateToken === null ? null : await sessions.find(generateToken, client);
+      if (session === null) throw new AppError('session_not_found');
+      return mintFor(session, wish);
+    },
+
+    mintFor,
+    requireAudience,
+
+    /**
+     * A token for a service client itself.
+     * @param scope the granted scopes, separated by spaces
+     * @throws AppError `unavailable`
+     */
+    mintForClient(client: string, scope: string, clientAudiences: string[], lifeMs = ttlMs): TokenResponse {
+      const options = optionsFor(clientAudiences, lifeMs);
+      const claims = clientTokenClaims({ clientId: client, scope }, { ...options, clientId: client });
+      return tokenResponse(keys.sign(claims), lifeMs);
+    },
+
+    /**
+     * The claims of a token of ours that has not expired; null for anything else. Knows nothing of revocations.
+     * @throws AppError `unavailable` when that cannot be known
+     */
+    async verify(token: string, { types, audiences }: TokenCheck): Promise<CheckedToken | null> {
+      const rules = { issuer, audiences, types, algorithms: ALGORITHMS, leewaySeconds: LEEWAY_SECONDS, now };
+      try {
+        return await checkToken(token, ({ kid }) => requireKey(kid), rules);
+      } catch (error) {
+        const { code, cause } = error as VerifierError;
+        if (code === 'keys_unavailable') throw cause;
+        return null;
+      }
+    },
+  };
+
+  /** @throws AppError `unavailable` */
+  function mintFor(session: SessionRecord, { audience, singleUse = false }: TokenWish): TokenResponse {
+    const lifeMs = singleUse ? SINGLE_USE_TTL_MS : ttlMs;
+    const options = optionsFor(audience === undefined ? audiences : [audience], lifeMs);
+    const claims = accessTokenClaims(session, options);
+    return tokenResponse(keys.sign(claims, singleUse ? 'one-time+jwt' : 'at+jwt'), lifeMs);
+  }
+
+  /** @throws AppError `unknown_audience` */
+  function requireAudience(audience: string): void {
+    if (!audiences.includes(audience)) throw new AppError('unknown_audience');
+  }
+
+  function optionsFor(tokenAudiences: string[], lifeMs: number) {
+    const jti = randomBytes(16).toString('base64url');
+    return { issuer, clientId, audiences: tokenAudiences, ttlMs: lifeMs, now: now(), jti };
+  }
+
+  async function requireKey(kid: string) {
+    const key = await findKey(kid);
+    if (key === null) throw new VerifierError('key_unknown');
+    return key;
+  }
+}
+
+/** Replicas know the database's time to within the time of one query. */
+const LEEWAY_SECONDS = 5;
+
+/** All that any of our keys may be of: SIGNING_ALGORITHM changes while tokens of the old one still live. */
+const ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];
+
+function tokenResponse(token: string, lifeMs: number): TokenResponse {
+  return { access_token: token, token_type: 'Bearer', expires_in: Math.floor(lifeMs / 1000) };
+}

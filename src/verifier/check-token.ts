@@ -1,0 +1,149 @@
+import {
+  type CompactJWSHeaderParameters,
+  type CompactVerifyGetKey,
+  type CryptoKey,
+  compactVerify,
+  errors,
+  type KeyObject,
+} from 'jose';
+import { type ClaimRules, checkClaims, type TokenClaims } from './token-claims.ts';
+import { VerifierError } from './verifier-error.ts';
+
+export type { TokenClaims } from './token-claims.ts';
+
+/** The `typ` of an access token (RFC 9068 §2.1), and that of a single-use token. */
+export type TokenType = 'at+jwt' | 'one-time+jwt';
+
+/** A public key to verify with. */
+export type VerificationKey = CryptoKey | KeyObject;
+
+/**
+ * Finds the key of a token by the configured issuer's key set, never by what else the token says.
+ * @throws VerifierError `key_unknown` when there is none; anything else thrown counts as `keys_unavailable`
+ */
+export type GetKey = (header: { alg: string; kid: string }) => VerificationKey | Promise<VerificationKey>;
+
+/** What a token is held against. */
+export type TokenRules = ClaimRules & {
+  types: TokenType[];
+  algorithms: string[];
+};
+
+export type CheckedToken = { claims: TokenClaims; type: TokenType };
+
+/** What tokens may be signed with unless told otherwise. */
+export const DEFAULT_ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];
+
+/** Never `none`, and never a MAC: its "public" key would sign as well. */
+const ASYMMETRIC = new Set([
+  ...DEFAULT_ALGORITHMS,
+  ...['ES384', 'ES512', 'Ed25519', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+]);
+
+const MAX_LEEWAY_SECONDS = 60;
+const MAX_TOKEN_LENGTH = 8 * 1024;
+
+/** Three parts of base64url (RFC 7515 §7.1) and nothing else. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** What a part may end with, by its length modulo 4: bits that do not count are zero (RFC 4648 §3.5). */
+const LAST_CHARACTERS = new Map([
+  [2, 'AQgw'],
+  [3, 'AEIMQUYcgkosw048'],
+]);
+
+/**
+ * Refuses rules that would check too little, when they are declared.
+ * @throws TypeError saying which
+ */
+export function assertTokenRules(
+  rules: Pick<TokenRules, 'algorithms' | 'audiences' | 'leewaySeconds'>,
+): void {
+  const { algorithms, audiences, leewaySeconds } = rules;
+  const refused = algorithms.find((algorithm) => !ASYMMETRIC.has(algorithm));
+  if (refused !== undefined || algorithms.length === 0)
+    throw new TypeError(`algorithms must be some of ${[...ASYMMETRIC].join(', ')}`);
+  if (audiences !== null && !(audiences.length > 0 && audiences.every((audience) => audience !== '')))
+    throw new TypeError('audience must name this service');
+  if (!(leewaySeconds >= 0 && leewaySeconds <= MAX_LEEWAY_SECONDS))
+    throw new TypeError(`leewaySeconds must be from 0 to ${MAX_LEEWAY_SECONDS}`);
+}
+
+/**
+ * Checks a token: shape, header, signature, claims, in this order, so that what is cheap to refuse costs little.
+ *
+ * `jwk`, `jku`, `x5c` and `x5u` in the header count for nothing: whoever makes a token would choose its key.
+ * @throws VerifierError and nothing else
+ */
+export async function checkToken(token: string, getKey: GetKey, rules: TokenRules): Promise<CheckedToken> {
+  checkShape(token);
+  const findKey = (header: CompactJWSHeaderParameters) => {
+    checkHeader(header, rules);
+    return keyOf(getKey, header);
+  };
+  const { algorithms } = rules;
+  const { payload, protectedHeader } = await verifySignature(token, findKey, algorithms);
+  return { claims: checkClaims(payload, rules), type: checkHeader(protectedHeader, rules) };
+}
+
+async function verifySignature(token: string, findKey: CompactVerifyGetKey, algorithms: string[]) {
+  try {
+    return await compactVerify(token, findKey, { algorithms });
+  } catch (error) {
+    return refuse(error);
+  }
+}
+
+function checkShape(token: string): void {
+  if (!token) throw new VerifierError('token_missing');
+  if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH || !COMPACT.test(token))
+    throw new VerifierError('token_malformed');
+  // One token has one spelling, so that nothing that goes by the spelling (a log, a cache) is misled.
+  if (!token.split('.').every(isCanonical)) throw new VerifierError('token_malformed');
+}
+
+function isCanonical(part: string): boolean {
+  const rest = part.length % 4;
+  return rest === 0 || (LAST_CHARACTERS.get(rest)?.includes(part.charAt(part.length - 1)) ?? false);
+}
+
+/** @returns the type of the token */
+function checkHeader(header: CompactJWSHeaderParameters, rules: TokenRules): TokenType {
+  // jose itself understands `b64`; in a JWT it has no place (RFC 7797 §7).
+  if (header.crit !== undefined) throw new VerifierError('critical_header');
+  const type = rules.types.find((allowed) => allowed === typeOf(header.typ));
+  if (type === undefined) throw new VerifierError('type_not_allowed');
+  return type;
+}
+
+/** Media types compare without case, and `application/` may be left out (RFC 7515 §4.1.9). */
+function typeOf(typ: unknown): string | undefined {
+  if (typeof typ !== 'string') return undefined;
+  return typ.toLowerCase().replace(/^application\//, '');
+}
+
+/** A key that is at hand costs no turn of the event loop. */
+function keyOf(getKey: GetKey, { alg, kid }: CompactJWSHeaderParameters): ReturnType<GetKey> {
+  if (typeof kid !== 'string' || kid === '') throw new VerifierError('key_unknown');
+  try {
+    const key = getKey({ alg, kid });
+    return key instanceof Promise ? key.catch(refuseKey) : key;
+  } catch (error) {
+    return refuseKey(error);
+  }
+}
+
+function refuseKey(error: unknown): never {
+  throw error instanceof VerifierError ? error : new VerifierError('keys_unavailable', undefined, error);
+}
+
+/** What jose throws, in our words. Without its causes: those of parsers quote the token. */
+function refuse(error: unknown): never {
+  if (error instanceof VerifierError) throw error;
+  if (error instanceof errors.JOSEAlgNotAllowed) throw new VerifierError('algorithm_not_allowed');
+  if (error instanceof errors.JOSENotSupported) throw new VerifierError('critical_header');
+  if (error instanceof errors.JWSSignatureVerificationFailed) throw new VerifierError('signature_invalid');
+  if (error instanceof errors.JWSInvalid) throw new VerifierError('token_malformed');
+  // A TypeError: the key that has this `kid` is not one for this algorithm.
+  throw new VerifierError('algorithm_not_allowed');
+}

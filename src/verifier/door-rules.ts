@@ -1,0 +1,118 @@
+import type { TokenClaims } from './token-claims.ts';
+import { VerifierError } from './verifier-error.ts';
+
+/**
+ * Who passes: everybody (`open`), who has a good token (`verified`, offline), who has one that has not been revoked
+ * (`checked`, asks the auth server), who has a single-use token (`once`, redeems it).
+ */
+export type DoorKind = 'open' | 'verified' | 'checked' | 'once';
+
+export type DoorRule = {
+  door: DoorKind;
+  /** All of these, in a list or separated by spaces. */
+  scope?: string | string[];
+  /** Seconds since the sign-in, at most: for what a user must have proved lately (RFC 9470). */
+  maxAuthAge?: number;
+  /**
+   * The e-mail address in the request's body, in `email` or the field named, must be the token's. Whether the user
+   * has proved to own it (`email_verified`) does not matter here.
+   */
+  matchEmail?: true | string;
+  /**
+   * At a `once` door: lets a request pass again that has the same token and the same `Idempotency-Key`, for clients
+   * whose answer got lost. Only for a service that answers such a repetition with what it answered before.
+   */
+  repeatable?: boolean;
+};
+
+export type Door = DoorKind | DoorRule;
+
+/** A door whose rule has been found to make sense. */
+export type DoorPlan = {
+  kind: DoorKind;
+  scopes: string[];
+  maxAuthAgeSeconds: number | null;
+  emailField: string | null;
+  repeatable: boolean;
+};
+
+const KINDS: string[] = ['open', 'verified', 'checked', 'once'] satisfies DoorKind[];
+const MEMBERS = ['door', 'scope', 'maxAuthAge', 'matchEmail', 'repeatable'];
+
+/** RFC 6749 §3.3; what else there is would break out of the header that names it. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/**
+ * Reads a door's rule.
+ * @throws TypeError for one that makes no sense: better no start than a door that lets everybody through
+ */
+export function planDoor(door: Door): DoorPlan {
+  const rule: DoorRule = typeof door === 'string' ? { door } : door;
+  const { door: kind, scope = [], maxAuthAge = null, matchEmail = null, repeatable = false } = rule ?? {};
+  if (!KINDS.includes(kind)) throw new TypeError(`A door must be one of ${KINDS.join(', ')}`);
+  const unknown = Object.keys(rule).find((member) => !MEMBERS.includes(member));
+  if (unknown !== undefined) throw new TypeError(`A door has no rule ${unknown}`);
+  const plan = {
+    kind,
+    scopes: readScopes(scope),
+    maxAuthAgeSeconds: maxAuthAge,
+    emailField: matchEmail === true ? 'email' : matchEmail,
+    repeatable,
+  };
+  assertPlan(plan);
+  return plan;
+}
+
+function readScopes(scope: string | string[]): string[] {
+  const scopes = typeof scope === 'string' ? scope.split(' ') : [...scope];
+  if (!scopes.every((name) => SCOPE.test(name))) throw new TypeError('scope must be names of scopes');
+  return scopes;
+}
+
+function assertPlan({ kind, scopes, maxAuthAgeSeconds, emailField, repeatable }: DoorPlan): void {
+  if (typeof repeatable !== 'boolean' || (repeatable && kind !== 'once'))
+    throw new TypeError('repeatable is true or false, and for a door that is once');
+  if (maxAuthAgeSeconds !== null && !(Number.isInteger(maxAuthAgeSeconds) && maxAuthAgeSeconds > 0))
+    throw new TypeError('maxAuthAge must be a number of whole seconds');
+  if (emailField !== null && (typeof emailField !== 'string' || emailField === ''))
+    throw new TypeError('matchEmail must be true or the name of a field');
+  const hasRules = scopes.length > 0 || maxAuthAgeSeconds !== null || emailField !== null;
+  if (kind === 'open' && hasRules) throw new TypeError('An open door has no other rules');
+}
+
+/**
+ * The rules that the claims alone decide.
+ * @param now milliseconds since the epoch
+ * @throws VerifierError `scope_insufficient`, `auth_too_old`
+ */
+export function checkClaimRules(plan: DoorPlan, claims: TokenClaims, now: number): void {
+  const granted = claims.scope.split(' ');
+  if (!plan.scopes.every((scope) => granted.includes(scope))) throw new VerifierError('scope_insufficient');
+  if (plan.maxAuthAgeSeconds === null) return;
+  // A service client never signed in: no age of its token is young enough.
+  const ageSeconds = now / 1000 - (claims.auth_time ?? Number.NEGATIVE_INFINITY);
+  if (!(ageSeconds <= plan.maxAuthAgeSeconds)) throw new VerifierError('auth_too_old');
+}
+
+/**
+ * The rule that needs the request's body.
+ * @param body as parsed; anything but an object has no e-mail address
+ * @throws VerifierError `email_mismatch`
+ */
+export function checkBodyRule({ emailField }: DoorPlan, claims: TokenClaims, body: unknown): void {
+  if (emailField === null) return;
+  const given = textAt(body, emailField);
+  const isSame = given !== null && claims.email !== undefined && canonical(given) === canonical(claims.email);
+  if (!isSame) throw new VerifierError('email_mismatch');
+}
+
+/** A member of the object's own: an inherited one is nothing that was sent. */
+function textAt(body: unknown, field: string): string | null {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, field)) return null;
+  const value: unknown = (body as Record<string, unknown>)[field];
+  return typeof value === 'string' ? value : null;
+}
+
+function canonical(email: string): string {
+  return email.trim().normalize('NFC').toLowerCase();
+}

@@ -1,0 +1,157 @@
+import { checkBodyRule, checkClaimRules, type Door, type DoorPlan, planDoor } from './door-rules.ts';
+import { createIntrospection, type Introspection, type IntrospectionOptions } from './introspection.ts';
+import { type Refusal, refuse } from './refusal.ts';
+import type { TokenClaims } from './token-claims.ts';
+import { createVerifier, type Verifier, type VerifierOptions } from './verifier.ts';
+import { VerifierError } from './verifier-error.ts';
+
+export type DoorsOptions = {
+  verifier: Verifier | VerifierOptions;
+  /** Needed by `checked` and `once` doors: this service's credentials at the auth server. */
+  introspection?: Introspection | IntrospectionOptions;
+  /** What challenges call this service (RFC 9110 §11.5); "api" by default. */
+  realm?: string;
+};
+
+/** What a door needs to see of a request. */
+export type DoorRequest = {
+  /** Each `Authorization` header. Tokens in a query or a body count for nothing. */
+  authorization: string | string[] | undefined;
+  /** As parsed; for `matchEmail`. */
+  body?: unknown;
+  /** The request's own `Idempotency-Key`; for a `once` door that is `repeatable`. */
+  idempotencyKey?: string | undefined;
+};
+
+/** Who passed: the claims of the token; null for nobody known, at an open door alone. */
+export type Passed = { user: TokenClaims | null };
+
+/** A request that has passed all rules that need neither body nor auth server. */
+export type Visit = { token: string; claims: TokenClaims };
+
+/** A door that has been declared. Its methods never throw. */
+export type DeclaredDoor = {
+  /** Whether there is more to do after `enter`. */
+  needs: { body: boolean; introspection: boolean; redemption: boolean };
+  /** The first half, before a body is read: everything that the token alone decides. */
+  enter(authorization: DoorRequest['authorization']): Promise<Entered | Refusal>;
+  /** The second half. The auth server comes last, so that a request refused for anything else redeems nothing. */
+  finish(visit: Visit, request: Omit<DoorRequest, 'authorization'>): Promise<Passed | Refusal>;
+};
+
+/** `visit` is null for who passes an open door without a good token. */
+export type Entered = { visit: Visit | null };
+
+export type Doors = ReturnType<typeof createDoors>;
+
+const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
+const SCHEME = /^Bearer(\s|$)/i;
+const REALM = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/;
+/** Printable ASCII that fits any header; what else there is would not reach the auth server. */
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * The doorkeeper of a service, without a framework.
+ * @throws TypeError for options that make no sense
+ */
+export function createDoors({ verifier: given, introspection: asked, realm = 'api' }: DoorsOptions) {
+  const verifier = 'verify' in given ? given : createVerifier(given);
+  const introspection = asked && introspectionOf(asked, verifier);
+  if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
+
+  return { declare, check };
+
+  /**
+   * Reads a door's rule, once, when the service starts.
+   * @throws TypeError for a rule that makes no sense, or needs introspection that is not configured
+   */
+  function declare(door: Door): DeclaredDoor {
+    const plan = planDoor(door);
+    const redemption = plan.kind === 'once';
+    const needs = {
+      body: plan.emailField !== null,
+      introspection: redemption || plan.kind === 'checked',
+      redemption,
+    };
+    if (needs.introspection && !introspection)
+      throw new TypeError(`A door that is ${plan.kind} needs introspection, which is not configured`);
+    return {
+      needs,
+      enter: (authorization) => refusing(plan, () => enter(plan, authorization)),
+      finish: (visit, request) => refusing(plan, () => finish(plan, visit, request)),
+    };
+  }
+
+  /**
+   * May this request pass this door? Whole, for where the body is there from the start.
+   * @throws TypeError for a door that makes no sense
+   */
+  async function check(door: Door | DeclaredDoor, request: DoorRequest): Promise<Passed | Refusal> {
+    const declared = typeof door === 'object' && 'enter' in door ? door : declare(door);
+    const entered = await declared.enter(request.authorization);
+    if (!('visit' in entered)) return entered;
+    return entered.visit === null ? { user: null } : declared.finish(entered.visit, request);
+  }
+
+  async function enter(plan: DoorPlan, authorization: DoorRequest['authorization']): Promise<Entered> {
+    try {
+      const token = tokenOf(authorization);
+      const types = [plan.kind === 'once' ? ('one-time+jwt' as const) : ('at+jwt' as const)];
+      const claims = await verifier.verify(token, { types });
+      checkClaimRules(plan, claims, verifier.settings.now());
+      return { visit: { token, claims } };
+    } catch (error) {
+      if (plan.kind === 'open') return { visit: null };
+      throw error;
+    }
+  }
+
+  async function finish(
+    plan: DoorPlan,
+    { token, claims }: Visit,
+    { body, idempotencyKey }: Omit<DoorRequest, 'authorization'>,
+  ): Promise<Passed> {
+    checkBodyRule(plan, claims, body);
+    if (plan.kind === 'checked') await introspection?.confirm(token, claims);
+    if (plan.kind === 'once')
+      await introspection?.confirm(token, claims, { idempotencyKey: redemptionKey(plan, idempotencyKey) });
+    return { user: claims };
+  }
+
+  async function refusing<T>(plan: DoorPlan, step: () => Promise<T>): Promise<T | Refusal> {
+    try {
+      return await step();
+    } catch (error) {
+      return refuse(verifierErrorOf(error), plan, realm);
+    }
+  }
+}
+
+function introspectionOf(asked: Introspection | IntrospectionOptions, { settings }: Verifier): Introspection {
+  return 'confirm' in asked ? asked : createIntrospection(asked, settings);
+}
+
+/** RFC 6750 §2.1. Another scheme is no attempt to pass here. */
+function tokenOf(authorization: DoorRequest['authorization']): string {
+  const [header, ...others] = [authorization ?? []].flat();
+  if (others.length > 0) throw malformed('There is more than one Authorization header');
+  if (header === undefined || !SCHEME.test(header)) throw new VerifierError('token_missing');
+  const token = BEARER.exec(header)?.[1];
+  if (token === undefined) throw malformed('The Authorization header is not Bearer and a token');
+  return token;
+}
+
+function malformed(message: string): VerifierError {
+  return new VerifierError('authorization_malformed', message);
+}
+
+/** What is none of ours, from an introspection that is not ours, is no answer: never a pass, and never a 500. */
+function verifierErrorOf(error: unknown): VerifierError {
+  if (error instanceof VerifierError) return error;
+  return new VerifierError('introspection_unavailable', undefined, error);
+}
+
+/** One of our own, unless asked otherwise: it outlives a lost answer of the auth server, and nobody else has it. */
+function redemptionKey({ repeatable }: DoorPlan, own: string | undefined): string {
+  return repeatable && own !== undefined && IDEMPOTENCY_KEY.test(own) ? own : crypto.randomUUID();
+}

@@ -1,0 +1,54 @@
+import type { Door } from './door-rules.ts';
+import type { Doors } from './doors.ts';
+import type { Refusal } from './refusal.ts';
+import { type HeaderSource, headerValues } from './request-headers.ts';
+import type { TokenClaims } from './token-claims.ts';
+
+/** A request of Express 4 or 5, or of `node:http`. */
+type GuardedRequest = HeaderSource & {
+  /** As the body parser left it, which must come first at a door with `matchEmail`. */
+  body?: unknown;
+  user?: TokenClaims | null;
+};
+
+/** A response of Express 4 or 5, or of `node:http`. */
+type GuardedResponse = {
+  readonly headersSent: boolean;
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  end(body: string): unknown;
+};
+
+export type DoorMiddleware = (
+  request: GuardedRequest,
+  response: GuardedResponse,
+  next: () => void,
+) => Promise<void>;
+
+/**
+ * Makes middleware of doors: `app.post('/buy', express.json(), door({ door: 'once', matchEmail: true }), buy)`.
+ *
+ * Who passes is in `request.user`. Who does not is answered here: `next` is never called with an error.
+ * @returns what declares a door; it throws TypeError for one that makes no sense
+ */
+export function createDoorMiddleware(doors: Doors): (door: Door) => DoorMiddleware {
+  return (door) => {
+    const declared = doors.declare(door);
+    return async (request, response, next) => {
+      const answer = await doors.check(declared, {
+        authorization: headerValues(request, 'authorization'),
+        body: request.body,
+        idempotencyKey: headerValues(request, 'idempotency-key')[0],
+      });
+      if (!('user' in answer)) return send(response, answer);
+      request.user = answer.user;
+      next();
+    };
+  };
+}
+
+function send(response: GuardedResponse, { status, headers, body }: Refusal): void {
+  // Somebody else was faster: a time limit, say. A second answer would throw.
+  if (response.headersSent) return;
+  response.writeHead(status, headers);
+  response.end(body);
+}

@@ -1,0 +1,63 @@
+/** `fetch`, or what behaves like it: a proxy's, a test's. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+export type FetchedDocument = { status: number; headers: Headers; text: string };
+
+const MAX_BYTES = 64 * 1024;
+
+/**
+ * Asks the auth server: in time, without following redirects, and not for more than 64 KiB.
+ * @param timeoutMs for the whole of the answer
+ * @throws what `fetch` throws; RangeError for an answer that is too large
+ */
+export async function fetchDocument(
+  fetch: Fetch,
+  url: string,
+  timeoutMs: number,
+  init: RequestInit = {},
+): Promise<FetchedDocument> {
+  // A redirect comes back as the answer that it is. Followed, it would move the trust to where it points.
+  const signal = AbortSignal.timeout(timeoutMs);
+  const response = await fetch(url, { ...init, redirect: 'manual', signal });
+  return { status: response.status, headers: response.headers, text: await readText(response) };
+}
+
+async function readText({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new RangeError(`The answer is larger than ${MAX_BYTES} bytes`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/**
+ * The JSON object of a 200.
+ * @throws Error for any other status or content
+ */
+export function objectOf({ status, text }: FetchedDocument): Record<string, unknown> {
+  if (status !== 200) throw new Error(`The answer has the status ${status}`);
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error('The answer is not a JSON object');
+  return value as Record<string, unknown>;
+}
+
+const LOOPBACK = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/**
+ * The address, if what comes from it can be trusted: https, or this very machine.
+ * @throws TypeError if not; `what` names the setting
+ */
+export function secureUrl(url: string, what: string, allowInsecure: boolean): string {
+  if (!URL.canParse(url)) throw new TypeError(`${what} must be a URL`);
+  const { protocol, hostname, username, password } = new URL(url);
+  if (username !== '' || password !== '') throw new TypeError(`${what} must not contain credentials`);
+  const isTrusted =
+    protocol === 'https:' || (protocol === 'http:' && (allowInsecure || LOOPBACK.test(hostname)));
+  if (!isTrusted) throw new TypeError(`${what} must be https (or set allowInsecure)`);
+  return url;
+}

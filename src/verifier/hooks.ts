@@ -1,0 +1,30 @@
+import type { VerifierErrorCode } from './verifier-error.ts';
+
+/** For metrics and logs. They are told, never asked: one that throws or rejects changes nothing. */
+export type VerifierHooks = {
+  /** A document of the auth server was fetched: how long that took, and the HTTP status. */
+  fetched?: (ms: number, status: number) => unknown;
+  /** Keys or metadata could not be had. Those from before go on serving. */
+  fetchFailed?: (error: unknown) => unknown;
+  /** A token was checked offline. */
+  verified?: (code: 'ok' | VerifierErrorCode) => unknown;
+  /** A token was checked with keys that could not be renewed in time. */
+  stale?: (ageMs: number) => unknown;
+  /** The auth server answered an introspection. */
+  introspected?: (ms: number, status: number) => unknown;
+  /** An introspection failed. A status of 400 to 403 is a mistake in the settings: wrong credentials, say. */
+  introspectionFailed?: (error: unknown, status: number | null) => unknown;
+};
+
+/** Calls a hook, if there is one. Never throws. */
+export function tell<Args extends unknown[]>(
+  hook: ((...args: Args) => unknown) | undefined,
+  ...args: Args
+): void {
+  try {
+    const told = hook?.(...args);
+    if (told instanceof Promise) told.catch(() => {});
+  } catch {
+    // A metric that cannot be written is no reason to shut a door.
+  }
+}

@@ -1,0 +1,53 @@
+import { type CryptoKey, importJWK, type JWK } from 'jose';
+import { type FetchedDocument, objectOf } from './fetch-document.ts';
+
+export type KnownKey = { algorithm: string; key: CryptoKey };
+
+/** The keys of an issuer by their `kid`. */
+export type KeySet = ReadonlyMap<string, KnownKey>;
+
+const MIN_AGE_MS = 1000;
+const DEFAULT_AGE_MS = 5 * 60_000;
+
+/**
+ * The usable keys of a JWKS (RFC 7517 §5), imported. What is not for signatures, of an algorithm that is not wanted,
+ * or broken is left out, as §5 asks.
+ * @throws Error when no key is left: such an answer says nothing about the keys from before
+ */
+export async function readKeySet(document: FetchedDocument, algorithms: string[]): Promise<KeySet> {
+  const { keys } = objectOf(document);
+  const candidates: unknown[] = Array.isArray(keys) ? keys : [];
+  const imported = await Promise.all(candidates.map((jwk) => importKey(jwk, algorithms)));
+  const set = new Map(imported.filter((entry) => entry !== null));
+  if (set.size === 0) throw new Error('The key set has no usable key');
+  return set;
+}
+
+async function importKey(jwk: unknown, algorithms: string[]): Promise<[string, KnownKey] | null> {
+  if (!isPublicSigningKey(jwk) || !algorithms.includes(jwk.alg)) return null;
+  try {
+    const key = await importJWK(jwk, jwk.alg);
+    return key instanceof Uint8Array ? null : [jwk.kid, { algorithm: jwk.alg, key }];
+  } catch {
+    return null;
+  }
+}
+
+function isPublicSigningKey(jwk: unknown): jwk is JWK & { kid: string; alg: string } {
+  if (typeof jwk !== 'object' || jwk === null) return false;
+  const { kid, alg, use = 'sig', d } = jwk as JWK;
+  return typeof kid === 'string' && typeof alg === 'string' && use === 'sig' && d === undefined;
+}
+
+/**
+ * How long an answer may be kept, in milliseconds: its `max-age` less its `Age` (RFC 9111 §4.2), at least 1 s.
+ * @param longestMs never longer than this
+ */
+export function freshForMs(headers: Headers, longestMs: number): number {
+  const cacheControl = headers.get('cache-control') ?? '';
+  const maxAge = /(?:^|[\s,])max-age="?(\d+)/i.exec(cacheControl)?.[1];
+  const ageSeconds = Number(headers.get('age') ?? 0) || 0;
+  const saidMs = maxAge === undefined ? DEFAULT_AGE_MS : (Number(maxAge) - ageSeconds) * 1000;
+  const mayKeep = !/(?:^|[\s,])no-(store|cache)/i.test(cacheControl);
+  return Math.max(MIN_AGE_MS, Math.min(mayKeep ? saidMs : 0, longestMs));
+}

@@ -1,0 +1,146 @@
+import { type Fetch, type FetchedDocument, fetchDocument } from './fetch-document.ts';
+import { tell, type VerifierHooks } from './hooks.ts';
+import { freshForMs, type KeySet, type KnownKey, readKeySet } from './key-set.ts';
+import { VerifierError } from './verifier-error.ts';
+
+type RemoteKeysParts = {
+  /** Where the key set is. Asked again after a failure: it may have moved. */
+  findJwksUri: () => Promise<string>;
+  algorithms: string[];
+  fetch: Fetch;
+  timeoutMs: number;
+  /** An unknown `kid` makes the keys be fetched anew, but not more often than this. */
+  cooldownMs: number;
+  /** The longest that keys count as fresh, whatever `max-age` says. */
+  cacheMaxAgeMs: number;
+  /** How long keys serve that cannot be renewed. */
+  staleForMs: number;
+  now: () => number;
+  on: VerifierHooks;
+};
+
+type Held = { keys: KeySet; etag: string | null; fetchedAt: number; freshForMs: number };
+
+/** After this part of their time keys are renewed in the background, so that a busy service never waits. */
+const RENEW_AFTER = 0.8;
+/** Past their time by more than this, keys are renewed first: one may have been revoked while nobody asked. */
+const GRACE_MS = 30_000;
+const FIRST_BACKOFF_MS = 1000;
+
+/**
+ * The keys of an issuer, kept and renewed.
+ *
+ * One fetch at a time. A bad answer never takes the place of good keys; a good one takes it whole, so that a revoked
+ * key is out. After a failure the next try waits 1 s, then 2, 4 and so on up to the cool-down.
+ */
+export function createRemoteKeys(parts: RemoteKeysParts) {
+  const { cooldownMs, staleForMs, now, on } = parts;
+  let held: Held | null = null;
+  let jwksUri: string | null = null;
+  let pending: Promise<void> | null = null;
+  let attemptedAt = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  let lastError: unknown;
+
+  return {
+    /**
+     * The key with this `kid`: at once, if it is at hand and not due.
+     * @throws VerifierError `key_unknown`; `keys_unavailable` when that cannot be known
+     */
+    get(kid: string): KnownKey | Promise<KnownKey> {
+      const known = held && !isDue(held) ? held.keys.get(kid) : undefined;
+      return known ?? find(kid);
+    },
+
+    /** Fetches the keys if there are none yet. @throws VerifierError `keys_unavailable` */
+    async load(): Promise<void> {
+      await freshen();
+      if (!usable()) throw new VerifierError('keys_unavailable', undefined, lastError);
+    },
+  };
+
+  async function find(kid: string): Promise<KnownKey> {
+    await freshen();
+    const current = usable();
+    const known = current?.keys.get(kid);
+    if (current && known) {
+      noteStale(current);
+      return known;
+    }
+    if (now() - attemptedAt >= cooldownMs || pending) await renew();
+    const found = usable()?.keys.get(kid);
+    if (found) return found;
+    // With the issuer out of reach, the key may be a new one.
+    if (failures > 0) throw new VerifierError('keys_unavailable', undefined, lastError);
+    throw new VerifierError('key_unknown');
+  }
+
+  function isDue(keys: Held): boolean {
+    return now() - keys.fetchedAt >= keys.freshForMs * RENEW_AFTER;
+  }
+
+  function usable(): Held | null {
+    return held && now() - held.fetchedAt < held.freshForMs + staleForMs ? held : null;
+  }
+
+  /** Renews keys that are due. Waits for it only when there are none, or none that were fresh lately. */
+  async function freshen(): Promise<void> {
+    const current = usable();
+    if (current && !isDue(current)) return;
+    if (!pending && now() - attemptedAt < backoffMs()) return;
+    const renewed = renew();
+    if (!current || (failures === 0 && isLongDue(current))) await renewed;
+  }
+
+  function isLongDue(keys: Held): boolean {
+    return now() - keys.fetchedAt > keys.freshForMs + GRACE_MS;
+  }
+
+  function backoffMs(): number {
+    return failures === 0 ? 0 : Math.min(cooldownMs, FIRST_BACKOFF_MS * 2 ** (failures - 1));
+  }
+
+  function noteStale({ fetchedAt, freshForMs: lifeMs }: Held): void {
+    const ageMs = now() - fetchedAt;
+    if (failures > 0 && ageMs >= lifeMs) tell(on.stale, ageMs);
+  }
+
+  /** Never rejects: who waits looks at what is held afterwards. */
+  function renew(): Promise<void> {
+    pending ??= attempt().finally(() => {
+      pending = null;
+    });
+    return pending;
+  }
+
+  async function attempt(): Promise<void> {
+    attemptedAt = now();
+    try {
+      held = await fetchKeys();
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      lastError = error;
+      jwksUri = null;
+      tell(on.fetchFailed, error);
+    }
+  }
+
+  async function fetchKeys(): Promise<Held> {
+    jwksUri ??= await parts.findJwksUri();
+    const startedAt = now();
+    const headers = { accept: 'application/json', ...(held?.etag && { 'if-none-match': held.etag }) };
+    const document = await fetchDocument(parts.fetch, jwksUri, parts.timeoutMs, { headers });
+    tell(on.fetched, now() - startedAt, document.status);
+    return { ...(await keysOf(document)), fetchedAt: startedAt, freshForMs: freshness(document) };
+  }
+
+  async function keysOf(document: FetchedDocument): Promise<Pick<Held, 'keys' | 'etag'>> {
+    if (document.status === 304 && held) return { keys: held.keys, etag: held.etag };
+    return { keys: await readKeySet(document, parts.algorithms), etag: document.headers.get('etag') };
+  }
+
+  function freshness({ headers }: FetchedDocument): number {
+    return freshForMs(headers, parts.cacheMaxAgeMs);
+  }
+}

@@ -1,0 +1,12 @@
+/** As much of a `node:http` request as the doors look at. */
+export type HeaderSource = {
+  /** Name, value, name, value… as they were sent. `headers` keeps only the first of two `Authorization`. */
+  rawHeaders: string[];
+};
+
+/** All values of a header, in order. @param name in lower case */
+export function headerValues({ rawHeaders }: HeaderSource, name: string): string[] {
+  return rawHeaders.filter(
+    (_value, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name,
+  );
+}

@@ -1,0 +1,126 @@
+import {
+  assertTokenRules,
+  checkToken,
+  DEFAULT_ALGORITHMS,
+  type GetKey,
+  type TokenClaims,
+  type TokenRules,
+  type TokenType,
+  type VerificationKey,
+} from './check-token.ts';
+import { discoverJwksUri } from './discovery.ts';
+import { type Fetch, secureUrl } from './fetch-document.ts';
+import { tell, type VerifierHooks } from './hooks.ts';
+import type { KnownKey } from './key-set.ts';
+import { createRemoteKeys } from './remote-keys.ts';
+import { VerifierError } from './verifier-error.ts';
+
+export type VerifierOptions = {
+  /** `PUBLIC_URL` of the auth server, exactly as tokens say it in `iss`. */
+  issuer: string;
+  /** This service's own name among `AUDIENCES`; a token must name it, or one of several. */
+  audience: string | string[];
+  /** Where the key set is; else the issuer's metadata tells. */
+  jwksUri?: string;
+  /** ES256, EdDSA and RS256 by default. */
+  algorithms?: string[];
+  /** How far the clocks may be apart; 60 at most, 5 by default. */
+  leewaySeconds?: number;
+  /** For each question to the auth server; 2 s by default. */
+  timeoutMs?: number;
+  /** Between two fetches for unknown keys; 30 s by default. */
+  cooldownMs?: number;
+  /** The longest that keys are kept without asking, whatever `max-age` says; 10 min by default, and at most. */
+  cacheMaxAgeMs?: number;
+  /** How long known keys serve while the auth server does not answer; 24 h by default. */
+  staleForMs?: number;
+  /** Allows plain http to other machines. For a network that nobody else is on. */
+  allowInsecure?: boolean;
+  fetch?: Fetch;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+  on?: VerifierHooks;
+};
+
+/** What reaches the auth server and the clock: the same for keys and introspection. */
+export type VerifierSettings = Required<
+  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'on'>
+>;
+
+export type Verifier = ReturnType<typeof createVerifier>;
+
+const MAX_CACHE_AGE_MS = 600_000;
+const DAY_MS = 24 * 3_600_000;
+
+/**
+ * Checks access tokens offline. Issuer and keys come from these options or the issuer's metadata, never from a token.
+ * @throws TypeError for options that would check too little
+ */
+export function createVerifier(options: VerifierOptions) {
+  const settings = settingsOf(options);
+  const { now, on } = settings;
+  const rules = rulesOf(options, now);
+  const keys = createRemoteKeys({
+    ...settings,
+    findJwksUri: jwksUriOf(options, settings),
+    algorithms: rules.algorithms,
+    cooldownMs: options.cooldownMs ?? 30_000,
+    cacheMaxAgeMs: Math.min(options.cacheMaxAgeMs ?? MAX_CACHE_AGE_MS, MAX_CACHE_AGE_MS),
+    staleForMs: options.staleForMs ?? DAY_MS,
+  });
+  const getKey: GetKey = ({ alg, kid }) => {
+    const found = keys.get(kid);
+    return found instanceof Promise ? found.then((known) => keyFor(alg, known)) : keyFor(alg, found);
+  };
+
+  return {
+    settings,
+
+    /**
+     * The claims of a token that is meant for this service.
+     * @param types access tokens alone by default
+     * @throws VerifierError and nothing else
+     */
+    async verify(token: string, { types = ['at+jwt'] }: { types?: TokenType[] } = {}): Promise<TokenClaims> {
+      try {
+        const { claims } = await checkToken(token, getKey, { ...rules, types });
+        tell(on.verified, 'ok');
+        return claims;
+      } catch (error) {
+        tell(on.verified, (error as VerifierError).code);
+        throw error;
+      }
+    },
+
+    /** Fetches the keys before the first token comes. @throws VerifierError `keys_unavailable` */
+    load: () => keys.load(),
+  };
+}
+
+/** A key is good for its own algorithm alone (RFC 8725 §3.1). */
+function keyFor(alg: string, { algorithm, key }: KnownKey): VerificationKey {
+  if (algorithm !== alg) throw new VerifierError('algorithm_not_allowed');
+  return key;
+}
+
+function settingsOf(options: VerifierOptions): VerifierSettings {
+  const { issuer, allowInsecure = false, timeoutMs = 2000, now = Date.now, on = {} } = options;
+  secureUrl(issuer, 'issuer', allowInsecure);
+  // Looked up at each call, for what instruments or mocks `fetch` may come later.
+  const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+  return { issuer, allowInsecure, timeoutMs, now, on, fetch };
+}
+
+function rulesOf(options: VerifierOptions, now: () => number): Omit<TokenRules, 'types'> {
+  const { issuer, audience, algorithms = DEFAULT_ALGORITHMS, leewaySeconds = 5 } = options;
+  const audiences = typeof audience === 'string' ? [audience] : [...audience];
+  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now };
+  assertTokenRules(rules);
+  return rules;
+}
+
+function jwksUriOf({ jwksUri }: VerifierOptions, settings: VerifierSettings): () => Promise<string> {
+  if (jwksUri === undefined) return () => discoverJwksUri(settings);
+  const configured = secureUrl(jwksUri, 'jwksUri', settings.allowInsecure);
+  return async () => configured;
+}

@@ -1,0 +1,159 @@
+import { test } from 'tap';
+import { createAuth } from '../../src/browser/index.ts';
+import {
+  answer,
+  authUrl,
+  createFakeBrowser,
+  newToken,
+  pageOrigin,
+  problem,
+  type Sent,
+  tokenAnswer,
+} from './support/fake-page.ts';
+
+const refusal = { 'www-authenticate': 'Bearer realm="shop", error="invalid_token"' };
+
+/** A signed-in page whose other calls `serve` answers. */
+function open(serve: (sent: Sent) => Response = () => answer(200, {}), allowedOrigins?: string[]) {
+  const tab = createFakeBrowser().openTab();
+  const auth = createAuth({ url: authUrl, ...(allowedOrigins && { allowedOrigins }) }, tab.page);
+  const tokens: string[] = [];
+  tab.answer((sent) => {
+    if (sent.url !== `${authUrl}/token`) return serve(sent);
+    const token = newToken();
+    tokens.push(token);
+    return tokenAnswer(token);
+  });
+  const calls = () => tab.sent.filter(({ url }) => url !== `${authUrl}/token`);
+  return { ...tab, auth, tokens, calls };
+}
+
+const bearer = (token: string | undefined) => `Bearer ${token}`;
+
+test("the page's own origin gets the token, and the call as it was made", async (t) => {
+  const { auth, tokens, calls } = open();
+  await auth.fetch('/shop/cart');
+  await auth.fetch(new URL('/shop/cart', pageOrigin), {
+    method: 'POST',
+    headers: { 'x-mine': 'kept' },
+    body: '{"item":"1"}',
+  });
+  await auth.fetch(
+    new Request(`${pageOrigin}/shop/cart`, { method: 'PUT', headers: { 'x-mine': 'kept' }, body: 'b' }),
+  );
+  t.match(calls(), [
+    { method: 'GET', url: `${pageOrigin}/shop/cart`, redirect: 'error' },
+    { method: 'POST', url: `${pageOrigin}/shop/cart`, body: '{"item":"1"}' },
+    { method: 'PUT', url: `${pageOrigin}/shop/cart`, body: 'b' },
+  ]);
+  for (const { headers } of calls()) t.equal(headers.get('authorization'), bearer(tokens[0]));
+  for (const { headers } of calls().slice(1)) t.equal(headers.get('x-mine'), 'kept');
+  t.equal(tokens.length, 1);
+});
+
+test('no other origin gets it, that of the auth server included', async (t) => {
+  const { auth, calls, tokens } = open();
+  const others = [
+    `${authUrl}/me`,
+    'https://club.example.evil.example/',
+    'https://evil.example/https://club.example',
+    'http://club.example/',
+    'https://club.example:444/',
+    '//evil.example/shop',
+  ];
+  for (const url of others) {
+    await auth.fetch(url, { headers: { 'x-mine': 'kept' } });
+    t.notOk(calls().at(-1)?.headers.has('authorization'), url);
+    t.equal(calls().at(-1)?.headers.get('x-mine'), 'kept');
+    t.equal(calls().at(-1)?.redirect, 'follow', 'the call is left as it was');
+  }
+  t.equal(tokens.length, 0, 'it is not even asked for');
+});
+
+test('with a list of origins, exactly these get it', async (t) => {
+  const { auth, calls, tokens } = open(undefined, ['https://api.example:8443/']);
+  await auth.fetch('https://api.example:8443/orders');
+  t.equal(calls().at(-1)?.headers.get('authorization'), bearer(tokens[0]));
+  await auth.fetch('https://api.example/orders');
+  await auth.fetch('/orders');
+  for (const { headers } of calls().slice(1)) t.notOk(headers.has('authorization'));
+  t.throws(() => open(undefined, ['*']), TypeError);
+});
+
+test('an Authorization of the caller is left alone', async (t) => {
+  const { auth, calls, tokens } = open();
+  await auth.fetch('/payments/buy', { headers: { Authorization: 'Bearer one-time' } });
+  await auth.fetch(
+    new Request(`${pageOrigin}/payments/buy`, { headers: { Authorization: 'Bearer one-time' } }),
+  );
+  for (const { headers } of calls()) t.equal(headers.get('authorization'), 'Bearer one-time');
+  t.equal(tokens.length, 0);
+});
+
+test('without a user the call goes out bare, for open doors', async (t) => {
+  const tab = open();
+  tab.answer(({ url }) => (url === `${authUrl}/token` ? problem(404, 'session_not_found') : answer(200, {})));
+  t.equal((await tab.auth.fetch('/shop/catalogue')).status, 200);
+  t.notOk(tab.calls()[0]?.headers.has('authorization'));
+});
+
+test('where it is unknown whether there is a user, nothing goes out', async (t) => {
+  const tab = open();
+  tab.answer(() => problem(503, 'unavailable'));
+  await t.rejects(tab.auth.fetch('/shop/cart'), { code: 'unavailable', status: 503 });
+  t.equal(tab.calls().length, 0);
+});
+
+test('a token that a service no longer takes is replaced, and the call repeated once', async (t) => {
+  const tab = open((sent) =>
+    sent.headers.get('authorization') === bearer(tab.tokens[0]) ? answer(401, {}, refusal) : answer(200, {}),
+  );
+  const response = await tab.auth.fetch('/shop/cart', { method: 'POST', body: '{"item":"1"}' });
+  t.equal(response.status, 200);
+  t.strictSame(
+    tab.calls().map(({ headers, body, method }) => [method, body, headers.get('authorization')]),
+    tab.tokens.map((token) => ['POST', '{"item":"1"}', bearer(token)]),
+  );
+  t.equal(tab.tokens.length, 2);
+});
+
+test('once, and not for ever', async (t) => {
+  const { auth, calls } = open(() => answer(401, {}, refusal));
+  t.equal((await auth.fetch('/shop/cart')).status, 401);
+  t.equal(calls().length, 2);
+});
+
+test('no other refusal is repeated', async (t) => {
+  for (const response of [
+    answer(401, {}),
+    answer(401, {}, { 'www-authenticate': 'Bearer error="insufficient_user_authentication"' }),
+    answer(403, {}, { 'www-authenticate': 'Bearer error="insufficient_scope"' }),
+    answer(500, {}, refusal),
+  ]) {
+    const { auth, calls, tokens } = open(() => response);
+    t.equal(await auth.fetch('/shop/cart'), response);
+    t.equal(calls().length, 1);
+    t.equal(tokens.length, 1);
+  }
+});
+
+test('a refusal stands when there is no other token to be had', async (t) => {
+  for (const failure of [problem(503, 'unavailable'), problem(404, 'session_not_found')]) {
+    const tab = open();
+    await tab.auth.accessToken();
+    tab.answer(({ url }) => (url === `${authUrl}/token` ? failure : answer(401, {}, refusal)));
+    t.equal((await tab.auth.fetch('/shop/cart')).status, 401);
+    t.equal(tab.calls().length, 1);
+  }
+});
+
+test('a body that can be read only once is not sent twice', async (t) => {
+  const { auth, calls, tokens } = open(() => answer(401, {}, refusal));
+  const body = new Blob(['once']).stream();
+  t.equal((await auth.fetch('/upload', { method: 'POST', body, duplex: 'half' })).status, 401);
+  const request = new Request(`${pageOrigin}/upload`, { method: 'POST', body: 'once' });
+  t.equal((await auth.fetch(request)).status, 401);
+  const bodies = calls().map((sent) => sent.body);
+  t.strictSame(bodies, ['once', 'once'], 'once each');
+  t.equal(tokens.length, 3, 'although there were fresh tokens');
+});

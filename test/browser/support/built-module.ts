@@ -1,0 +1,25 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+type Teardown = { teardown(undo: () => unknown): void };
+
+const run = promisify(execFile);
+
+/** Runs the TypeScript compiler. @throws Error with what it says when it is not content */
+export async function compile(...args: string[]): Promise<void> {
+  // Past bin/tsc, which has no extension: tap's loader takes it for a CommonJS module.
+  await run(process.execPath, ['node_modules/typescript/lib/tsc.js', ...args]).catch((error) => {
+    throw new Error(`tsc ${args.join(' ')}:\n${error.stdout}${error.stderr}`);
+  });
+}
+
+/** What `npm run build` makes, in a folder of the test's own. @returns that folder; `dist/browser/index.js` is in it */
+export async function buildModule(t: Teardown): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'doorward-browser-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  await run(process.execPath, ['build.ts', join(folder, 'dist')]);
+  return folder;
+}

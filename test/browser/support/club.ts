@@ -1,0 +1,46 @@
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { createGateway } from '../../../examples/demo/gateway.js';
+import { quietPort } from '../../support/gateway-program.ts';
+import { openWorld } from '../../support/gateway-world.ts';
+import { type ServerProcess, startServer } from '../../support/processes.ts';
+import { takeChildrenAlong } from '../../support/servers.ts';
+
+type Teardown = { teardown(undo: () => unknown): void };
+
+/** The whole club: Doorward, the shop, payments, and the gateway of `npm run demo` in front of them. */
+export type Club = {
+  /** Where the browser finds it, without a slash at its end. */
+  origin: string;
+  server(): ServerProcess;
+  /** Starts Doorward again, where it was and on the same data. */
+  restart(): Promise<void>;
+};
+
+/** Starts everything; it is stopped when the test ends. */
+export async function openClub(t: Teardown): Promise<Club> {
+  takeChildrenAlong();
+  // Known beforehand, for the services and the gateway are told once where Doorward is.
+  const world = await openWorld(t, { PORT: String(await quietPort()) });
+  const { doorward, shop, payments } = world.addresses;
+  const gateway = createGateway(
+    { doorward: `http://${doorward}`, shop: `http://${shop}`, payments: `http://${payments}` },
+    { page: 'examples/club', browser: 'dist/browser' },
+  );
+  t.teardown(() => gateway.close());
+  await gateway.listen({ port: world.gatewayPort, host: 'localhost' });
+  let server = world.doorward;
+  return {
+    origin: world.origin,
+    server: () => server,
+    restart: async () => {
+      server = await startServer(t, world.settings);
+    },
+  };
+}
+
+export function portOf(app: FastifyInstance): number {
+  const [address] = app.addresses() as AddressInfo[];
+  if (address === undefined) throw new Error('not listening');
+  return address.port;
+}

@@ -1,0 +1,70 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Credentials } from '../../helper.ts';
+import type { Club } from './club.ts';
+
+/** Far beyond what a busy machine needs. */
+const GIVE_UP_AFTER_MS = 60_000;
+
+/** A browser profile of its own, at the club. */
+export async function newVisitor(
+  browser: Browser,
+  club: Club,
+  options: object = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext({ baseURL: club.origin, ...options });
+  context.setDefaultTimeout(GIVE_UP_AFTER_MS);
+  return context;
+}
+
+/** Fills in the form that is there, and sends it. */
+export async function submit(
+  page: Page,
+  { email, password }: Credentials,
+  verb: 'Join' | 'Sign in',
+): Promise<void> {
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: verb }).click();
+}
+
+/** Makes an account through the page, and waits until the page shows who is there. */
+export async function join(page: Page, credentials: Credentials): Promise<void> {
+  await page.goto('/sign-up');
+  await submit(page, credentials, 'Join');
+  await seeHeading(page, 'Things from the club');
+  await page.locator('.claims dt').first().waitFor();
+}
+
+export async function seeHeading(page: Page, name: string): Promise<void> {
+  await page.getByRole('heading', { name, level: 1 }).waitFor();
+}
+
+/** By the link at the top, as a user would. */
+export async function goTo(page: Page, link: string, heading: string): Promise<void> {
+  await page.getByRole('navigation').getByRole('link', { name: link }).click();
+  await seeHeading(page, heading);
+}
+
+/** What the status line says, once it says that. */
+export async function hear(page: Page, text: string | RegExp): Promise<void> {
+  await page.getByRole('status').filter({ hasText: text }).waitFor();
+}
+
+/** The access token that the page was given last, taken off the wire. */
+export function watchTokens(page: Page): { tokens: string[]; asked(): number } {
+  const tokens: string[] = [];
+  let asked = 0;
+  page.on('request', (request) => {
+    if (isTokenCall(request.url())) asked += 1;
+  });
+  page.on('response', async (response) => {
+    if (!isTokenCall(response.url()) || response.status() !== 200) return;
+    const body = await response.json().catch(() => null);
+    if (body !== null) tokens.push(body.access_token);
+  });
+  return { tokens, asked: () => asked };
+}
+
+function isTokenCall(url: string): boolean {
+  return new URL(url).pathname === '/auth/token';
+}

@@ -1,0 +1,317 @@
+import { decodeJwt } from 'jose';
+import { type Test, test } from 'tap';
+import {
+  appOrigin,
+  build,
+  codeOf,
+  cookieHeader,
+  createPlace,
+  createWire,
+  newCredentials,
+  runSql,
+  signUp,
+} from '../helper.ts';
+import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
+
+const settings = { AUDIENCES: 'shop,payments' };
+const identityHeaders = ['x-auth-subject', 'x-auth-email', 'x-auth-session', 'x-auth-scope'];
+
+type Headers = Record<string, string | string[]>;
+
+async function setUp(t: Test, place?: Awaited<ReturnType<typeof createPlace>>) {
+  const at = place ?? (await createPlace(t));
+  const built = await build(t, settings, at);
+  const { app } = built;
+  const ask = (
+    headers: Headers,
+    url = '/forward-auth',
+    method: 'GET' | 'POST' | 'OPTIONS' | 'HEAD' = 'GET',
+  ) => app.inject({ method, url, headers });
+  const signedIn = await signUp(app);
+  return { ...built, ...signedIn, place: at, ask };
+}
+
+const asGet = { 'x-original-method': 'GET', 'x-original-uri': '/cart' };
+const asPost = { 'x-original-method': 'POST', 'x-original-uri': '/cart' };
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+test('cookie outside, JWT inside: a good cookie becomes identity headers and an access token', async (t) => {
+  const { app, ask, cookie, user, email } = await setUp(t);
+  const response = await ask({ ...asGet, cookie });
+  t.equal(response.statusCode, 200);
+  t.notOk('www-authenticate' in response.headers);
+  t.equal(response.body, '');
+  const [, token = ''] = String(response.headers.authorization).split(' ');
+  const claims = decodeJwt(token);
+  t.match(response.headers, {
+    'x-auth-subject': user.id,
+    'x-auth-email': email,
+    'x-auth-session': String(claims.sid),
+    'x-auth-scope': '',
+    'cache-control': 'no-store',
+  });
+  t.match(claims, { sub: user.id, aud: ['shop', 'payments'] });
+  t.strictSame(response.cookies, []);
+  t.equal((await ask({ ...asGet, ...bearer(token) })).statusCode, 200, 'which passes here as well');
+  const narrow = await ask({ ...asGet, cookie }, '/forward-auth?audience=shop');
+  t.equal(decodeJwt(String(narrow.headers.authorization).slice(7)).aud, 'shop');
+  t.equal(
+    (await app.inject({ method: 'HEAD', url: '/forward-auth', headers: { ...asGet, cookie } })).statusCode,
+    200,
+  );
+});
+
+test('a good Bearer becomes identity headers, and goes on to the service as it is', async (t) => {
+  const { app, ask, cookie, user, email } = await setUp(t);
+  const token = await mintToken(app, cookie);
+  const response = await ask(bearer(token));
+  t.equal(response.statusCode, 200);
+  t.equal(response.headers.authorization, `Bearer ${token}`);
+  t.match(response.headers, { 'x-auth-subject': user.id, 'x-auth-email': email, 'x-auth-session': String });
+  t.equal((await ask({ authorization: `bearer  ${token}` })).statusCode, 200, 'the scheme has no case');
+  t.equal(
+    (await ask({ ...bearer(token), ...asPost, origin: 'https://elsewhere.example.com' })).statusCode,
+    200,
+  );
+});
+
+test('without either, or with a dead cookie, the answer is 401 and never 404', async (t) => {
+  const { app, ask } = await setUp(t);
+  const signedOut = await signUp(app, newCredentials());
+  await app.inject({ method: 'POST', url: '/logout', headers: { cookie: signedOut.cookie } });
+  const bodies = new Set<string>();
+  for (const headers of [{}, { cookie: cookieHeader('x') }, { cookie: signedOut.cookie }] as Headers[]) {
+    for (const url of ['/forward-auth', '/forward-auth/', '/forward-auth/no/such/page']) {
+      const response = await ask({ ...headers, 'x-original-method': 'GET' }, url);
+      t.equal(response.statusCode, 401);
+      t.equal(codeOf(response), 'not_signed_in');
+      t.equal(response.headers['www-authenticate'], 'Bearer realm="doorward"');
+      for (const name of identityHeaders) t.equal(response.headers[name], undefined);
+      bodies.add(response.body);
+    }
+  }
+  t.equal(bodies.size, 1);
+});
+
+test('a Bearer that fails is 401 even beside a good cookie', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const single = await mintToken(app, cookie, { single_use: true, audience: 'shop' });
+  const good = await mintToken(app, cookie);
+  for (const authorization of [
+    'Bearer x',
+    'Bearer',
+    '',
+    'Basic eDp5',
+    `Bearer ${good} x`,
+    `Bearer ${single}`,
+    good,
+  ]) {
+    const response = await ask({ ...asGet, cookie, authorization });
+    t.equal(response.statusCode, 401, authorization.slice(0, 20));
+    t.equal(codeOf(response), 'invalid_token');
+    t.match(response.headers, { 'www-authenticate': /^Bearer .*error="invalid_token"/ });
+  }
+});
+
+test('the audience of the door counts, and one that is not configured is a mistake of the gateway', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const forShop = await mintToken(app, cookie, { audience: 'shop' });
+  t.equal((await ask(bearer(forShop), '/forward-auth?audience=shop')).statusCode, 200);
+  t.equal((await ask(bearer(forShop))).statusCode, 200, 'any, where the door does not say');
+  t.equal((await ask(bearer(forShop), '/forward-auth?audience=payments')).statusCode, 401);
+  t.equal(
+    (await ask(bearer(await mintToken(app, cookie)), '/forward-auth?audience=payments')).statusCode,
+    200,
+  );
+  for (const headers of [bearer(forShop), { ...asGet, cookie }] as Headers[]) {
+    const response = await ask(headers, '/forward-auth?audience=nobody');
+    t.match([response.statusCode, codeOf(response)], [400, 'unknown_audience']);
+  }
+  for (const query of [
+    'check=other',
+    'check=session&check=session',
+    'audience=shop&audience=payments',
+    'x=1',
+  ])
+    t.equal((await ask({ ...asGet, cookie }, `/forward-auth?${query}`)).statusCode, 400, query);
+});
+
+test('a sign-out counts at once with ?check=session, and for a cookie always', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const token = await mintToken(app, cookie);
+  const checked = '/forward-auth?check=session';
+  t.equal((await ask(bearer(token), checked)).statusCode, 200);
+  t.equal((await ask({ ...asGet, cookie }, checked)).statusCode, 200);
+  await app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
+  t.equal((await ask(bearer(token), checked)).statusCode, 401);
+  t.equal((await ask(bearer(token))).statusCode, 200, 'offline it goes on until it expires');
+  t.equal((await ask({ ...asGet, cookie })).statusCode, 401);
+});
+
+test('what the cache still says does not count with ?check=session', async (t) => {
+  const { ask, cookie, place } = await setUp(t);
+  t.equal((await ask({ ...asGet, cookie })).statusCode, 200);
+  await runSql(place.DATABASE_URL, 'update sessions set ended_at = now()');
+  t.equal((await ask({ ...asGet, cookie })).statusCode, 200);
+  t.equal((await ask({ ...asGet, cookie }, '/forward-auth?check=session')).statusCode, 401);
+});
+
+test('a revoked token of a client is out with ?check=session', async (t) => {
+  const { app, ask, place } = await setUp(t);
+  const { authorization } = await addClient(place, settings, { scopes: ['orders:read'] });
+  const token = await grantToken(app, { authorization });
+  const response = await ask(bearer(token), '/forward-auth?check=session&audience=payments');
+  t.match(response.headers, {
+    'x-auth-subject': 'payments',
+    'x-auth-email': '',
+    'x-auth-session': '',
+    'x-auth-scope': 'orders:read',
+  });
+  await postForm(app, '/oauth/revoke', { token }, { authorization });
+  t.equal((await ask(bearer(token), '/forward-auth?check=session')).statusCode, 401);
+});
+
+test('with the cookie, what can change something must come from an allowed page', async (t) => {
+  const { ask, cookie } = await setUp(t);
+  const passes: Headers[] = [
+    { ...asPost, origin: appOrigin },
+    { ...asPost, origin: 'https://shop.example.com', 'sec-fetch-site': 'same-origin' },
+    { ...asPost, 'sec-fetch-site': 'same-site' },
+    asPost,
+    { 'x-forwarded-method': 'GET', origin: 'https://elsewhere.example.com' },
+  ];
+  for (const headers of passes)
+    t.equal((await ask({ ...headers, cookie })).statusCode, 200, JSON.stringify(headers));
+  const refused: Headers[] = [
+    { ...asPost, origin: 'https://elsewhere.example.com' },
+    { ...asPost, origin: 'null' },
+    { ...asPost, 'sec-fetch-site': 'cross-site' },
+    { 'x-forwarded-method': 'DELETE', origin: 'https://elsewhere.example.com' },
+    { origin: 'https://elsewhere.example.com' },
+    { ...asGet, 'sec-websocket-key': 'x', origin: 'https://elsewhere.example.com' },
+  ];
+  for (const headers of refused) {
+    const response = await ask({ ...headers, cookie });
+    t.equal(response.statusCode, 403, JSON.stringify(headers));
+    t.equal(codeOf(response), 'origin_not_allowed');
+  }
+});
+
+test('Envoy appends the path and keeps the method; the query says nothing about the door then', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const headers = { cookie, origin: 'https://elsewhere.example.com' };
+  t.equal((await ask(headers, '/forward-auth/cart?audience=nobody&x=1')).statusCode, 200);
+  t.equal((await ask(headers, '/forward-auth/cart', 'POST')).statusCode, 403);
+  const posted = await app.inject({
+    method: 'POST',
+    url: '/forward-auth/cart',
+    headers: { cookie, origin: appOrigin, 'content-type': 'multipart/form-data; boundary=x' },
+    payload: 'not for us',
+  });
+  t.equal(posted.statusCode, 200, 'whatever the body is');
+});
+
+test('Envoy adds the door to its question, and without an Origin it is not believed', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const shopAt = '/forward-auth/cart?audience=nobody';
+  const forShop = bearer(await mintToken(app, cookie, { audience: 'shop' }));
+  t.equal((await ask({ ...forShop, 'x-forward-auth-audience': 'shop' }, shopAt)).statusCode, 200);
+  t.equal((await ask({ ...forShop, 'x-forward-auth-audience': 'payments' }, shopAt)).statusCode, 401);
+  t.equal((await ask({ ...forShop, 'x-forward-auth-check': 'session' }, shopAt)).statusCode, 200);
+  t.equal((await ask({ ...forShop, 'x-forward-auth-check': 'x' }, shopAt)).statusCode, 400);
+  t.equal(codeOf(await ask({ cookie }, '/forward-auth/cart', 'POST')), 'origin_not_allowed');
+  t.equal(
+    (await ask({ cookie, 'sec-fetch-site': 'same-origin' }, '/forward-auth/cart', 'POST')).statusCode,
+    200,
+  );
+  t.equal((await ask(forShop, '/forward-auth/cart', 'POST')).statusCode, 200);
+  await app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
+  t.equal((await ask({ ...forShop, 'x-forward-auth-check': 'session' }, shopAt)).statusCode, 401);
+});
+
+test('whatever the method, the answer is never 404', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  t.equal((await ask({ ...asPost, cookie }, '/forward-auth', 'POST')).statusCode, 200);
+  for (const url of ['/forward-auth', '/forward-auth/x', '/forward-authority']) {
+    for (const method of ['PUT', 'TRACE', 'OPTIONS'] as const) {
+      const { statusCode } = await app.inject({ method, url });
+      t.ok([401, 403].includes(statusCode), `${method} ${url}`);
+    }
+  }
+});
+
+test('a preflight is no way past the door', async (t) => {
+  const { ask } = await setUp(t);
+  const headers = { origin: appOrigin, 'access-control-request-method': 'POST' };
+  for (const url of ['/forward-auth', '/forward-auth/', '/forward-auth/cart'])
+    t.equal((await ask(headers, url, 'OPTIONS')).statusCode, 401, url);
+});
+
+test('forged, doubled and malformed requests never pass, however good the credentials', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const token = await mintToken(app, cookie);
+  const bad: Headers[] = [
+    { 'x-auth-subject': 'admin' },
+    { x_auth_subject: 'admin' },
+    { x_original_method: 'GET' },
+    { 'x-original-uri': '/%' },
+    { 'x-original-uri': '/a/../b' },
+    { 'x-forwarded-uri': '//x' },
+    { 'x-original-method': 'POST', 'x-forwarded-method': 'GET' },
+    { 'x-forwarded-host': 'a b' },
+  ];
+  for (const headers of bad) {
+    for (const credentials of [{ cookie }, bearer(token)] as Headers[]) {
+      const response = await ask({ ...asGet, ...headers, ...credentials });
+      t.equal(response.statusCode, 403, JSON.stringify(headers));
+      t.equal(codeOf(response), 'forwarded_request_refused');
+    }
+  }
+  for (const path of ['/%', '//x', '/%00', '/%5C']) {
+    const { statusCode } = await ask({ cookie }, `/forward-auth${path}`);
+    t.ok(statusCode >= 400 && statusCode < 500 && statusCode !== 404, `${path} ${statusCode}`);
+  }
+  const doubled = await ask({ ...asGet, cookie: `${cookie}; ${cookie}` });
+  t.equal(codeOf(doubled), 'duplicate_cookie');
+});
+
+test('an address that is not ASCII is percent-encoded, and so is the percent sign', async (t) => {
+  const { app, ask } = await setUp(t);
+  const { cookie } = await signUp(app, { ...newCredentials(), email: '50%ümlaut@example.com' });
+  const { headers } = await ask({ ...asGet, cookie });
+  t.equal(headers['x-auth-email'], '50%25%C3%BCmlaut@example.com');
+  t.equal(decodeURIComponent(String(headers['x-auth-email'])), '50%ümlaut@example.com');
+});
+
+test('while nobody can know, the answer is 503', async (t) => {
+  const place = await createPlace(t);
+  const wire = await createWire(t, place.DATABASE_URL);
+  const { app, ask, cookie } = await setUp(t, { ...place, DATABASE_URL: wire.url });
+  const token = await mintToken(app, cookie);
+  wire.cut();
+  t.equal((await ask(bearer(token), '/forward-auth?check=session')).statusCode, 503);
+  t.equal(
+    (await ask({ ...asGet, cookie: cookieHeader(Buffer.alloc(32).toString('base64url')) })).statusCode,
+    503,
+  );
+  t.equal((await ask(bearer(token))).statusCode, 200, 'offline needs nobody');
+  const [, payload, signature] = token.split('.');
+  const header = Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"of a moment ago"}').toString('base64url');
+  t.equal((await ask(bearer(`${header}.${payload}.${signature}`))).statusCode, 503, 'but for an unknown key');
+});
+
+test('works under a path prefix', async (t) => {
+  const { app } = await build(t, { ...settings, PATH_PREFIX: '/auth' });
+  const signUpUrl = '/auth/signup';
+  const signedUp = await app.inject({ method: 'POST', url: signUpUrl, payload: newCredentials() });
+  const cookie = cookieHeader(String(signedUp.cookies[0]?.value));
+  for (const url of ['/auth/forward-auth', '/auth/forward-auth/cart']) {
+    t.equal((await app.inject({ url, headers: { ...asGet, cookie } })).statusCode, 200, url);
+    t.equal(
+      (await app.inject({ method: 'OPTIONS', url, headers: { origin: appOrigin } })).statusCode,
+      401,
+      url,
+    );
+  }
+  t.equal((await app.inject({ url: '/auth/forward-auth/%', headers: { cookie } })).statusCode, 400);
+});

@@ -1,0 +1,462 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { eq, sql } from 'drizzle-orm';
+import { type Test, test } from 'tap';
+import { createAccountStore } from '../../src/accounts/account-store.ts';
+import { sessions, users } from '../../src/db/schema.ts';
+import {
+  createSessionStore,
+  type NewSession,
+  type SessionSelector,
+} from '../../src/sessions/session-store.ts';
+import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const TTL_MS = 30 * 24 * HOUR_MS;
+const IDLE_TTL_MS = 14 * 24 * HOUR_MS;
+
+for (const { name, open } of databases) test(name, (t) => suite(t, open));
+
+async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise<void> {
+  async function setUp(t: Test) {
+    const opened = await open(t);
+    const { database, transact } = opened;
+    const store = createSessionStore(database);
+    const accounts = createAccountStore(database);
+
+    const addUser = async () => {
+      const id = randomUUID();
+      const email = `${id}@example.com`;
+      const user = { id, email, emailAsTyped: email, passwordHash: 'hash' };
+      await transact((transaction) => accounts.insert(transaction, user));
+      return user;
+    };
+    const insert = (session: NewSession) => transact((transaction) => store.insert(transaction, session));
+    const addSession = async (changes: Partial<NewSession> & { userId: string }) => {
+      const session = makeSession(changes);
+      await insert(session);
+      return session;
+    };
+    const end = (selector: SessionSelector) =>
+      transact((transaction) => store.end(transaction, selector, 'ended_by_user'));
+    const getRecord = async ({ tokenHash }: NewSession) => {
+      const found = await store.find(tokenHash);
+      if (found === null) throw new Error('the session is not there');
+      return found.record;
+    };
+    const idsOf = async (userId: string) => (await store.list(userId)).map(({ id }) => id);
+    return { ...opened, store, addUser, insert, addSession, end, getRecord, idsOf };
+  }
+
+  t.test('a session is found by the hash of its token, with its user', async (t) => {
+    const { store, addUser, insert } = await setUp(t);
+    const user = await addUser();
+    const session = makeSession({ userId: user.id });
+    const { databaseNow } = await insert(session);
+    const startedAt = databaseNow.getTime();
+    t.strictSame((await store.find(session.tokenHash))?.record, {
+      id: session.id,
+      userId: user.id,
+      email: user.email,
+      emailVerified: false,
+      userStatus: 'active',
+      createdAt: startedAt,
+      lastSeenAt: startedAt,
+      expiresAt: startedAt + TTL_MS,
+      idleExpiresAt: startedAt + IDLE_TTL_MS,
+      ended: false,
+      version: 2,
+    });
+  });
+
+  t.test('another hash finds nothing', async (t) => {
+    const { store, addUser, addSession } = await setUp(t);
+    const { tokenHash } = await addSession({ userId: (await addUser()).id });
+    const oneBitOff = Buffer.from(tokenHash);
+    oneBitOff[31] = (oneBitOff[31] ?? 0) ^ 1;
+    for (const hash of [randomBytes(32), oneBitOff, tokenHash.subarray(1), Buffer.of()]) {
+      t.equal(await store.find(hash), null);
+    }
+  });
+
+  t.test('what changed of the user shows, and makes the version grow', async (t) => {
+    const { database, addUser, addSession, getRecord } = await setUp(t);
+    const session = await addSession({ userId: (await addUser()).id });
+    const { version } = await getRecord(session);
+    await database.update(users).set({
+      emailVerifiedAt: sql`now()`,
+      status: 'banned',
+      claimsVersion: sql`${users.claimsVersion} + 1`,
+    });
+    t.match(await getRecord(session), { emailVerified: true, userStatus: 'banned', version: version + 1 });
+  });
+
+  t.test('the same look-up works time and again, also many at once', async (t) => {
+    const { addUser, addSession, getRecord } = await setUp(t);
+    const userId = (await addUser()).id;
+    const added = await Promise.all(Array.from({ length: 20 }, () => addSession({ userId })));
+    for (const _ of [1, 2, 3]) {
+      const records = await Promise.all(added.map(getRecord));
+      t.same(
+        records.map(({ id }) => id),
+        added.map(({ id }) => id),
+      );
+    }
+  });
+
+  t.test('a look-up tells the time of the database', async (t) => {
+    const { store, addUser, addSession, moveTime } = await setUp(t);
+    const { tokenHash } = await addSession({ userId: (await addUser()).id });
+    const before = await store.find(tokenHash);
+    await moveTime(HOUR_MS);
+    const after = await store.find(tokenHash);
+    const passedMs = Number(after?.databaseNow) - Number(before?.databaseNow);
+    t.ok(passedMs >= HOUR_MS && passedMs < 2 * HOUR_MS, `${passedMs} ms`);
+  });
+
+  t.test('a session starts at the time of the database', async (t) => {
+    const { store, addUser, insert, moveTime } = await setUp(t);
+    await moveTime(-HOUR_MS);
+    const session = makeSession({ userId: (await addUser()).id });
+    const { databaseNow } = await insert(session);
+    const found = await store.find(session.tokenHash);
+    t.equal(found?.record.createdAt, databaseNow.getTime());
+    const agoMs = Number(found?.databaseNow) - databaseNow.getTime();
+    t.ok(agoMs >= 0 && agoMs < MINUTE_MS, `${agoMs} ms ago`);
+  });
+
+  t.test('what cannot be a session is refused', async (t) => {
+    const { addUser, addSession, insert } = await setUp(t);
+    const userId = (await addUser()).id;
+    const { id, tokenHash } = await addSession({ userId });
+    await t.rejects(insert(makeSession({ userId, tokenHash })), { name: 'DatabaseError', sqlState: '23505' });
+    await t.rejects(insert(makeSession({ userId, id })), { name: 'DatabaseError', sqlState: '23505' });
+    await t.rejects(insert(makeSession({ userId: randomUUID() })), {
+      name: 'DatabaseError',
+      sqlState: '23503',
+    });
+    await t.rejects(insert(makeSession({ userId, tokenHash: randomBytes(31) })), {
+      name: 'DatabaseError',
+      sqlState: '23514',
+    });
+    await t.rejects(insert(makeSession({ userId, tokenHash: randomBytes(33) })), {
+      name: 'DatabaseError',
+      sqlState: '23514',
+    });
+  });
+
+  t.test('a session that the database swallows is not taken for started', async (t) => {
+    const { store, transact, addUser } = await setUp(t);
+    const session = makeSession({ userId: (await addUser()).id });
+    const swallowed = transact(async (transaction) => {
+      const { database } = transaction;
+      // A trigger is undone with its transaction like anything else.
+      await database.execute(sql`create function swallow() returns trigger language plpgsql
+        as 'begin return null; end'`);
+      await database.execute(sql`create trigger swallow before insert on sessions
+        for each row execute function swallow()`);
+      await store.insert(transaction, session);
+    });
+    await t.rejects(swallowed, { message: 'an insert returned no row' });
+  });
+
+  t.test('one of 20 parallel starts with one token hash wins', async (t) => {
+    const { addUser, insert, idsOf } = await setUp(t);
+    const userId = (await addUser()).id;
+    const tokenHash = randomBytes(32);
+    const started = await Promise.allSettled(
+      Array.from({ length: 20 }, () => insert(makeSession({ userId, tokenHash }))),
+    );
+    t.equal(started.filter(({ status }) => status === 'fulfilled').length, 1);
+    t.equal((await idsOf(userId)).length, 1);
+  });
+
+  t.test("a deleted user's sessions go as well", async (t) => {
+    const { database, store, addUser, addSession } = await setUp(t);
+    const userId = (await addUser()).id;
+    const { tokenHash } = await addSession({ userId });
+    await database.delete(users).where(eq(users.id, userId));
+    t.equal(await store.find(tokenHash), null);
+    t.equal(await database.$count(sessions), 0);
+  });
+
+  t.test('a transaction that fails leaves no session, and ends none', async (t) => {
+    const { store, transact, addUser, addSession, getRecord } = await setUp(t);
+    const userId = (await addUser()).id;
+    const old = await addSession({ userId });
+    const change = new Error('changed my mind');
+    const fresh = makeSession({ userId });
+    const failing = transact(async (transaction) => {
+      t.equal((await store.end(transaction, old, 'replaced')).length, 1);
+      await store.insert(transaction, fresh);
+      throw change;
+    });
+    await t.rejects(failing, change);
+    t.equal(await store.find(fresh.tokenHash), null);
+    t.match(await getRecord(old), { ended: false });
+  });
+
+  t.test('an ended session is found as ended, with a higher version and the reason', async (t) => {
+    const { database, addUser, addSession, end, getRecord } = await setUp(t);
+    const session = await addSession({ userId: (await addUser()).id });
+    const { version } = await getRecord(session);
+    t.same(await end({ tokenHash: session.tokenHash }), [session.tokenHash]);
+    t.match(await getRecord(session), { ended: true, version: version + 1 });
+    t.match(await database.select().from(sessions), [{ endReason: 'ended_by_user', endedAt: Date }]);
+  });
+
+  t.test('ending returns the hashes of exactly those that it ended', async (t) => {
+    const { addUser, addSession, end, idsOf } = await setUp(t);
+    const [ada, bob] = [await addUser(), await addUser()];
+    const [first, second, third] = [
+      await addSession({ userId: ada.id }),
+      await addSession({ userId: ada.id }),
+      await addSession({ userId: ada.id }),
+    ];
+    const others = await addSession({ userId: bob.id });
+
+    t.same(await end({ tokenHash: randomBytes(32) }), []);
+    t.same(await end({ userId: ada.id, sessionId: others.id }), []);
+    t.same(await end({ userId: ada.id, sessionId: randomUUID() }), []);
+    t.same(await end({ userId: ada.id, sessionId: first.id }), [first.tokenHash]);
+    t.same(await end({ userId: ada.id, sessionId: first.id }), []);
+    t.same(await end({ userId: ada.id, exceptSessionId: second.id }), [third.tokenHash]);
+    t.same(await end({ userId: ada.id, exceptSessionId: second.id }), []);
+    t.same(await idsOf(ada.id), [second.id]);
+    t.same(await idsOf(bob.id), [others.id]);
+    t.same(await end({ tokenHash: second.tokenHash }), [second.tokenHash]);
+  });
+
+  t.test('an ended session keeps its first reason and moment', async (t) => {
+    const { database, transact, store, addUser, addSession, moveTime } = await setUp(t);
+    const { tokenHash } = await addSession({ userId: (await addUser()).id });
+    await transact((transaction) => store.end(transaction, { tokenHash }, 'signed_out'));
+    const rows = await database.select().from(sessions);
+    await moveTime(MINUTE_MS);
+    await transact((transaction) => store.end(transaction, { tokenHash }, 'replaced'));
+    t.same(await database.select().from(sessions), rows);
+    t.match(rows, [{ endReason: 'signed_out' }]);
+  });
+
+  t.test('of 20 parallel ends of one session, one gets the hash', async (t) => {
+    const { addUser, addSession, end, getRecord } = await setUp(t);
+    const session = await addSession({ userId: (await addUser()).id });
+    const { version } = await getRecord(session);
+    const { tokenHash } = session;
+    const ended = await Promise.all(Array.from({ length: 20 }, () => end({ tokenHash })));
+    t.same(ended.flat(), [tokenHash]);
+    t.match(await getRecord(session), { version: version + 1 });
+  });
+
+  t.test('an expired session is neither listed nor ended', async (t) => {
+    const { addUser, addSession, end, idsOf, getRecord, moveTime } = await setUp(t);
+    for (const ttls of [{ ttlMs: HOUR_MS, idleTtlMs: HOUR_MS }, { idleTtlMs: HOUR_MS }]) {
+      const userId = (await addUser()).id;
+      const session = await addSession({ userId, ...ttls });
+      await moveTime(HOUR_MS - MINUTE_MS);
+      t.same(await idsOf(userId), [session.id]);
+      await moveTime(MINUTE_MS);
+      t.same(await idsOf(userId), []);
+      t.same(await end(session), []);
+      t.match(await getRecord(session), { ended: false });
+    }
+  });
+
+  t.test('a session is listed with what its owner can know it by', async (t) => {
+    const { store, addUser, addSession, getRecord } = await setUp(t);
+    const userId = (await addUser()).id;
+    const known = await addSession({ userId, device: { ip: '2001:db8::1', userAgent: 'Lynx "ü"' } });
+    const { createdAt, lastSeenAt, expiresAt } = await getRecord(known);
+    t.strictSame(await store.list(userId), [
+      {
+        id: known.id,
+        createdAt: new Date(createdAt),
+        lastSeenAt: new Date(lastSeenAt),
+        expiresAt: new Date(expiresAt),
+        ip: '2001:db8::1',
+        userAgent: 'Lynx "ü"',
+      },
+    ]);
+    const unknown = await addSession({ userId, device: { ip: '192.0.2.1', userAgent: null } });
+    const listed = (await store.list(userId)).find(({ id }) => id === unknown.id);
+    t.strictSame(listed?.userAgent, null);
+  });
+
+  t.test('the latest used are listed first, a hundred at most', async (t) => {
+    const { database, store, addUser, addSession, idsOf } = await setUp(t);
+    const userId = (await addUser()).id;
+    const added = await Promise.all(Array.from({ length: 105 }, () => addSession({ userId })));
+    await addSession({ userId: (await addUser()).id });
+    await database.update(sessions).set({ lastSeenAt: sql`now()` });
+    const ids = added.map(({ id }) => id).sort();
+    for (const [place, id] of ids.slice(0, 3).entries()) {
+      const lastSeenAt = sql`now() + ${place + 1} * interval '1 second'`;
+      await database.update(sessions).set({ lastSeenAt }).where(eq(sessions.id, id));
+    }
+    const [first, second, third, ...rest] = ids;
+    t.same(await idsOf(userId), [third, second, first, ...rest.reverse().slice(0, 97)]);
+    t.same(await store.list(randomUUID()), []);
+  });
+
+  t.test('a use is noted at most once a minute, by the time of the database', async (t) => {
+    const { store, addUser, addSession, getRecord, moveTime } = await setUp(t);
+    const session = await addSession({ userId: (await addUser()).id });
+    const touch = async () => {
+      await Promise.all([1, 2, 3].map(() => store.touch([session.id, randomUUID()], IDLE_TTL_MS)));
+      return getRecord(session);
+    };
+    const start = await getRecord(session);
+    await moveTime(30 * SECOND_MS);
+    t.same(await touch(), start);
+    await moveTime(31 * SECOND_MS);
+    const seen = await touch();
+    t.ok(seen.lastSeenAt - start.lastSeenAt >= 61 * SECOND_MS);
+    t.equal(seen.idleExpiresAt, seen.lastSeenAt + IDLE_TTL_MS);
+    t.equal(seen.expiresAt, start.expiresAt);
+    await moveTime(30 * SECOND_MS);
+    t.same(await touch(), seen);
+  });
+
+  t.test('a use moves the idle end, but never past the absolute one', async (t) => {
+    const { store, addUser, addSession, getRecord, moveTime } = await setUp(t);
+    const session = await addSession({ userId: (await addUser()).id });
+    await moveTime(IDLE_TTL_MS - HOUR_MS);
+    await store.touch([session.id], IDLE_TTL_MS);
+    await moveTime(IDLE_TTL_MS - HOUR_MS);
+    await store.touch([session.id], IDLE_TTL_MS);
+    const { idleExpiresAt, expiresAt } = await getRecord(session);
+    t.equal(idleExpiresAt, expiresAt);
+  });
+
+  t.test('a use does not revive a session that was ended or has expired', async (t) => {
+    const { store, addUser, addSession, end, getRecord, moveTime } = await setUp(t);
+    const userId = (await addUser()).id;
+    const ended = await addSession({ userId });
+    const expired = await addSession({ userId, idleTtlMs: HOUR_MS });
+    await end(ended);
+    await moveTime(2 * HOUR_MS);
+    const before = [await getRecord(ended), await getRecord(expired)];
+    await store.touch([ended.id, expired.id], IDLE_TTL_MS);
+    t.same([await getRecord(ended), await getRecord(expired)], before);
+  });
+
+  t.test('noting no use at all, or that of many, works', async (t) => {
+    const { database, store, addUser, addSession, moveTime } = await setUp(t);
+    const userId = (await addUser()).id;
+    const added = await Promise.all(Array.from({ length: 10 }, () => addSession({ userId })));
+    await moveTime(2 * MINUTE_MS);
+    await store.touch([], IDLE_TTL_MS);
+    const seen = sql`${sessions.lastSeenAt} > ${sessions.createdAt}`;
+    t.equal(await database.$count(sessions, seen), 0);
+    const unknown = Array.from({ length: 490 }, () => randomUUID());
+    await store.touch([...unknown, ...added.map(({ id }) => id)], IDLE_TTL_MS);
+    t.equal(await database.$count(sessions, seen), 10);
+  });
+
+  t.test(
+    'sweeping takes those that have been over for a day, however they ended, and no others',
+    async (t) => {
+      const { database, store, transact, addUser, addSession, end, moveTime } = await setUp(t);
+      const userId = (await addUser()).id;
+      const sweep = () => transact((transaction) => store.sweep(transaction, 1_000));
+      const idsLeft = async () =>
+        (await database.select({ id: sessions.id }).from(sessions)).map(({ id }) => id);
+      const live = await addSession({ userId });
+      const ended = await addSession({ userId });
+      const idle = await addSession({ userId, idleTtlMs: HOUR_MS });
+      const expired = await addSession({ userId, ttlMs: HOUR_MS, idleTtlMs: HOUR_MS });
+      await moveTime(2 * HOUR_MS);
+      await end(ended);
+      await moveTime(DAY_MS - HOUR_MS - MINUTE_MS);
+      t.equal(await sweep(), 0);
+      await moveTime(2 * MINUTE_MS);
+      t.equal(await sweep(), 2);
+      t.same((await idsLeft()).sort(), [live.id, ended.id].sort());
+      await moveTime(2 * HOUR_MS);
+      t.equal(await sweep(), 1);
+      t.same(await idsLeft(), [live.id]);
+      t.notOk([idle.id, expired.id].includes(live.id));
+    },
+  );
+
+  t.test('sweeping takes no more at a time than it is told', async (t) => {
+    const { store, transact, addUser, addSession, moveTime } = await setUp(t);
+    const userId = (await addUser()).id;
+    for (const _ of [1, 2, 3, 4, 5]) await addSession({ userId, idleTtlMs: HOUR_MS });
+    await moveTime(2 * DAY_MS);
+    const sweep = () => transact((transaction) => store.sweep(transaction, 2));
+    t.same([await sweep(), await sweep(), await sweep(), await sweep()], [2, 2, 1, 0]);
+  });
+}
+
+test('sweeping, on a real server', async (t) => {
+  async function setUpSweep() {
+    const { database, transact, moveTime } = await openPostgres();
+    const store = createSessionStore(database);
+    const accounts = createAccountStore(database);
+    const id = randomUUID();
+    const user = { id, email: id, emailAsTyped: id, passwordHash: 'hash' };
+    await transact((transaction) => accounts.insert(transaction, user));
+    const add = async (changes: Partial<NewSession> = {}) => {
+      const session = makeSession({ userId: id, ...changes });
+      await transact((transaction) => store.insert(transaction, session));
+      return session;
+    };
+    const [live, over] = [await add(), await add({ idleTtlMs: HOUR_MS })];
+    await moveTime(2 * DAY_MS);
+    /** Sweeps, and keeps the transaction open until the test lets it end. */
+    const beginSweep = async () => {
+      const [swept, ending] = [Promise.withResolvers<number>(), Promise.withResolvers<void>()];
+      const done = transact(async (transaction) => {
+        swept.resolve(await store.sweep(transaction, 1_000));
+        await ending.promise;
+      });
+      const count = await swept.promise;
+      const finish = () => {
+        ending.resolve();
+        return done;
+      };
+      return { count, finish };
+    };
+    return { store, transact, add, live, over, beginSweep };
+  }
+
+  t.test('while one replica sweeps, no other one does, and afterwards one may again', async (t) => {
+    const { store, transact, beginSweep } = await setUpSweep();
+    const first = await beginSweep();
+    t.equal(first.count, 1);
+    t.equal(await transact((transaction) => store.sweep(transaction, 1_000)), 0);
+    await first.finish();
+    const next = await beginSweep();
+    t.equal(next.count, 0);
+    await next.finish();
+  });
+
+  t.test('nobody waits for a sweep: look-ups, sign-ins, sign-outs and uses go on', async (t) => {
+    const { store, transact, add, live, over, beginSweep } = await setUpSweep();
+    const sweep = await beginSweep();
+    t.match(await store.find(live.tokenHash), { record: { id: live.id } });
+    t.match(await store.find(over.tokenHash), { record: { id: over.id } }, 'until it is committed');
+    await store.touch([live.id], IDLE_TTL_MS);
+    const another = await add();
+    t.match(await store.find(another.tokenHash), { record: { id: another.id } });
+    const selector = { tokenHash: live.tokenHash };
+    const ended = transact((transaction) => store.end(transaction, selector, 'signed_out'));
+    t.equal((await ended).length, 1);
+    await sweep.finish();
+    t.equal(await store.find(over.tokenHash), null);
+  });
+});
+
+function makeSession(changes: Partial<NewSession> & { userId: string }): NewSession {
+  return {
+    id: randomUUID(),
+    tokenHash: randomBytes(32),
+    ttlMs: TTL_MS,
+    idleTtlMs: IDLE_TTL_MS,
+    device: { ip: '192.0.2.1', userAgent: 'Lynx' },
+    ...changes,
+  };
+}

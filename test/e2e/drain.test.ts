@@ -1,0 +1,132 @@
+import { Agent, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { type Test, test } from 'tap';
+import { createPlace, newCredentials } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
+import { cookiesOf, postJson, startServer, type TestProcess } from './server-process.ts';
+
+/** Long, so that what comes at once is told from what comes at the end on a busy machine too. */
+const DRAIN_DELAY_MS = 6_000;
+const MARGIN_MS = 1_000;
+/** What two processes may round differently. */
+const CLOCK_STEP_MS = 10;
+
+type Answer = { status: number; connection: string | undefined; body: string };
+
+/** One request over the agent's connections, kept alive as a proxy keeps them. Rejects when the connection fails. */
+function ask(agent: Agent, url: string, method = 'GET', cookie = ''): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method, agent, headers: { cookie } }, async (response) => {
+      const body = Buffer.concat(await response.toArray()).toString();
+      resolve({ status: response.statusCode ?? 0, connection: response.headers.connection, body });
+    });
+    request.on('error', reject).end();
+  });
+}
+
+function keptAlive(t: Test): Agent {
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  return agent;
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  return new Promise<boolean>((resolve) => {
+    socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
+  }).finally(() => socket.destroy());
+}
+
+/** Asks without pause until the server is gone, or for as long as `lasts` says. */
+async function askOn(agent: Agent, url: string, cookie: string, lasts: () => boolean): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  try {
+    while (lasts()) answers.push(await ask(agent, url, 'POST', cookie));
+  } catch {
+    // Gone: whether too early shows in how many answers there are, and when.
+  }
+  return answers;
+}
+
+/** A server that a busy machine was slow to start may refuse the first ones as overloaded. */
+async function signUp(url: string): Promise<string> {
+  return eventually(async () => {
+    const signedUp = await postJson(`${url}/signup`, newCredentials());
+    if (signedUp.status !== 201) throw new Error(`/signup: ${signedUp.status}`);
+    return cookiesOf(signedUp);
+  });
+}
+
+test('SIGTERM: unready at once, serving on for DRAIN_DELAY, and no request is failed', async (t) => {
+  const server = startServer(t, { ...(await createPlace(t)), DRAIN_DELAY: `${DRAIN_DELAY_MS / 1000}s` });
+  const url = await server.url();
+  const cookie = await signUp(url);
+  const agent = keptAlive(t);
+  t.equal((await ask(agent, `${url}/token`, 'POST', cookie)).connection, 'keep-alive');
+
+  const signalledAt = Date.now();
+  server.child.kill('SIGTERM');
+  let ready = await ask(agent, `${url}/health/ready`);
+  while (ready.status === 200) ready = await ask(agent, `${url}/health/ready`);
+  t.ok(Date.now() - signalledAt < DRAIN_DELAY_MS / 2);
+  t.equal(ready.status, 503);
+  t.equal(JSON.parse(ready.body).status, 'draining');
+  t.equal(ready.connection, 'close');
+
+  const servesUntil = signalledAt + DRAIN_DELAY_MS - MARGIN_MS;
+  const answers = await askOn(agent, `${url}/token`, cookie, () => Date.now() < servesUntil);
+  t.ok(Date.now() >= servesUntil, 'it served for as long as it said');
+  t.ok(answers.length > 10);
+  t.strictSame(new Set(answers.map((answer) => answer.status)), new Set([200]));
+  t.strictSame(new Set(answers.map((answer) => answer.connection)), new Set(['close']));
+  const late = await askOn(agent, `${url}/token`, cookie, () => true);
+  t.strictSame(new Set([200, ...late.map((answer) => answer.status)]), new Set([200]));
+  t.equal(await server.exited, 0);
+  t.ok(Date.now() - signalledAt >= DRAIN_DELAY_MS - CLOCK_STEP_MS);
+});
+
+test('a request under way when the server closes is still answered', async (t) => {
+  const server = startServer(t, { ...(await createPlace(t)), DRAIN_DELAY: '0s' });
+  const { port } = new URL(await server.url());
+  const body = JSON.stringify(newCredentials());
+  const head = ['POST /login HTTP/1.1', 'Host: localhost', 'Content-Type: application/json'];
+  const socket = connect(Number(port), '127.0.0.1');
+  const request = `${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body.slice(0, 10)}`;
+  await new Promise((sent) => socket.write(request, sent));
+  // By the time a second connection has been answered, the first has been read.
+  await fetch(`http://127.0.0.1:${port}/health/live`);
+  server.child.kill('SIGTERM');
+  while (await isListening(Number(port)));
+  socket.write(body.slice(10));
+  const response = Buffer.concat(await socket.toArray()).toString();
+  t.match(response, /^HTTP\/1\.1 401 /);
+  t.match(response, /^connection: close\r$/im);
+  t.equal(await server.exited, 0);
+});
+
+/** Holds a connection open without a word, as browsers do. */
+async function holdIdle(t: Test, server: TestProcess): Promise<void> {
+  const agent = keptAlive(t);
+  await ask(agent, `${await server.url()}/health/live`);
+}
+
+for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+  test(`${signal} ends it at once, idle connections or not`, async (t) => {
+    const server = startServer(t, { ...(await createPlace(t)), DRAIN_DELAY: '1m' });
+    await holdIdle(t, server);
+    const signalledAt = Date.now();
+    t.equal(await server.end(signal), 0);
+    t.ok(Date.now() - signalledAt < 30_000, 'long before DRAIN_DELAY');
+  });
+}
+
+test('an error that nothing caught is logged, and ends it in order', async (t) => {
+  // SIGWINCH, for no program ends of it by itself.
+  const bomb = `process.on('SIGWINCH', () => { throw new Error('nobody catches this'); })`;
+  const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(bomb)}`];
+  const server = startServer(t, { ...(await createPlace(t)), DRAIN_DELAY: '1m' }, { nodeArgs });
+  await server.url();
+  t.equal(await server.end('SIGWINCH'), 1);
+  const fatal = server.stdout.split('\n').find((line) => line.includes('"level":60'));
+  t.match(JSON.parse(fatal ?? '{}'), { err: { message: 'nobody catches this' } });
+});

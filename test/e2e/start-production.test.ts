@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { test } from 'tap';
+import { build, createPlace, newCredentials, runSql } from '../helper.ts';
+import { freePort } from '../support/servers.ts';
+import { emptyFolder, postJson, runCommand, startServer } from './server-process.ts';
+
+test('runs on PostgreSQL and Redis, with secrets from files, and tells no credential', async (t) => {
+  const { DATABASE_URL, REDIS_URL, REDIS_KEY_PREFIX, KEY_ENCRYPTION_KEY } = await createPlace(t);
+  const folder = await emptyFolder(t);
+  const password = randomBytes(12).toString('hex');
+  const database = new URL(DATABASE_URL);
+  // Trusted connections take any password.
+  if (database.password === '') database.password = password;
+  const files = { DATABASE_URL: database.href, REDIS_URL, KEY_ENCRYPTION_KEY };
+  const env: Record<string, string> = {
+    NODE_ENV: 'production',
+    PUBLIC_URL: 'https://auth.example.com',
+    REDIS_KEY_PREFIX,
+  };
+  for (const [name, secret] of Object.entries(files)) {
+    env[`${name}_FILE`] = join(folder, name);
+    await writeFile(join(folder, name), `${secret}\n`);
+  }
+  const server = startServer(t, env);
+  const url = await server.url();
+  t.equal((await postJson(`${url}/signup`, newCredentials())).status, 201);
+  await server.says(/Its data is in PostgreSQL at [\w.-]+, Redis at [\w.-]+"/);
+  t.equal(await server.end('SIGINT'), 0);
+  t.notOk(server.stdout.includes(database.password) || server.stdout.includes(KEY_ENCRYPTION_KEY));
+});
+
+test('another KEY_ENCRYPTION_KEY is refused in one clear line', async (t) => {
+  const place = await createPlace(t);
+  await build(t, {}, place);
+  const server = startServer(t, { ...place, KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex') });
+  t.equal(await server.exited, 1);
+  t.match(server.stderr, /^KEY_ENCRYPTION_KEY does not open signing key [\w-]{43}: .*\n$/);
+  t.equal(server.stdout, '');
+});
+
+test('without a schema it says what to run, and that does it', async (t) => {
+  const place = await createPlace(t);
+  await runSql(
+    place.DATABASE_URL,
+    'drop schema public cascade; drop schema drizzle cascade; create schema public',
+  );
+  const env = { ...place, MIGRATE_ON_START: 'false' };
+  const tooEarly = startServer(t, env);
+  t.equal(await tooEarly.exited, 1);
+  t.match(tooEarly.stderr, /^The database has no schema yet: run `doorward migrate`, or .*\n$/);
+
+  const migrations = [runCommand(t, ['migrate'], env), runCommand(t, ['migrate'], env)];
+  for (const migration of migrations) {
+    t.equal(await migration.exited, 0, 'at once, from two places');
+    t.match(migration.stdout, /^The schema is up to date: PostgreSQL at [\w.-]+, Redis at [\w.-]+\n$/);
+  }
+  const server = startServer(t, env);
+  t.equal((await fetch(`${await server.url()}/health/ready`)).status, 200);
+  t.equal(await server.end('SIGINT'), 0);
+});
+
+test('`doorward migrate` explains itself when it cannot', async (t) => {
+  const place = await createPlace(t);
+  const nowhere = `postgres://127.0.0.1:${await freePort()}/x`;
+  const failed = runCommand(t, ['migrate'], { ...place, DATABASE_URL: nowhere });
+  t.equal(await failed.exited, 1);
+  t.equal(failed.stderr, 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.\n');
+});
+
+test('says so when the database does not answer, or has no such user', async (t) => {
+  const place = await createPlace(t);
+  const nowhere = startServer(t, { ...place, DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x` });
+  t.equal(await nowhere.exited, 1);
+  t.equal(nowhere.stderr, 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.\n');
+
+  const missing = new URL(place.DATABASE_URL);
+  missing.pathname = '/doorward_no_such_database';
+  const refused = startServer(t, { ...place, DATABASE_URL: missing.href });
+  t.equal(await refused.exited, 1);
+  t.match(refused.stderr, /^Cannot go on: the database refused a statement: SQLSTATE 3D000\.\n$/);
+});
+
+test('starts without Redis, which may come later', async (t) => {
+  const place = await createPlace(t);
+  const server = startServer(t, { ...place, REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+  const ready = await fetch(`${await server.url()}/health/ready`);
+  t.equal(ready.status, 200);
+  t.match(await ready.json(), { status: 'degraded' });
+  t.equal(await server.end('SIGINT'), 0);
+});
+
+test('names the port that is taken', async (t) => {
+  const place = await createPlace(t);
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const address = other.address();
+  const port = typeof address === 'object' && address ? String(address.port) : '';
+  const server = startServer(t, { ...place, PORT: port });
+  t.equal(await server.exited, 1);
+  t.match(
+    server.stderr,
+    new RegExp(`^listen EADDRINUSE: .*:${port}: stop what listens there, or set PORT .*\\n$`),
+  );
+});
+
+test('COOKIE_MODE=insecure is said loudly', async (t) => {
+  const place = await createPlace(t);
+  const server = startServer(t, { ...place, COOKIE_MODE: 'insecure' });
+  await server.url();
+  await server.says(/COOKIE_MODE=insecure/);
+  const levels = server.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).level);
+  t.strictSame(levels, [30, 30, 40]);
+  t.equal(await server.end('SIGINT'), 0);
+});

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import postgres from 'postgres';
+import { createAccountStore } from '../../src/accounts/account-store.ts';
+import { createTransact } from '../../src/adapters/database-guard.ts';
+import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
+import { createRedisCache } from '../../src/adapters/redis-cache.ts';
+import { parseRedisUrl } from '../../src/adapters/redis-target.ts';
+import { createDatabaseClock } from '../../src/core/clock.ts';
+import * as schema from '../../src/db/schema.ts';
+import { createOutboxService } from '../../src/outbox/outbox-service.ts';
+import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
+import { hashGenerateToken } from '../../src/sessions/generate-token.ts';
+import { createLastSeen } from '../../src/sessions/last-seen.ts';
+import { createSessionCache } from '../../src/sessions/session-cache.ts';
+import { createSessionService, deliverSessionsEnded } from '../../src/sessions/session-service.ts';
+import { createSessionStore } from '../../src/sessions/session-store.ts';
+import { createUnknownTokens } from '../../src/sessions/unknown-tokens.ts';
+import type { Probe, Scenario } from './probe.ts';
+import type { World } from './world.ts';
+
+const PAST_FRESHNESS_MS = 61_000;
+const DAY_MS = 24 * 3_600_000;
+/** These are about order: a command that a busy machine keeps waiting must not fail. */
+const GENEROUS_DEADLINE_MS = 10_000;
+const ADDRESS = '127.0.0.1';
+
+/** Where a look-up stands once it has read its row; it goes on when the race lets it. */
+type Gate = { hasRead(): void; mayGoOn: Promise<void> };
+
+/** Two replicas in this process on the real servers, whose reads can be held where they have read the row. */
+async function openReplicas({ database: server, redis }: World) {
+  const target = parseRedisUrl(redis.url);
+  if (target === null) throw new Error('not a Redis URL');
+  const client = postgres(server.url, { max: 5, onnotice: () => {} });
+  const database = drizzle(client, { schema });
+  const transact = createTransact(database);
+  const store = createSessionStore(database);
+  const accounts = createAccountStore(database);
+  const ignore = () => {};
+  const cache = createRedisCache(
+    target,
+    'races:',
+    { onError: ignore, onBreak: ignore },
+    GENEROUS_DEADLINE_MS,
+  );
+  while (
+    !(await cache.ping().then(
+      () => true,
+      () => false,
+    ))
+  )
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  const state: { shiftMs: number; gate: Gate | null } = { shiftMs: 0, gate: null };
+  const lastSeen = createLastSeen(async () => {}, ignore);
+
+  return {
+    cache,
+    state,
+    runner: createReplica(),
+    other: createReplica(),
+    /** A session of a user of its own. */
+    async start(): Promise<string> {
+      const id = randomUUID();
+      const email = `${id}@example.com`;
+      const { generateToken } = await transact(async (transaction) => {
+        await accounts.insert(transaction, { id, email, emailAsTyped: email, passwordHash: '' });
+        return createReplica().start(transaction, id, { ip: ADDRESS, userAgent: null });
+      });
+      return generateToken;
+    },
+    async close(): Promise<void> {
+      await lastSeen.close();
+      cache.close();
+      await client.end();
+    },
+  };
+
+  function createReplica() {
+    const clock = createDatabaseClock(Date.now);
+    const sessionCache = createSessionCache({
+      cache,
+      now: () => clock.now() + state.shiftMs,
+      load: async (tokenHash) => {
+        const { gate } = state;
+        const found = await store.find(tokenHash);
+        gate?.hasRead();
+        await gate?.mayGoOn;
+        return found?.record ?? null;
+      },
+    });
+    const outbox = createOutboxService({
+      store: createOutboxStore(database),
+      deliver: { sessions_ended: (payload) => deliverSessionsEnded(sessionCache, payload) },
+      onError: ignore,
+    });
+    const unknownTokens = createUnknownTokens(createMemoryCache(Date.now));
+    const parts = { store, cache: sessionCache, transact, clock, outbox, unknownTokens, lastSeen };
+    return createSessionService({ ...parts, ttlMs: 30 * DAY_MS, idleTtlMs: 14 * DAY_MS });
+  }
+}
+
+type Replicas = Awaited<ReturnType<typeof openReplicas>>;
+
+/** When the reader goes on, seen from the logout; the first two are the races, the third is a slow reader. */
+const ORDERS = ['at once', 'from the barrier', 'after the logout', 'after the tombstone'] as const;
+type Order = (typeof ORDERS)[number];
+
+/** One look-up against one logout. Whoever asks after the logout has been acknowledged must hear no. */
+async function race(probe: Probe, replicas: Replicas, token: string, order: Order): Promise<void> {
+  const { state, runner, other, cache } = replicas;
+  const { promise: read, resolve: hasRead } = Promise.withResolvers<void>();
+  const { promise: mayGoOn, resolve: goOn } = Promise.withResolvers<void>();
+  if (order === 'at once') goOn();
+  state.gate = { hasRead, mayGoOn };
+  const reading = runner.find(token, ADDRESS);
+  if (order !== 'at once') await read;
+  state.gate = null;
+  if (order === 'from the barrier') goOn();
+  const wasEnded = await other.signOut(token);
+  probe.demand(wasEnded, 'the logout found no session');
+  if (order === 'after the tombstone') await dropTombstone(cache, token);
+  goOn();
+  await reading;
+  for (const replica of [runner, other, runner]) {
+    probe.count();
+    probe.demand((await replica.find(token, ADDRESS)) === null, `${order}: a session came back`);
+  }
+}
+
+/** As when its 60 s are over, or as when it has been evicted. */
+async function dropTombstone(cache: Replicas['cache'], token: string): Promise<void> {
+  const key = `session:${hashGenerateToken(token).toString('hex')}`;
+  const text = await cache.get(key);
+  if (text === null) throw new Error('there is no tombstone');
+  await cache.put(key, '', 1);
+  while ((await cache.get(key)) !== null);
+}
+
+function races(name: string, rounds: number, orders: readonly Order[], isCached: boolean): Scenario {
+  return {
+    name: `${name} (${rounds} rounds)`,
+    demanded: 'no look-up that begins after the logout finds the session',
+    async play(probe, world) {
+      const replicas = await openReplicas(world);
+      try {
+        for (let i = 0; i < rounds; i += 1) {
+          const token = await replicas.start();
+          if (isCached) {
+            probe.demand((await replicas.other.find(token, ADDRESS)) !== null, 'a new session is not found');
+            replicas.state.shiftMs += PAST_FRESHNESS_MS;
+          }
+          await race(probe, replicas, token, orders[i % orders.length] ?? 'at once');
+        }
+      } finally {
+        await replicas.close();
+      }
+    },
+  };
+}
+
+/** @param rounds of each race */
+export function createRaces(rounds: number): Scenario[] {
+  const barrier = ORDERS.slice(0, 3);
+  return [
+    races('logout against a fill', rounds, barrier, false),
+    races('logout against a refresh', rounds, barrier, true),
+    races('fill by a replica that slept 90 s', Math.ceil(rounds / 10), ['after the tombstone'], false),
+    races('refresh by a replica that slept 90 s', Math.ceil(rounds / 10), ['after the tombstone'], true),
+  ];
+}

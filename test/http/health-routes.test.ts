@@ -1,0 +1,99 @@
+import { mock } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { test } from 'tap';
+import { healthRoutes } from '../../src/http/health-routes.ts';
+import { build, buildEmbedded, createPlace, createWire } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
+
+/** A replica may be asked before its connection to Redis is there: it waits for none. */
+function onceWell(app: FastifyInstance) {
+  return eventually(async () => {
+    const response = await app.inject('/health/ready');
+    if (response.json().status !== 'ok') throw new Error(`still ${response.body}`);
+    return response;
+  });
+}
+
+test('is alive, and ready on both kinds of adapters', async (t) => {
+  for (const start of [build, buildEmbedded]) {
+    const { app } = await start(t);
+    t.strictSame((await app.inject('/health/live')).json(), { status: 'ok' });
+    const ready = await onceWell(app);
+    t.equal(ready.statusCode, 200);
+    t.strictSame(ready.json(), { status: 'ok', database: 'ok', cache: 'ok' });
+  }
+});
+
+test('one lost part alone is degraded and still ready; both lost are not', async (t) => {
+  const place = await createPlace(t);
+  const [database, redis] = [await createWire(t, place.DATABASE_URL), await createWire(t, place.REDIS_URL)];
+  const { app } = await build(t, { DATABASE_URL: database.url, REDIS_URL: redis.url }, place);
+  const ready = async () => {
+    const response = await app.inject('/health/ready');
+    return [response.statusCode, ...Object.values(response.json())];
+  };
+  await onceWell(app);
+  redis.cut();
+  t.strictSame(await ready(), [200, 'degraded', 'ok', 'down']);
+  database.cut();
+  t.strictSame(await ready(), [503, 'unavailable', 'down', 'down']);
+  t.equal((await app.inject('/health/live')).statusCode, 200, 'which is no reason to kill it');
+});
+
+test('a part that does not answer is down after a second', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const app = Fastify();
+  const lifecycle = { draining: false };
+  const pingDatabase = () => new Promise(() => {});
+  await app.register(healthRoutes, { lifecycle, pingDatabase, pingCache: async () => {} });
+  await app.ready();
+  const answers: unknown[] = [];
+  void app.inject('/health/ready').then((response) => answers.push(response.json()));
+  for (const [ms, expected] of [
+    [999, []],
+    [1, [{ status: 'degraded', database: 'down', cache: 'ok' }]],
+  ] as const) {
+    await settled();
+    mock.timers.tick(ms);
+    await settled();
+    t.strictSame(answers, expected);
+  }
+});
+
+/** More turns of the event loop than a request through Fastify takes. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await nextTurn();
+}
+
+test('so is a database that is frozen', async (t) => {
+  const place = await createPlace(t);
+  const database = await createWire(t, place.DATABASE_URL);
+  const { app } = await build(t, { DATABASE_URL: database.url }, place);
+  await onceWell(app);
+  database.freeze();
+  const response = await app.inject('/health/ready');
+  t.strictSame(response.json(), { status: 'degraded', database: 'down', cache: 'ok' });
+});
+
+test('draining is not ready, though everything works, and connections are to be closed', async (t) => {
+  const { app, lifecycle } = await build(t);
+  await onceWell(app);
+  lifecycle.draining = true;
+  const ready = await app.inject('/health/ready');
+  t.equal(ready.statusCode, 503);
+  t.strictSame(ready.json(), { status: 'draining', database: 'ok', cache: 'ok' });
+  t.equal(ready.headers.connection, 'close');
+  const live = await app.inject('/health/live');
+  t.equal(live.statusCode, 200);
+  t.equal(live.headers.connection, 'close');
+});
+
+test('an everyday probe leaves no line in the log', async (t) => {
+  const { app, log } = await build(t);
+  const before = log();
+  await app.inject('/health/live');
+  await app.inject('/health/ready');
+  t.equal(log(), before);
+});

@@ -1,0 +1,212 @@
+import { type Test, test } from 'tap';
+import { createLogger } from '../../src/http/logging.ts';
+import {
+  build,
+  cookieHeader,
+  cookieOf,
+  createPlace,
+  createWire,
+  newCredentials,
+  runSql,
+  type TestApp,
+} from '../helper.ts';
+
+type App = TestApp['app'];
+
+/** The lines that `write` logs, parsed. */
+function logged(level: string, write: (logger: ReturnType<typeof createLogger>) => void) {
+  const lines: string[] = [];
+  write(createLogger(level, false, { write: (line) => void lines.push(line) }));
+  return lines.map((line) => JSON.parse(line));
+}
+
+const parsed = (log: string) =>
+  log
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+/** No part of a secret that is long enough to be of use to anybody. */
+function holdsNoPartOf(t: Test, secrets: string[], text: string): void {
+  const found = secrets.filter((secret) => {
+    const parts = Array.from({ length: secret.length - 11 }, (_, at) => secret.slice(at, at + 12));
+    return parts.some((part) => text.includes(part));
+  });
+  t.equal(found.length, 0);
+}
+
+/** Everything a user can do, done with one set of secrets. Answers those, and all bodies but the one that holds the token. */
+async function useEverything(app: App) {
+  const { email, password } = newCredentials();
+  const wrong = newCredentials().password;
+  const bodies: string[] = [];
+  const call = async (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object, cookie = '') => {
+    const headers = { cookie, authorization: `Bearer ${wrong}` };
+    const response = await app.inject({ method, url, headers, ...(payload && { payload }) });
+    if (!response.body.includes('access_token')) bodies.push(response.body);
+    return response;
+  };
+  await call('POST', '/signup', { email, password: password.slice(0, 5) });
+  const signedUp = cookieOf(await call('POST', '/signup', { email, password })).value;
+  await call('POST', '/signup', { email, password });
+  await call('POST', '/login', { email, password: wrong });
+  const signedIn = cookieOf(await call('POST', '/login', { email, password }, cookieHeader(signedUp))).value;
+  const cookie = cookieHeader(signedIn);
+  const accessToken: string = (await call('POST', '/token', {}, cookie)).json().access_token;
+  for (const url of ['/me', '/sessions', `/${password}?a=${password}`, `/${password}%zz`]) {
+    await call('GET', url, undefined, cookie);
+  }
+  const headers = { 'content-type': 'application/json' };
+  const payload = `{"email":"${email}","password":"${password}"`;
+  bodies.push((await app.inject({ method: 'POST', url: '/login', payload, headers })).body);
+  await call('POST', '/token', { password }, cookie);
+  await call('POST', '/token', { audience: password }, cookie);
+  await call('POST', '/token', {}, `${cookie}; ${cookie}`);
+  await call('DELETE', `/sessions/${signedIn}`, undefined, cookie);
+  await call('POST', '/logout', undefined, cookie);
+  return { email, cookie, secrets: [password, wrong, signedUp, signedIn, accessToken], bodies };
+}
+
+test('a log at its most talkative holds no secret, nor does an answer', async (t) => {
+  const place = await createPlace(t);
+  const { app, log } = await build(t, {}, place);
+  const { secrets, bodies } = await useEverything(app);
+  const [user] = await runSql<{ password_hash: string }>(place.DATABASE_URL, 'select * from users');
+  const hash = user?.password_hash.split('$').at(-1) ?? '';
+  t.equal(hash.length, 43);
+  const hidden = [...secrets, hash, place.KEY_ENCRYPTION_KEY];
+  t.ok(parsed(log()).length >= 10);
+  holdsNoPartOf(t, hidden, log());
+  holdsNoPartOf(t, hidden, bodies.join('\n'));
+});
+
+test('neither does the log of a database that refuses and of one that is gone', async (t) => {
+  const place = await createPlace(t);
+  const wire = await createWire(t, place.DATABASE_URL);
+  const { app, log } = await build(t, { DATABASE_URL: wire.url }, place);
+  const { secrets, cookie } = await useEverything(app);
+  const [user] = await runSql<{ password_hash: string }>(place.DATABASE_URL, 'select * from users');
+  const hash = user?.password_hash.split('$').at(-1) ?? '';
+  await runSql(
+    place.DATABASE_URL,
+    `alter table users add constraint none check (password_hash = '') not valid;
+     alter table sessions drop column user_agent`,
+  );
+  const newUser = newCredentials();
+  const bodies: string[] = [];
+  const tryAll = async () => {
+    for (const url of ['/signup', '/login', '/token', '/logout']) {
+      const payload = ['/signup', '/login'].includes(url) ? newUser : undefined;
+      const headers = { cookie: cookieHeader(Buffer.alloc(32, 1).toString('base64url')) };
+      bodies.push((await app.inject({ method: 'POST', url, headers, ...(payload && { payload }) })).body);
+    }
+    bodies.push((await app.inject({ url: '/sessions', headers: { cookie } })).body);
+  };
+  await tryAll();
+  wire.cut();
+  await tryAll();
+  const text = log() + bodies.join('\n');
+  t.match(text, /SQLSTATE 23514 \(none\)/);
+  t.match(text, /internal_error/);
+  t.match(text, /"code":"unavailable"/);
+  holdsNoPartOf(t, [...secrets, hash, newUser.password, place.KEY_ENCRYPTION_KEY], text);
+  t.notMatch(text, /argon2id|insert into|select "/i);
+});
+
+test('one line a request says what came of it, under the id that the client was told', async (t) => {
+  const { app, log } = await build(t);
+  const response = await app.inject({ url: '/me?secret=1', remoteAddress: '192.0.2.1' });
+  const [line, ...others] = parsed(log());
+  t.strictSame(others, []);
+  t.match(line, {
+    level: 30,
+    msg: 'answered',
+    reqId: response.headers['x-request-id'],
+    req: { method: 'GET', route: '/me', ip: '192.0.2.1' },
+    statusCode: 401,
+  });
+  t.type(line.ms, 'number');
+});
+
+test('a client cannot choose the request id', async (t) => {
+  const { app, log } = await build(t);
+  const response = await app.inject({
+    url: '/me',
+    headers: { 'x-request-id': 'mine', 'request-id': 'mine' },
+  });
+  t.match(response.headers['x-request-id'], /^[\da-f-]{36}$/);
+  t.notMatch(log(), /mine/);
+});
+
+test('a request to nowhere is logged without its path', async (t) => {
+  const { app, log } = await build(t);
+  await app.inject('/my-password');
+  t.match(parsed(log()), [{ req: { method: 'GET', route: null }, statusCode: 404 }]);
+  t.notMatch(log(), /my-password/);
+});
+
+test('a failure of ours is an error in the log, with its cause', async (t) => {
+  const place = await createPlace(t);
+  const { app, log } = await build(t, { LOG_LEVEL: 'error' }, place);
+  await runSql(place.DATABASE_URL, 'drop table users cascade');
+  await app.inject('/me');
+  t.equal(log(), '');
+  await app.inject({ method: 'POST', url: '/login', payload: newCredentials() });
+  t.match(parsed(log()), [
+    { level: 50, msg: 'request failed', code: 'internal_error', err: { type: 'Error', message: /42P01/ } },
+    { level: 50, msg: 'answered', statusCode: 500 },
+  ]);
+});
+
+test('a minted token leaves no line above debug level', async (t) => {
+  const { app, log } = await build(t, { LOG_LEVEL: 'info' });
+  const cookie = cookieHeader(
+    cookieOf(await app.inject({ method: 'POST', url: '/signup', payload: newCredentials() })).value,
+  );
+  const before = log();
+  t.equal((await app.inject({ method: 'POST', url: '/token', headers: { cookie } })).statusCode, 200);
+  t.equal(log(), before);
+});
+
+test('fields with the names of secrets are never written', async (t) => {
+  const secret = crypto.randomUUID();
+  const names = [
+    'password',
+    'cookie',
+    'authorization',
+    'set-cookie',
+    'access_token',
+    'generateToken',
+    'token',
+  ];
+  const fields = Object.fromEntries(names.map((name) => [name, secret]));
+  const lines = logged('info', (logger) => {
+    logger.info(fields);
+    logger.info({ body: fields });
+    logger.info({ request: { headers: fields } });
+  });
+  t.equal(lines.length, 3);
+  t.notMatch(JSON.stringify(lines), new RegExp(secret));
+  t.match(lines[2].request.headers, { cookie: '[redacted]' });
+});
+
+test('an error is logged with its causes and without what a driver hangs on it', async (t) => {
+  const cause = Object.assign(new Error('inner'), { code: '23505', query: 'secret', parameters: ['secret'] });
+  const error = Object.assign(new TypeError('outer', { cause }), { detail: 'secret', code: 5 });
+  const [line, text] = logged('warn', (logger) => {
+    logger.warn({ err: error }, 'trouble');
+    logger.warn({ err: 'just text' }, 'trouble');
+    logger.info('too little to be told');
+  });
+  t.match(line.err, { type: 'TypeError', message: 'outer', cause: { message: 'inner', code: '23505' } });
+  t.strictSame(Object.keys(line.err), ['type', 'message', 'stack', 'cause']);
+  t.notMatch(JSON.stringify(line), /secret/);
+  t.strictSame(text.err, { message: 'just text' });
+});
+
+test('a silent log is silent', async (t) => {
+  t.strictSame(
+    logged('silent', (logger) => logger.fatal('the end')),
+    [],
+  );
+});

@@ -1,0 +1,150 @@
+import { test } from 'tap';
+import {
+  build,
+  buildEmbedded,
+  codeOf,
+  createPlace,
+  createWire,
+  newCredentials,
+  runSql,
+  signUp,
+  type TestApp,
+} from '../helper.ts';
+
+type App = TestApp['app'];
+type From = { remoteAddress?: string; headers?: Record<string, string> };
+
+/** An attempt to sign in that is counted: its body is good and its user unknown. */
+const attempt = (app: App, from: From = {}, url = '/login') =>
+  app.inject({ method: 'POST', url, payload: newCredentials(), ...from });
+
+async function statuses(app: App, count: number, from: From = {}): Promise<number[]> {
+  const all: number[] = [];
+  for (let i = 0; i < count; i++) all.push((await attempt(app, from)).statusCode);
+  return all;
+}
+
+test('the limit answers 429 and when to come back', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '3' });
+  t.strictSame(await statuses(app, 3), [401, 401, 401]);
+  const response = await attempt(app);
+  t.equal(response.statusCode, 429);
+  t.equal(codeOf(response), 'rate_limited');
+  const retryAfter = Number(response.headers['retry-after']);
+  t.ok(retryAfter >= 1 && retryAfter <= 60, String(retryAfter));
+  t.strictSame(response.cookies, []);
+});
+
+test('sign-in and sign-up share the limit; nothing else is under it', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '2' });
+  const { cookie } = await signUp(app);
+  t.equal((await attempt(app)).statusCode, 401);
+  for (const url of ['/login', '/signup']) t.equal((await attempt(app, {}, url)).statusCode, 429);
+  for (const method of ['GET', 'POST'] as const) {
+    const url = method === 'GET' ? '/me' : '/token';
+    for (let i = 0; i < 5; i++)
+      t.equal((await app.inject({ method, url, headers: { cookie } })).statusCode, 200);
+  }
+  t.equal((await app.inject({ method: 'POST', url: '/logout', headers: { cookie } })).statusCode, 204);
+});
+
+test('replicas count together', async (t) => {
+  const place = await createPlace(t);
+  const settings = { CREDENTIAL_RATE_LIMIT: '4' };
+  const [one, other] = [await build(t, settings, place), await build(t, settings, place)];
+  t.strictSame(await statuses(one.app, 2), [401, 401]);
+  t.strictSame(await statuses(other.app, 3), [401, 401, 429]);
+  t.strictSame(await statuses(one.app, 1), [429]);
+});
+
+test('0 switches the limit off', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '0' });
+  t.strictSame(new Set(await statuses(app, 40)), new Set([401]));
+  t.notOk('x-ratelimit-limit' in (await attempt(app)).headers);
+});
+
+test('each address has its own count; an IPv6 one is its /64', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '1' });
+  const from = async (remoteAddress: string) => (await attempt(app, { remoteAddress })).statusCode;
+  t.equal(await from('192.0.2.1'), 401);
+  t.equal(await from('192.0.2.1'), 429);
+  t.equal(await from('::ffff:192.0.2.1'), 429, 'the same one, as a dual-stack socket shows it');
+  t.equal(await from('192.0.2.2'), 401);
+  t.equal(await from('2001:db8::1'), 401);
+  t.equal(await from('2001:db8::ffff:1'), 429);
+  t.equal(await from('2001:db8:0:1::1'), 401);
+});
+
+test('a count ends with its minute, on the embedded cache', async (t) => {
+  const { app, advance } = await buildEmbedded(t, { CREDENTIAL_RATE_LIMIT: '1' });
+  t.strictSame(await statuses(app, 2), [401, 429]);
+  await advance(60_000);
+  t.strictSame(await statuses(app, 2), [401, 429]);
+});
+
+for (const trouble of ['cut', 'freeze'] as const) {
+  test(`counts in the process alone while Redis is gone (${trouble})`, async (t) => {
+    const place = await createPlace(t);
+    const redis = await createWire(t, place.REDIS_URL);
+    const settings = { CREDENTIAL_RATE_LIMIT: '2', REDIS_URL: redis.url };
+    const { app, advance } = await build(t, settings, place);
+    redis[trouble]();
+    t.strictSame(await statuses(app, 3), [401, 401, 429]);
+    await advance(60_000);
+    t.strictSame(await statuses(app, 3), [401, 401, 429]);
+  });
+}
+
+test('X-Forwarded-For is believed from a trusted proxy alone', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '1', TRUSTED_PROXIES: '10.0.0.0/8' });
+  const from = async (remoteAddress: string, forwardedFor: string) => {
+    const headers = { 'x-forwarded-for': forwardedFor };
+    return (await attempt(app, { remoteAddress, headers })).statusCode;
+  };
+  t.equal(await from('10.1.2.3', '203.0.113.1'), 401);
+  t.equal(await from('10.9.9.9', '203.0.113.1'), 429, 'one client behind two proxies');
+  t.equal(await from('10.1.2.3', '203.0.113.2'), 401);
+  t.equal(await from('10.1.2.3', '1.1.1.1, 203.0.113.2'), 429, 'what the client put before is not believed');
+  t.equal(await from('10.1.2.3', '203.0.113.3, 10.4.4.4'), 401, 'a chain of trusted proxies');
+  t.equal(await from('198.51.100.1', '203.0.113.4'), 401);
+  t.equal(await from('198.51.100.1', '203.0.113.5'), 429, 'a peer that is not trusted is the client');
+});
+
+test('a port that a proxy adds makes no new client, and what is no address is the proxy', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '1', TRUSTED_PROXIES: '127.0.0.0/8' });
+  const from = async (forwardedFor: string) =>
+    (await attempt(app, { headers: { 'x-forwarded-for': forwardedFor } })).statusCode;
+  t.equal(await from('1.1.1.1:50'), 401);
+  t.equal(await from('1.1.1.1:51'), 429);
+  t.equal(await from('1.1.1.1'), 429);
+  t.equal(await from('[2001:db8::1]:443'), 401);
+  t.equal(await from('2001:db8::2'), 429, 'the same /64');
+  t.equal(await from('x'.repeat(3_000)), 401);
+  t.equal(await from('unknown'), 429, 'one key for all that is no address');
+});
+
+test('nobody is believed where no proxy is trusted', async (t) => {
+  const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '1' });
+  t.equal((await attempt(app, { headers: { 'x-forwarded-for': '203.0.113.1' } })).statusCode, 401);
+  t.equal((await attempt(app, { headers: { 'x-forwarded-for': '203.0.113.2' } })).statusCode, 429);
+});
+
+test('a full queue of password hashes answers 503 at once, and nothing is half done', async (t) => {
+  const place = await createPlace(t);
+  const settings = { PASSWORD_HASH_MEMORY_KIB: '19456', PASSWORD_HASH_ITERATIONS: '2' };
+  const { app } = await build(t, settings, place);
+  const responses = await Promise.all(Array.from({ length: 100 }, () => attempt(app, {}, '/signup')));
+  const refused = responses.filter((response) => response.statusCode !== 201);
+  t.ok(refused.length > 0, 'more came than the queue holds');
+  t.ok(refused.length < 100, 'and some were served');
+  for (const response of refused) {
+    t.equal(codeOf(response), 'overloaded');
+    t.equal(response.headers['retry-after'], '1');
+    t.strictSame(response.cookies, []);
+  }
+  const [row] = await runSql<{ users: number }>(
+    place.DATABASE_URL,
+    'select count(*)::int as users from users',
+  );
+  t.strictSame(row, { users: 100 - refused.length });
+});

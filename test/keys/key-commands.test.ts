@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto';
+import { test } from 'tap';
+import { createKeyCommands } from '../../src/keys/key-commands.ts';
+import { openKeys, policy } from '../support/keys.ts';
+
+async function setUp() {
+  const place = await openKeys();
+  const replica = place.replica();
+  await replica.schedule.look();
+  return { ...place, ...replica, commands: serverCommands(replica) };
+}
+
+/** As a running server has them: what a command changes is in force there when it ends. */
+function serverCommands(replica: ReturnType<Awaited<ReturnType<typeof openKeys>>['replica']>) {
+  return createKeyCommands({ ...replica, afterChange: replica.schedule.look });
+}
+
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const statuses = (keys: { status: string }[]) => keys.map(({ status }) => status);
+
+test('lists the keys with their times, and nothing that is secret', async (t) => {
+  const { commands, rotator } = await setUp();
+  await rotator.replaceNow(null);
+  const keys = await commands.list();
+  t.strictSame(JSON.parse(JSON.stringify(keys)), keys, 'plain JSON');
+  const never = { revoked_at: null };
+  t.match(keys, [
+    { status: 'retired', retired_at: RFC_3339, delete_after: RFC_3339, ...never },
+    { status: 'active', retired_at: null, delete_after: null, ...never },
+  ]);
+  for (const key of keys) {
+    t.match(key, { algorithm: 'ES256', published_at: RFC_3339, activated_at: RFC_3339, kid: /^[\w-]{43}$/ });
+    t.same(Object.keys(key), [
+      ...[
+        'kid',
+        'algorithm',
+        'status',
+        'published_at',
+        'activated_at',
+        'retired_at',
+        'revoked_at',
+        'delete_after',
+      ],
+    ]);
+  }
+});
+
+test('a rotation publishes the next key; asked for twice, no second one', async (t) => {
+  const { commands, keys } = await setUp();
+  const listed = await commands.rotate({});
+  t.same(statuses(listed), ['active', 'pending']);
+  t.same(await commands.rotate({ now: false }), listed);
+  t.ok(keys.jwks().body.includes(listed[1]?.kid ?? '?'), 'it is in force here before the command ends');
+});
+
+test('a rotation on an empty database makes a key that signs', async (t) => {
+  const replica = (await openKeys()).replica();
+  const commands = serverCommands(replica);
+  t.same(await commands.list(), []);
+  t.same(statuses(await commands.rotate({})), ['active']);
+  t.ok(replica.keys.sign({}));
+});
+
+test('without a server, a rotation does what was asked and nothing of what the schedule would', async (t) => {
+  const { replica, moveTime } = await openKeys();
+  const { schedule, ...parts } = replica();
+  const commands = createKeyCommands({ ...parts, afterChange: async () => {} });
+  const [first] = await commands.rotate({});
+  t.match(first, { status: 'pending', activated_at: null });
+  await schedule.look();
+  t.match(await commands.list(), [{ kid: first?.kid, status: 'active' }], 'the server puts it in force');
+  await commands.rotate({ now: true });
+  await moveTime(policy.retainMs);
+  t.same(statuses(await commands.rotate({})), ['retired', 'active', 'pending'], 'nothing is deleted');
+});
+
+test('a rotation now replaces the active key at once', async (t) => {
+  const { commands } = await setUp();
+  t.same(statuses(await commands.rotate({ now: true })), ['retired', 'active']);
+});
+
+test('an emergency is in force in this process before the command ends', async (t) => {
+  const { commands, keys } = await setUp();
+  const leaked = (await commands.list())[0]?.kid ?? '';
+  const [old, next] = await commands.rotate({ now: true, revoke: leaked });
+  t.match(old, { kid: leaked, status: 'revoked', revoked_at: RFC_3339 });
+  t.match(next, { status: 'active' });
+  t.notOk(keys.jwks().body.includes(leaked));
+  const [header = ''] = keys.sign({}).split('.');
+  t.match(JSON.parse(Buffer.from(header, 'base64url').toString()), { kid: next?.kid });
+});
+
+test('an unknown kid is told, and changes nothing', async (t) => {
+  const { commands } = await setUp();
+  const before = await commands.list();
+  await t.rejects(commands.rotate({ now: true, revoke: 'nobody' }), { code: 'not_found' });
+  t.same(await commands.list(), before);
+});
+
+test('a rotation does what else is due', async (t) => {
+  const { commands, moveTime } = await setUp();
+  await commands.rotate({ now: true });
+  await moveTime(policy.retainMs);
+  t.same(statuses(await commands.rotate({})), ['active', 'pending']);
+});
+
+test('rewrapping tells which keys it put under the current key-encryption key', async (t) => {
+  const { commands, replica, keyEncryptionKey } = await setUp();
+  t.same(await commands.rewrap(), []);
+  const next = serverCommands(replica({ keyEncryptionKey: randomBytes(32), previous: keyEncryptionKey }));
+  t.same(await next.rewrap(), [(await commands.list())[0]?.kid]);
+  await t.rejects(commands.rewrap(), { name: 'KeyEncryptionKeyError' });
+});

@@ -1,0 +1,113 @@
+import { test } from 'tap';
+import { build, codeOf, newCredentials, signUp } from '../helper.ts';
+
+const ttl = 'Max-Age=2592000';
+const modes: { settings: Record<string, string>; name: string; attributes: string; whenEnded: string[] }[] = [
+  {
+    settings: {},
+    name: '__Host-g_token',
+    attributes: 'Path=/; HttpOnly; Secure; SameSite=Lax',
+    whenEnded: [
+      '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax',
+      '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax',
+      'g_token=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax',
+    ],
+  },
+  {
+    settings: { COOKIE_MODE: 'secure', COOKIE_DOMAIN: 'example.com', COOKIE_SAME_SITE: 'none' },
+    name: '__Secure-g_token',
+    attributes: 'Domain=example.com; Path=/; HttpOnly; Secure; SameSite=None',
+    whenEnded: [
+      '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
+      '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
+      '__Secure-g_token=; Max-Age=0; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=None',
+      'g_token=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax',
+      'g_token=; Max-Age=0; Domain=example.com; Path=/; HttpOnly; SameSite=Lax',
+    ],
+  },
+  {
+    settings: { COOKIE_MODE: 'insecure', COOKIE_SAME_SITE: 'strict' },
+    name: 'g_token',
+    attributes: 'Path=/; HttpOnly; SameSite=Strict',
+    whenEnded: [
+      '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict',
+      '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict',
+      'g_token=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax',
+    ],
+  },
+];
+
+for (const { settings, name, attributes, whenEnded } of modes) {
+  const mode = settings.COOKIE_MODE ?? 'host';
+
+  test(`COOKIE_MODE=${mode}: the cookie is ${name}, with exactly these attributes`, async (t) => {
+    const { app } = await build(t, settings);
+    const payload = { email: 'someone@example.com', password: crypto.randomUUID() };
+    for (const url of ['/signup', '/login']) {
+      const response = await app.inject({ method: 'POST', url, payload });
+      const [pair, ...rest] = String(response.headers['set-cookie']).split('; ');
+      t.match(pair, new RegExp(`^${name}=[\\w-]{43}$`));
+      t.equal(rest.join('; '), `${ttl}; ${attributes}`);
+    }
+  });
+
+  test(`COOKIE_MODE=${mode}: the cookie sent twice is refused and expired in every form`, async (t) => {
+    const { app } = await build(t, settings);
+    const { token } = await signUp(app);
+    const cookie = `${name}=planted; a=b; ${name}=${token}`;
+    for (const [method, url] of [
+      ['POST', '/token'],
+      ['POST', '/logout'],
+      ['POST', '/login'],
+      ['POST', '/signup'],
+      ['GET', '/me'],
+      ['GET', '/sessions'],
+      ['DELETE', '/sessions'],
+      ['DELETE', '/sessions/01890a5d-ac96-774b-bcce-b302099a8057'],
+    ] as const) {
+      const payload = ['/login', '/signup'].includes(url) ? newCredentials() : undefined;
+      const response = await app.inject({ method, url, headers: { cookie }, ...(payload && { payload }) });
+      t.equal(response.statusCode, 400, url);
+      t.equal(codeOf(response), 'duplicate_cookie', url);
+      t.strictSame([response.headers['set-cookie']].flat(), whenEnded, url);
+    }
+    t.equal(
+      (await app.inject({ method: 'POST', url: '/token', headers: { cookie: `${name}=${token}` } }))
+        .statusCode,
+      200,
+    );
+  });
+}
+
+test('Max-Age is what SESSION_TTL says', async (t) => {
+  const { app } = await build(t, { SESSION_TTL: '90m', SESSION_IDLE_TTL: '1h' });
+  const payload = { email: 'someone@example.com', password: crypto.randomUUID() };
+  const response = await app.inject({ method: 'POST', url: '/signup', payload });
+  t.equal(response.cookies[0]?.maxAge, 5400);
+});
+
+test('twice is twice however it is written', async (t) => {
+  const { app } = await build(t);
+  const { cookie } = await signUp(app);
+  for (const twice of [`${cookie};${cookie}`, `__Host-g_token=; ${cookie}`, `__Host-g_token =x; ${cookie}`]) {
+    const response = await app.inject({ method: 'POST', url: '/token', headers: { cookie: twice } });
+    t.equal(codeOf(response), 'duplicate_cookie', twice.slice(0, 16));
+  }
+});
+
+test('cookies of other names are not looked at', async (t) => {
+  const { app } = await build(t);
+  const { cookie, token } = await signUp(app);
+  const others = `g_token=x; __Secure-g_token=x; x__Host-g_token=x; __Host-g_token2=x; __host-g_token=x; __Host-g_token`;
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/token', headers: { cookie: `${others}; ${cookie}` } }))
+      .statusCode,
+    200,
+  );
+  const wrongName = await app.inject({
+    method: 'POST',
+    url: '/token',
+    headers: { cookie: `g_token=${token}; __Secure-g_token=${token}` },
+  });
+  t.equal(codeOf(wrongName), 'session_not_found');
+});

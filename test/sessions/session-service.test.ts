@@ -1,0 +1,307 @@
+import { randomBytes } from 'node:crypto';
+import { sql } from 'drizzle-orm';
+import { type Test, test } from 'tap';
+import { validate, version } from 'uuid';
+import { sessions as rows, users } from '../../src/db/schema.ts';
+import { createGenerateToken, hashGenerateToken } from '../../src/sessions/generate-token.ts';
+import { openSessions } from '../support/services.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const client = '192.0.2.1';
+const device = { ip: client, userAgent: 'Lynx' };
+
+async function setUp(t: Test) {
+  const opened = await openSessions(t);
+  const { createReplica, transact } = opened;
+  const userId = await opened.addUser();
+  const { sessions, flush } = createReplica();
+  const start = (id = userId, replica = sessions) =>
+    transact((transaction) => replica.start(transaction, id, device));
+  return { ...opened, userId, sessions, flush, start };
+}
+
+test('a started session is found by its token, on every replica', async (t) => {
+  const { start, sessions, createReplica, userId } = await setUp(t);
+  const { id, generateToken, maxAgeSeconds } = await start();
+  t.equal(validate(id) && version(id), 7);
+  t.equal(maxAgeSeconds, 7200);
+  t.match(await sessions.find(generateToken, client), { id, userId });
+  t.match(await createReplica().sessions.find(generateToken, client), { id, userId });
+});
+
+test('the database has the hash of the token, and the token nowhere', async (t) => {
+  const { start, database } = await setUp(t);
+  const { generateToken } = await start();
+  const [row] = await database.select().from(rows);
+  t.same(row?.generateToken, hashGenerateToken(generateToken));
+  const [dump] = (await database.execute(sql`select sessions::text as text from sessions`)) as unknown as {
+    text: string;
+  }[];
+  t.match(dump?.text, /192\.0\.2\.1/);
+  t.notOk(dump?.text.includes(generateToken));
+  t.notOk(dump?.text.includes(Buffer.from(generateToken, 'base64url').toString('hex')));
+});
+
+test('what cannot be a token costs no look-up', async (t) => {
+  const { start, sessions, counted } = await setUp(t);
+  const { generateToken } = await start();
+  for (const text of [
+    '',
+    'x',
+    `${generateToken} `,
+    generateToken.slice(1),
+    `${generateToken.slice(0, 42)}!`,
+  ]) {
+    t.equal(await sessions.find(text, client), null);
+  }
+  t.equal(counted.loads, 0);
+  t.equal(await sessions.find(createGenerateToken(), client), null);
+  t.equal(counted.loads, 1);
+});
+
+test('a session that is not used ends after its idle time', async (t) => {
+  const { start, sessions, passTime } = await setUp(t);
+  const [used, unused] = [await start(), await start()];
+  await passTime(HOUR_MS - MINUTE_MS);
+  t.match(await sessions.find(used.generateToken, client), { id: used.id });
+  await passTime(MINUTE_MS);
+  t.equal(await sessions.find(unused.generateToken, client), null);
+});
+
+test('use keeps a session alive, until its absolute end', async (t) => {
+  const { start, sessions, flush, passTime } = await setUp(t);
+  const { generateToken } = await start();
+  for (const _ of [1, 2, 3, 4]) {
+    await passTime(29 * MINUTE_MS);
+    t.match(await sessions.find(generateToken, client), { ended: false });
+    await flush();
+  }
+  await passTime(4 * MINUTE_MS);
+  t.equal(await sessions.find(generateToken, client), null);
+});
+
+test('a use in the last minute of the idle time counts, though a copy in the cache says otherwise', async (t) => {
+  const { start, sessions, flush, passTime } = await setUp(t);
+  const { generateToken } = await start();
+  await passTime(HOUR_MS - MINUTE_MS / 2);
+  t.match(await sessions.find(generateToken, client), { ended: false });
+  await flush();
+  await passTime(MINUTE_MS / 2 + 1);
+  t.match(await sessions.find(generateToken, client), { ended: false });
+});
+
+test('a replica whose clock is wrong judges by the time of the database', async (t) => {
+  const { start, createReplica, passTime } = await setUp(t);
+  const { generateToken } = await start();
+  for (const skewMs of [-10 * HOUR_MS, 10 * HOUR_MS]) {
+    const { sessions } = createReplica({ skewMs, cache: { get: async () => null } });
+    t.match(await sessions.find(generateToken, client), { ended: false });
+  }
+  await passTime(HOUR_MS);
+  for (const skewMs of [-10 * HOUR_MS, 10 * HOUR_MS]) {
+    const { sessions } = createReplica({ skewMs, cache: { get: async () => null } });
+    t.equal(await sessions.find(generateToken, client), null);
+  }
+});
+
+test('a replica learns the time of the database from a session that it starts', async (t) => {
+  const { start, createReplica, counted } = await setUp(t);
+  const { generateToken } = await start();
+  const [late, good] = [createReplica({ skewMs: 10 * HOUR_MS }), createReplica()];
+  await start(undefined, late.sessions);
+  await good.sessions.find(generateToken, client);
+  t.equal(counted.loads, 1);
+  // By its own clock the entry would not be fresh any more.
+  t.match(await late.sessions.find(generateToken, client), { ended: false });
+  t.equal(counted.loads, 1);
+});
+
+test("a banned user's session is not found", async (t) => {
+  const { start, sessions, database } = await setUp(t);
+  const { generateToken } = await start();
+  await database.update(users).set({ status: 'banned' });
+  t.equal(await sessions.find(generateToken, client), null);
+});
+
+test('uses are noted once a minute, in the row', async (t) => {
+  const { start, sessions, flush, passTime, userId, counted } = await setUp(t);
+  const { generateToken } = await start();
+  const seenAfter = async (ms: number) => {
+    await passTime(ms);
+    for (const _ of [1, 2, 3]) await sessions.find(generateToken, client);
+    await flush();
+    const [listed] = await sessions.list(userId);
+    return listed?.lastSeenAt.getTime() ?? 0;
+  };
+  const firstSeen = await seenAfter(0);
+  t.equal(await seenAfter(MINUTE_MS / 2), firstSeen);
+  t.equal(counted.noted, 0);
+  t.ok((await seenAfter(MINUTE_MS)) >= firstSeen + MINUTE_MS);
+  t.equal(counted.noted, 1);
+});
+
+test('a session that was signed out is found nowhere, and cannot be signed out again', async (t) => {
+  const { start, sessions, createReplica } = await setUp(t);
+  const { generateToken } = await start();
+  const { sessions: elsewhere } = createReplica();
+  t.ok(await sessions.find(generateToken, client));
+  t.ok(await elsewhere.find(generateToken, client));
+  t.equal(await sessions.signOut(generateToken), true);
+  t.equal(await sessions.find(generateToken, client), null);
+  t.equal(await elsewhere.find(generateToken, client), null);
+  t.equal(await sessions.signOut(generateToken), false);
+  t.equal(await elsewhere.signOut(generateToken), false);
+});
+
+test('nobody is signed out with what is no token, or none of ours', async (t) => {
+  const { sessions } = await setUp(t);
+  t.equal(await sessions.signOut(''), false);
+  t.equal(await sessions.signOut(createGenerateToken()), false);
+});
+
+test('an expired session cannot be signed out', async (t) => {
+  const { start, sessions, passTime } = await setUp(t);
+  const { generateToken } = await start();
+  await passTime(HOUR_MS);
+  t.equal(await sessions.signOut(generateToken), false);
+});
+
+test('of 20 parallel sign-outs, over two replicas, one is told that it did it', async (t) => {
+  const { start, sessions, createReplica } = await setUp(t);
+  const { generateToken } = await start();
+  const replicas = [sessions, createReplica().sessions];
+  const attempts = Array.from({ length: 10 }, () =>
+    replicas.map((replica) => replica.signOut(generateToken)),
+  );
+  const outcomes = await Promise.all(attempts.flat());
+  t.equal(outcomes.filter((wasSignedIn) => wasSignedIn).length, 1);
+  for (const replica of replicas) t.equal(await replica.find(generateToken, client), null);
+});
+
+test('the cache hears of an ended session when everybody can see that it is', async (t) => {
+  const { start, createReplica, memory, store } = await setUp(t);
+  const { generateToken } = await start();
+  const seen: unknown[] = [];
+  const { sessions } = createReplica({
+    cache: {
+      put: async (...all) => {
+        seen.push((await store.find(hashGenerateToken(generateToken)))?.record.ended);
+        await memory.put(...all);
+      },
+    },
+  });
+  await sessions.signOut(generateToken);
+  t.same(seen, [true]);
+});
+
+test('a cache that cannot be told is reported, and the sign-out stands', async (t) => {
+  const { start, createReplica, store, cacheErrors, userId } = await setUp(t);
+  const [kept, ...ended] = [await start(), await start(), await start()];
+  const failure = new Error('no cache');
+  const tried: string[] = [];
+  const put = async (key: string) => {
+    tried.push(key);
+    throw failure;
+  };
+  const { sessions } = createReplica({ cache: { put } });
+  await sessions.endOthers(userId, kept.id);
+  t.equal(tried.length, 2);
+  t.same(cacheErrors, [failure]);
+  for (const { generateToken } of ended) {
+    t.match(await store.find(hashGenerateToken(generateToken)), { record: { ended: true } });
+  }
+});
+
+test('a replaced session ends with the transaction that replaces it, or not at all', async (t) => {
+  const { start, sessions, transact, database } = await setUp(t);
+  const old = await start();
+  t.ok(await sessions.find(old.generateToken, client));
+  const change = new Error('changed my mind');
+  const failing = transact(async (transaction) => {
+    await sessions.endReplaced(transaction, old.generateToken);
+    throw change;
+  });
+  await t.rejects(failing, change);
+  t.match(await sessions.find(old.generateToken, client), { id: old.id });
+  await transact((transaction) => sessions.endReplaced(transaction, old.generateToken));
+  t.equal(await sessions.find(old.generateToken, client), null);
+  t.match(await database.select().from(rows), [{ endReason: 'replaced' }]);
+});
+
+test('replacing what is no session is no error', async (t) => {
+  const { sessions, transact } = await setUp(t);
+  for (const token of ['', 'x', createGenerateToken(), randomBytes(99).toString('base64url')]) {
+    await t.resolves(transact((transaction) => sessions.endReplaced(transaction, token)));
+  }
+});
+
+test('a user can end one of their own sessions, once, and no one else can', async (t) => {
+  const { start, sessions, userId, addUser } = await setUp(t);
+  const [doomed, kept] = [await start(), await start()];
+  await t.rejects(sessions.endOne(await addUser(), doomed.id), { code: 'not_found' });
+  t.match(await sessions.find(doomed.generateToken, client), { id: doomed.id });
+  await sessions.endOne(userId, doomed.id);
+  t.equal(await sessions.find(doomed.generateToken, client), null);
+  await t.rejects(sessions.endOne(userId, doomed.id), { code: 'not_found' });
+  t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
+});
+
+test("ending all others keeps the one, and other users' sessions", async (t) => {
+  const { start, sessions, userId, addUser } = await setUp(t);
+  const bystander = await start(await addUser());
+  const [kept, ...others] = [await start(), await start(), await start()];
+  for (const { generateToken } of others) t.ok(await sessions.find(generateToken, client));
+  await sessions.endOthers(userId, kept.id);
+  for (const { generateToken } of others) t.equal(await sessions.find(generateToken, client), null);
+  t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
+  t.match(await sessions.find(bystander.generateToken, client), { id: bystander.id });
+  t.match(await sessions.list(userId), [{ id: kept.id, ip: device.ip, userAgent: device.userAgent }]);
+  await t.resolves(sessions.endOthers(userId, kept.id));
+});
+
+test('nobody makes the database look for unknown tokens without end, and their own session goes on', async (t) => {
+  const { start, sessions, counted, passTime } = await setUp(t);
+  const { id, generateToken } = await start();
+  t.match(await sessions.find(generateToken, client), { id });
+  const limit = 300;
+  for (let guess = 0; guess < limit; guess += 1) {
+    t.equal(await sessions.find(createGenerateToken(), client), null);
+  }
+  t.equal(counted.loads, limit + 1);
+  await t.rejects(sessions.find(createGenerateToken(), client), { code: 'rate_limited' });
+  t.equal(counted.loads, limit + 1);
+  t.match(await sessions.find(generateToken, client), { id }, 'the cache has it');
+  t.equal(await sessions.find(createGenerateToken(), '2001:db8::1'), null, 'others are not held up');
+  await passTime(MINUTE_MS);
+  t.equal(await sessions.find(createGenerateToken(), client), null);
+});
+
+test('asking for the same unknown token again and again costs one look-up in ten seconds', async (t) => {
+  const { sessions, counted, passTime } = await setUp(t);
+  const unknown = createGenerateToken();
+  for (let time = 0; time < 20; time += 1) t.equal(await sessions.find(unknown, client), null);
+  t.equal(counted.loads, 1);
+  await passTime(10_000);
+  t.equal(await sessions.find(unknown, client), null);
+  t.equal(counted.loads, 2);
+});
+
+test('an end that the cache did not hear of reaches it when it is back', async (t) => {
+  const { start, createReplica, memory, passTime, cacheErrors } = await setUp(t);
+  const { generateToken } = await start();
+  let away = true;
+  const put: typeof memory.put = async (...all) => {
+    if (away) throw new Error('no cache');
+    await memory.put(...all);
+  };
+  const [one, other] = [createReplica({ cache: { put } }), createReplica()];
+  t.ok(await other.sessions.find(generateToken, client));
+  await one.sessions.signOut(generateToken);
+  t.equal(cacheErrors.length, 1);
+  t.ok(await other.sessions.find(generateToken, client), 'an entry that nobody could revoke');
+  await passTime(3_000);
+  away = false;
+  await one.outbox.retry();
+  t.equal(await other.sessions.find(generateToken, client), null);
+});

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { PGlite } from '@electric-sql/pglite';
+import { sql } from 'drizzle-orm';
+import { drizzle as drizzlePGlite } from 'drizzle-orm/pglite';
+import { migrate } from 'drizzle-orm/pglite/migrator';
+import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { t as root, type Test } from 'tap';
+import type { Cache, Database, Transact } from '../../src/adapters/adapters.ts';
+import { createTransact, deadlineGuard } from '../../src/adapters/database-guard.ts';
+import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
+import { MIGRATIONS_FOLDER } from '../../src/adapters/migrations.ts';
+import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { createRedisCache } from '../../src/adapters/redis-cache.ts';
+import { parseRedisUrl, type RedisTarget } from '../../src/adapters/redis-target.ts';
+import * as schema from '../../src/db/schema.ts';
+import {
+  createTestDatabase,
+  createTestRedis,
+  moveDatabaseTime,
+  timeTravelSearchPath,
+  timeTravelSql,
+} from './database.ts';
+
+/** A migrated database, empty at first, with its time in the test's hand. */
+export type TestDatabase = {
+  database: Database;
+  transact: Transact;
+  /** Moves the database's time from its next transaction on. */
+  moveTime(ms: number): Promise<void>;
+};
+
+/** An empty cache, with its time in the test's hand. */
+export type TestCache = { cache: Cache; passTime(ms: number): Promise<void> };
+
+type Kind<T> = { name: string; open(t: Test): Promise<T> };
+
+/** The databases that every store must work on. */
+export const databases: Kind<TestDatabase>[] = [
+  { name: 'PGlite', open: openPGlite },
+  { name: 'PostgreSQL', open: openPostgres },
+];
+
+/** The caches that everything built on a cache must work with. */
+export const caches: Kind<TestCache>[] = [
+  { name: 'memory', open: openMemoryCache },
+  { name: 'Redis', open: openRedisCache },
+];
+
+/** Far beyond what a busy machine needs: what the deadline is has tests of its own. */
+const GENEROUS_DEADLINE_MS = 30_000;
+
+/** Making either takes far longer than emptying it, so there is one a process; tests come one after the other. */
+let sharedPostgres: Promise<postgres.Sql> | undefined;
+let sharedPGlite: Promise<PGlite> | undefined;
+
+export async function openPostgres(): Promise<TestDatabase> {
+  sharedPostgres ??= createPostgres();
+  const client = await sharedPostgres;
+  return emptied(drizzlePostgres(client, { schema }), (ms) => moveDatabaseTime(client, ms));
+}
+
+async function openPGlite(): Promise<TestDatabase> {
+  sharedPGlite ??= createPGlite();
+  const client = await sharedPGlite;
+  return emptied(drizzlePGlite(client, { schema }), (ms) => moveDatabaseTime(client, ms));
+}
+
+async function createPostgres(): Promise<postgres.Sql> {
+  const { url } = await createTestDatabase(root);
+  const client = postgres(url, { max: 10, onnotice: () => {} });
+  root.teardown(() => client.end());
+  return client;
+}
+
+async function createPGlite(): Promise<PGlite> {
+  const client = await PGlite.create();
+  root.teardown(() => client.close());
+  await client.exec(timeTravelSql);
+  await client.exec(timeTravelSearchPath);
+  await migrate(drizzlePGlite(client), { migrationsFolder: MIGRATIONS_FOLDER });
+  return client;
+}
+
+async function emptied(database: Database, moveTime: TestDatabase['moveTime']): Promise<TestDatabase> {
+  await database.execute(
+    sql`truncate users, sessions, signing_keys, outbox, service_clients, client_secrets, spent_tokens`,
+  );
+  await database.execute(sql`update public.test_time_shift set shift = interval '0'`);
+  return { database, transact: createTransact(database, deadlineGuard(GENEROUS_DEADLINE_MS)), moveTime };
+}
+
+async function openMemoryCache(): Promise<TestCache> {
+  let nowMs = Date.now();
+  const passTime = async (ms: number) => {
+    nowMs += ms;
+  };
+  return { cache: createMemoryCache(() => nowMs), passTime };
+}
+
+async function openRedisCache(t: Test): Promise<TestCache> {
+  const { url, keyPrefix } = await createTestRedis(t);
+  return openCacheOn(t, redisTarget(url), [url], keyPrefix);
+}
+
+/** @param urls every server that may hold a key */
+export async function openCacheOn(
+  t: Test,
+  target: RedisTarget,
+  urls: string[],
+  keyPrefix = `${randomUUID()}:`,
+): Promise<TestCache> {
+  const cache = createRedisCache(target, keyPrefix, UNHEARD, GENEROUS_DEADLINE_MS);
+  const servers = urls.map((url) => new Redis(url));
+  t.teardown(() => {
+    cache.close();
+    for (const redis of servers) redis.disconnect();
+  });
+  // A cluster connects each server at the first use of it: so many keys are on all of them.
+  for (let index = 0; index < 30; index += 1) await eventually(() => cache.get(String(index)));
+  const passTime = async (ms: number) => {
+    // A time to live that is not positive any more deletes the key.
+    for (const redis of servers) {
+      for (const key of await redis.keys(`${keyPrefix}*`)) {
+        await redis.pexpire(key, (await redis.pttl(key)) - ms);
+      }
+    }
+  };
+  return { cache, passTime };
+}
+
+/** What a sound REDIS_URL says; throws for any other. */
+export function redisTarget(url: string): RedisTarget {
+  const target = parseRedisUrl(url);
+  if (target === null) throw new Error('no REDIS_URL');
+  return target;
+}
+
+/** Tries again until it works; after a minute, which a stalled disk may take, it fails as the last try did. */
+export async function eventually<T>(attempt: () => T | Promise<T>): Promise<T> {
+  const giveUpAt = Date.now() + 60_000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > giveUpAt) throw error;
+      await delay(10);
+    }
+  }
+}

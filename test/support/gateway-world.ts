@@ -1,0 +1,181 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { createPlace, newCredentials, type Place } from '../helper.ts';
+import { endWithThisProcess, quietPort, type Running, says, start, until } from './gateway-program.ts';
+import { doorward, type ServerProcess, startServer } from './processes.ts';
+
+type Teardown = { teardown(undo: () => unknown): void };
+
+type Settings = Record<string, string>;
+
+/** Where the gateway's own connections come from, so that it can be told from the clients at 127.0.0.1. */
+export const GATEWAY_ADDRESS = '127.0.0.9';
+
+/** A service that knows no tokens. It answers with the headers that it was given, as they came. */
+type Members = { address: string; requests: IncomingMessage[] };
+
+/** Doorward, the example services behind it, and the port that their gateway is to have. */
+export type World = {
+  place: Place;
+  /** The settings that Doorward runs with. */
+  settings: Settings;
+  doorward: ServerProcess;
+  shop: Running;
+  payments: Running;
+  members: Members;
+  gatewayPort: number;
+  /** What people see: the origin of the gateway. */
+  origin: string;
+  /** For the gateway's configuration: host:port. */
+  addresses: { doorward: string; shop: string; payments: string; members: string };
+};
+
+/** Starts everything but the gateway. */
+export async function openWorld(t: Teardown, wishes: Settings = {}): Promise<World> {
+  const [place, gatewayPort] = [await createPlace(t), await quietPort()];
+  const origin = `http://localhost:${gatewayPort}`;
+  const settings = {
+    ...place,
+    PATH_PREFIX: '/auth',
+    PUBLIC_URL: `${origin}/auth`,
+    AUDIENCES: 'shop,payments',
+    TRUSTED_PROXIES: GATEWAY_ADDRESS,
+    LOG_LEVEL: 'info',
+    ...wishes,
+  };
+  const [server] = await Promise.all([startServer(t, settings), buildPackage(t)]);
+  endWithThisProcess(server.pid, teardownOf(t));
+  const secret = await addClient(settings, 'payments');
+  const shop = startExample(t, 'shop', settings.PUBLIC_URL, server.url);
+  const payments = startExample(t, 'payments', settings.PUBLIC_URL, server.url, { CLIENT_SECRET: secret });
+  const members = await startMembers(t);
+  const addresses = {
+    doorward: new URL(server.url).host,
+    shop: await addressOf(shop),
+    payments: await addressOf(payments),
+    members: members.address,
+  };
+  return { place, settings, doorward: server, shop, payments, members, gatewayPort, origin, addresses };
+}
+
+function teardownOf(t: Teardown): Promise<void> {
+  return new Promise((resolve) => t.teardown(resolve));
+}
+
+/** What `npm run build` makes, for the examples to import. */
+async function buildPackage(t: Teardown): Promise<void> {
+  const build = start(t, process.execPath, ['build.ts']);
+  const code = await build.ended;
+  if (code !== 0) throw new Error(`the build ended with ${code}:\n${build.output()}`);
+}
+
+/** `doorward clients add`. @returns the client's secret */
+export async function addClient(settings: Settings, id: string, audience = id): Promise<string> {
+  const args = ['clients', 'add', id, '--audience', audience, '--json'];
+  const { code, stdout, stderr } = await doorward(settings, ...args);
+  if (code !== 0) throw new Error(`clients add ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout).client_secret;
+}
+
+/** `npm start` of an example, on any free port. */
+function startExample(
+  t: Teardown,
+  name: 'shop' | 'payments',
+  issuer: string,
+  internal: string,
+  env: Settings = {},
+): Running {
+  const wiring = { DOORWARD_URL: issuer, DOORWARD_INTERNAL_URL: `${internal}/auth`, PORT: '0' };
+  return start(t, process.execPath, [`examples/${name}/${name}.js`], { ...wiring, ...env });
+}
+
+/** host:port of an example, once it listens. */
+async function addressOf(example: Running): Promise<string> {
+  const [, address = ''] = await says(example, /Server listening at http:\/\/([^"]+)"/);
+  return address;
+}
+
+async function startMembers(t: Teardown): Promise<Members> {
+  const requests: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    requests.push(request);
+    request.resume();
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ url: request.url, rawHeaders: request.rawHeaders }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
+  return { address: `127.0.0.1:${address.port}`, requests };
+}
+
+export type Answer = { status: number; headers: Headers; body: string };
+
+/** Asks by HTTP and follows nothing. */
+export async function ask(url: string, init: RequestInit & { json?: object } = {}): Promise<Answer> {
+  const { json, ...rest } = init;
+  const headers = new Headers(init.headers);
+  if (json !== undefined) headers.set('content-type', 'application/json');
+  const body = json === undefined ? init.body : JSON.stringify(json);
+  const response = await fetch(url, { ...rest, headers, redirect: 'manual', ...(body != null && { body }) });
+  return { status: response.status, headers: response.headers, body: await response.text() };
+}
+
+/** Somebody who signed up through the gateway, and a browser's cookie jar. */
+export type User = { email: string; password: string; cookie: string; setCookie: string; id: string };
+
+/** Signs up as a page of the origin would. @param at where the calls go, if not through the gateway */
+export async function signUp(origin: string, at = origin): Promise<User> {
+  const credentials = newCredentials();
+  const answer = await ask(`${at}/auth/signup`, {
+    method: 'POST',
+    headers: { origin },
+    json: credentials,
+  });
+  if (answer.status !== 201) throw new Error(`sign-up failed: ${answer.status} ${answer.body}`);
+  const [setCookie = '', ...others] = answer.headers.getSetCookie();
+  if (others.length > 0) throw new Error('more than one cookie');
+  const [cookie = ''] = setCookie.split(';');
+  return { ...credentials, cookie, setCookie, id: JSON.parse(answer.body).user.id };
+}
+
+/** What `POST /token` answers to the user's page. */
+export async function mint(
+  origin: string,
+  { cookie }: Pick<User, 'cookie'>,
+  wish?: object,
+  at = origin,
+): Promise<string> {
+  const answer = await ask(`${at}/auth/token`, {
+    method: 'POST',
+    headers: { cookie, origin },
+    ...(wish !== undefined && { json: wish }),
+  });
+  if (answer.status !== 200) throw new Error(`no token: ${answer.status} ${answer.body}`);
+  return JSON.parse(answer.body).access_token;
+}
+
+export function bearer(token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` };
+}
+
+/** Sends bytes as they are; the server must close the connection. @returns the status of the first answer; 0 for a connection that was closed without one */
+export async function sendRaw(port: number, lines: string[]): Promise<{ status: number; answer: string }> {
+  const socket = connect(port, '127.0.0.1');
+  // An answer may come, and the connection be reset, before all is sent.
+  const failed = new Promise<string>((resolve) => socket.once('error', () => resolve('')));
+  // Not `end`: a gateway takes a half-closed connection for a client that went away.
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+  const answer = await Promise.race([text(socket).catch(() => ''), failed]);
+  return { status: Number(/^HTTP\/1\.[01] (\d{3})/.exec(answer)?.[1] ?? 0), answer };
+}
+
+/** Waits until a condition holds. */
+export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  await until(holds, () => `${what} never came true`);
+}

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import postgres from 'postgres';
+import type { Database, Transact } from '../../src/adapters/adapters.ts';
+import { createTransact, deadlineGuard, guardStore } from '../../src/adapters/database-guard.ts';
+import { createDatabaseClock } from '../../src/core/clock.ts';
+import * as schema from '../../src/db/schema.ts';
+import { createKeySeal } from '../../src/keys/key-material.ts';
+import { keyStatus } from '../../src/keys/key-rotation.ts';
+import { createKeyRotator, type RotatorPolicy } from '../../src/keys/key-rotator.ts';
+import { createKeySchedule } from '../../src/keys/key-schedule.ts';
+import { createKeyService, type Sign, type SignerKey } from '../../src/keys/key-service.ts';
+import { createKeyStore, type KeyRing } from '../../src/keys/key-store.ts';
+
+export const MINUTE_MS = 60_000;
+export const DAY_MS = 24 * 60 * MINUTE_MS;
+
+/** The defaults of the settings. */
+export const policy: RotatorPolicy = {
+  algorithm: 'ES256',
+  rotateEveryMs: 30 * DAY_MS,
+  publishAheadMs: 15 * MINUTE_MS,
+  retainMs: 45 * MINUTE_MS,
+};
+
+/** Far beyond what a busy machine needs, and what a test holds a transaction for. */
+const GENEROUS_DEADLINE_MS = 30_000;
+
+export type ReplicaOptions = {
+  policy?: Partial<RotatorPolicy>;
+  keyEncryptionKey?: Buffer;
+  previous?: Buffer;
+  /** How far this replica's own clock is off. */
+  skewMs?: number;
+  createSigner?: (key: SignerKey) => Promise<Sign>;
+  maxUnconfirmedMs?: number;
+  jwksMaxAgeMs?: number;
+  deadlineMs?: number;
+  /** This replica's own clock, in place of the usual one. */
+  local?: () => number;
+};
+
+/** Loaded where it is used: a process that only rotates starts the sooner. */
+async function createUsualSigner(key: SignerKey): Promise<Sign> {
+  const { createTokenSigner } = await import('../../src/http/token-signer.ts');
+  return createTokenSigner(key);
+}
+
+/** The signing keys of one replica, put together as `services.ts` does it. */
+export function createReplica(database: Database, transact: Transact, options: ReplicaOptions = {}) {
+  const { keyEncryptionKey = randomBytes(32), previous, skewMs = 0 } = options;
+  const clock = createDatabaseClock(options.local ?? (() => Date.now() + skewMs));
+  const mine = { ...policy, ...options.policy };
+  const store = guardStore(
+    createKeyStore(database),
+    deadlineGuard(options.deadlineMs ?? GENEROUS_DEADLINE_MS),
+  );
+  const seal = createKeySeal(keyEncryptionKey, previous);
+  const keys = createKeyService({
+    store,
+    seal,
+    clock,
+    policy: mine,
+    createSigner: options.createSigner ?? createUsualSigner,
+    jwksMaxAgeMs: options.jwksMaxAgeMs ?? 10 * MINUTE_MS,
+    maxUnconfirmedMs: options.maxUnconfirmedMs ?? 14 * MINUTE_MS,
+  });
+  const rotator = createKeyRotator({ store, transact, seal, policy: mine });
+  const errors: unknown[] = [];
+  const schedule = createKeySchedule(keys, rotator, (error) => void errors.push(error));
+  return { store, seal, keys, rotator, schedule, clock, errors };
+}
+
+export type Replica = ReturnType<typeof createReplica>;
+
+/** A replica with connections of its own, as a process has; `name` is what PostgreSQL calls them. */
+export function openReplica(url: string, options: ReplicaOptions, name = 'test') {
+  const sql = postgres(url, { max: 2, onnotice: () => {}, connection: { application_name: name } });
+  const database = drizzle(sql, { schema });
+  const replica = createReplica(
+    database,
+    createTransact(database, deadlineGuard(GENEROUS_DEADLINE_MS)),
+    options,
+  );
+  return { ...replica, disconnect: () => sql.end({ timeout: 1 }) };
+}
+
+/** How many keys are in each state. */
+export function countKeys({ keys }: KeyRing) {
+  const count = { pending: 0, active: 0, retired: 0, revoked: 0 };
+  for (const key of keys) count[keyStatus(key)] += 1;
+  return count;
+}
+
+/** The kids of the keys in one state, the oldest first. */
+export function kidsOf({ keys }: KeyRing, status: ReturnType<typeof keyStatus>): string[] {
+  return keys.filter((key) => keyStatus(key) === status).map(({ kid }) => kid);
+}
+
+/** The one kid of that state; throws where there is none or more than one. */
+export function kidOf(ring: KeyRing, status: ReturnType<typeof keyStatus>): string {
+  const [kid, ...others] = kidsOf(ring, status);
+  if (kid === undefined || others.length > 0) throw new Error(`not exactly one ${status} key`);
+  return kid;
+}
+
+/** Claims that a verifier takes: of a token that lives for half an hour from `now`. */
+export function makeClaims(now = Date.now()) {
+  const iat = Math.floor(now / 1000);
+  return { iss: 'https://auth.example.com', aud: 'shop', sub: 'user-1', iat, exp: iat + 1800 };
+}

@@ -1,0 +1,123 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+type Teardown = { teardown(undo: () => unknown): void };
+
+type Direction = 'questions' | 'answers';
+
+/** A bad network before one server. Each call replaces the fault before it; `mend` ends them all. */
+export type TcpProxy = {
+  /** The server's URL by way of the proxy. */
+  url: string;
+  /** Every answer takes this much longer. */
+  slow(ms: number): void;
+  /** Bytes wait in the wire, of new connections too. As after a real partition, `mend` delivers them. */
+  blackhole(...held: Direction[]): void;
+  /** Connections are reset, and so is every new one. */
+  reset(): void;
+  /** The server's side of each connection is gone and the client is never told. New connections work. */
+  halfOpen(): void;
+  /** New connections go to another server, and the ones there are end. */
+  redirect(port: number): void;
+  mend(): void;
+};
+
+type Link = { client: Socket; upstream: Socket; isHalfOpen: boolean };
+
+/** Puts a proxy before the server of `url`. */
+export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy> {
+  const near = new URL(url);
+  const target = { host: near.hostname, port: Number(near.port) || usualPortOf(near) };
+  const links = new Set<Link>();
+  let answerDelayMs = 0;
+  let refuses = false;
+  let held: Direction[] = [];
+  let mended = Promise.withResolvers<void>();
+
+  const server = createServer((client) => {
+    if (refuses) return void client.resetAndDestroy();
+    const link = { client, upstream: connect(target), isHalfOpen: false };
+    links.add(link);
+    carry(link, link.client, link.upstream, 'questions');
+    carry(link, link.upstream, link.client, 'answers');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    // What is still held would keep its connection, and this process, for ever.
+    set({ refuse: true });
+    endLinks();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
+  near.hostname = '127.0.0.1';
+  near.port = String(address.port);
+
+  return {
+    url: near.href,
+    slow: (ms) => set({ slowMs: ms }),
+    blackhole: (...directions) =>
+      set({ hold: directions.length > 0 ? directions : ['questions', 'answers'] }),
+    reset: () => {
+      set({ refuse: true });
+      endLinks();
+    },
+    halfOpen: () => {
+      set({});
+      for (const link of links) {
+        link.isHalfOpen = true;
+        link.upstream.destroy();
+      }
+    },
+    redirect: (port) => {
+      set({});
+      target.port = port;
+      endLinks();
+    },
+    mend: () => {
+      set({});
+      for (const link of links) if (link.isHalfOpen) link.client.resetAndDestroy();
+    },
+  };
+
+  function set({ slowMs = 0, hold = [] as Direction[], refuse = false }): void {
+    answerDelayMs = slowMs;
+    held = hold;
+    refuses = refuse;
+    mended.resolve();
+    mended = Promise.withResolvers<void>();
+  }
+
+  function endLinks(): void {
+    for (const { client, upstream } of links) {
+      client.resetAndDestroy();
+      upstream.destroy();
+    }
+  }
+
+  /** Bytes one way, in order, each when it is due. */
+  function carry(link: Link, from: Socket, to: Socket, direction: Direction): void {
+    let sent: Promise<unknown> = Promise.resolve();
+    from.on('data', (bytes) => {
+      const dueAt = Date.now() + (direction === 'answers' ? answerDelayMs : 0);
+      sent = sent.then(async () => {
+        if (dueAt > Date.now()) await delay(dueAt - Date.now());
+        while (held.includes(direction)) await mended.promise;
+        if (to.writable) to.write(bytes);
+      });
+    });
+    from.on('error', () => {});
+    from.on('close', () => {
+      if (link.isHalfOpen && from === link.upstream) return;
+      links.delete(link);
+      // What came before the end still arrives before it.
+      void sent.then(() => to.destroy());
+    });
+  }
+}
+
+function usualPortOf({ protocol }: URL): number {
+  return protocol.startsWith('redis') ? 6379 : 5432;
+}

@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { test } from 'tap';
+import {
+  type AccessTokenOptions,
+  accessTokenClaims,
+  type TokenSubject,
+} from '../../src/tokens/access-token.ts';
+
+const subject: TokenSubject = {
+  id: 'session-1',
+  userId: 'user-1',
+  email: 'ada@example.com',
+  emailVerified: false,
+  createdAt: 1_800_000_000_999,
+};
+
+const options: AccessTokenOptions = {
+  issuer: 'https://auth.example.com',
+  clientId: 'browser',
+  audiences: ['shop'],
+  ttlMs: 1_800_000,
+  now: 1_800_000_100_999,
+  jti: 'jti-1',
+};
+
+test('has the claims of RFC 9068 and OpenID Connect, and no others', async (t) => {
+  t.strictSame(accessTokenClaims(subject, options), {
+    iss: 'https://auth.example.com',
+    sub: 'user-1',
+    aud: 'shop',
+    client_id: 'browser',
+    iat: 1_800_000_100,
+    exp: 1_800_001_900,
+    jti: 'jti-1',
+    sid: 'session-1',
+    email: 'ada@example.com',
+    email_verified: false,
+    scope: '',
+    auth_time: 1_800_000_000,
+  });
+});
+
+test('says whether the address is verified', async (t) => {
+  t.equal(accessTokenClaims({ ...subject, emailVerified: true }, options).email_verified, true);
+});
+
+test('one audience is a string, several are an array', async (t) => {
+  const audOf = (audiences: string[]) => accessTokenClaims(subject, { ...options, audiences }).aud;
+  t.strictSame(audOf(['shop']), 'shop');
+  t.strictSame(audOf(['shop', 'payments']), ['shop', 'payments']);
+});
+
+test('times are whole seconds, and the life is exactly the whole seconds of its ttl', async (t) => {
+  const ms = fc.oneof(fc.integer({ min: 0, max: 4e12 }), fc.double({ min: 0, max: 4e12, noNaN: true }));
+  const ttl = fc.oneof(
+    fc.integer({ min: 60_000, max: 86_400_000 }),
+    fc.double({ min: 60_000, max: 86_400_000, noNaN: true }),
+  );
+  const isWhole = (now: number, createdAt: number, ttlMs: number) => {
+    const { iat, exp, auth_time } = accessTokenClaims({ ...subject, createdAt }, { ...options, now, ttlMs });
+    const isInPast = iat * 1000 <= now && auth_time * 1000 <= createdAt;
+    return (
+      [iat, exp, auth_time].every(Number.isInteger) && exp - iat === Math.floor(ttlMs / 1000) && isInPast
+    );
+  };
+  t.doesNotThrow(() => fc.assert(fc.property(ms, ms, ttl, isWhole), { numRuns: 1000 }));
+});

@@ -1,0 +1,203 @@
+import { test } from 'tap';
+import type { Door } from '../../src/verifier/door-rules.ts';
+import { createDoors, type DoorRequest, type DoorsOptions } from '../../src/verifier/doors.ts';
+import type { Fetch } from '../../src/verifier/fetch-document.ts';
+import type { Introspection } from '../../src/verifier/introspection.ts';
+import { createFakeIssuer, dead } from './support/fake-issuer.ts';
+import { type Changes, issuer } from './support/tokens.ts';
+
+/** Doors of the shop, on an auth server that answers introspections as told. */
+async function open(
+  answer: (claims: Changes) => Response = (claims) => Response.json({ active: true, ...claims }),
+) {
+  const fake = await createFakeIssuer();
+  const redemptions: (string | null)[] = [];
+  const fetch: Fetch = async (url, init) => {
+    if (!url.endsWith('/oauth/introspect')) return fake.fetch(url, init);
+    redemptions.push(new Headers(init.headers).get('idempotency-key'));
+    const token = new URLSearchParams(String(init.body)).get('token') ?? '';
+    return answer(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()));
+  };
+  const verifier = fake.verifier({ fetch });
+  const introspection = { clientId: 'shop', clientSecret: 'word' };
+  const doors = createDoors({ verifier, introspection, realm: 'the shop' });
+  const sign = async (claims: Changes = {}, header: Changes = {}) =>
+    `Bearer ${await fake.signer.sign(claims, header)}`;
+  return { ...fake, ...doors, redemptions, sign, once: () => sign({}, { typ: 'one-time+jwt' }), verifier };
+}
+
+/** The answer in short: who passed, or status and code. */
+async function short(check: ReturnType<Awaited<ReturnType<typeof open>>['check']>): Promise<unknown> {
+  const answer = await check;
+  return 'user' in answer ? (answer.user?.sub ?? null) : `${answer.status} ${answer.code}`;
+}
+
+test('an open door lets everybody through, and knows who has a good token', async (t) => {
+  const { check, sign, once, state } = await open();
+  t.equal(await short(check('open', { authorization: await sign() })), 'user-1');
+  const strangers = [
+    undefined,
+    [],
+    'Bearer x',
+    'Bearer',
+    'Basic x',
+    ['a', 'b'],
+    await sign({ exp: 1 }),
+    await once(),
+  ];
+  for (const authorization of strangers) t.equal(await short(check('open', { authorization })), null);
+  state.instead = dead;
+  t.equal(await short((await open()).check('open', { authorization: await sign() })), null);
+});
+
+test('a token comes in one Authorization header, and as a Bearer', async (t) => {
+  const { check, sign } = await open();
+  const good = await sign();
+  const token = good.slice('Bearer '.length);
+  const cases: [DoorRequest['authorization'], unknown][] = [
+    [good, 'user-1'],
+    [[good], 'user-1'],
+    [`bearer   ${token} `, 'user-1'],
+    [undefined, '401 token_missing'],
+    [[], '401 token_missing'],
+    ['', '401 token_missing'],
+    [`Basic ${token}`, '401 token_missing'],
+    [`Bearers ${token}`, '401 token_missing'],
+    [token, '401 token_missing'],
+    ['Bearer', '400 authorization_malformed'],
+    ['Bearer ', '400 authorization_malformed'],
+    [`Bearer ${token} ${token}`, '400 authorization_malformed'],
+    [`Bearer ${token}, Basic x`, '400 authorization_malformed'],
+    [`Bearer\t${token}`, '400 authorization_malformed'],
+    [[good, good], '400 authorization_malformed'],
+    [[good, 'Basic x'], '400 authorization_malformed'],
+    [`Bearer ${token}=`, '401 token_malformed'],
+  ];
+  for (const [authorization, answer] of cases)
+    t.equal(await short(check('verified', { authorization })), answer, String(authorization).slice(0, 20));
+});
+
+test('refusals are challenges of RFC 6750 and problems of RFC 9457', async (t) => {
+  const { check, sign } = await open(() => new Response(null, { status: 500 }));
+  const ask = async (door: Door, authorization?: string) => {
+    const answer = await check(door, { authorization });
+    if ('user' in answer) throw new Error('passed');
+    const { status, headers, body, code } = answer;
+    const problem = JSON.parse(body);
+    t.match(problem, { type: `urn:doorward:problem:${code}`, title: /^[A-Z]/, status, code });
+    t.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
+    t.equal(headers['cache-control'], 'no-store');
+    return [status, headers['www-authenticate'], headers['retry-after']];
+  };
+  const bearer = (rest: string) => `Bearer realm="the shop"${rest}`;
+  t.strictSame(await ask('verified'), [401, bearer(''), undefined]);
+  t.strictSame(await ask('verified', await sign({ exp: 1 })), [
+    401,
+    bearer(', error="invalid_token", error_description="The token has expired"'),
+    undefined,
+  ]);
+  t.strictSame(await ask({ door: 'verified', scope: 'orders:read admin' }, await sign()), [
+    403,
+    bearer(
+      ', error="insufficient_scope", error_description="The token does not have the scope that is asked for here", scope="orders:read admin"',
+    ),
+    undefined,
+  ]);
+  t.strictSame(await ask({ door: 'verified', maxAuthAge: 30 }, await sign()), [
+    401,
+    bearer(
+      ', error="insufficient_user_authentication", error_description="The sign-in is too long ago", max_age=30',
+    ),
+    undefined,
+  ]);
+  t.strictSame(await ask('verified', 'Bearer'), [
+    400,
+    bearer(
+      ', error="invalid_request", error_description="The Authorization header is not Bearer and a token"',
+    ),
+    undefined,
+  ]);
+  t.strictSame(await ask({ door: 'verified', matchEmail: true }, await sign()), [403, undefined, undefined]);
+  t.strictSame(await ask('checked', await sign()), [503, undefined, '1']);
+});
+
+test('without keys nobody knows: 503, and 401 only for what is wrong in any case', async (t) => {
+  const { check, sign, state } = await open();
+  state.instead = dead;
+  t.equal(await short(check('verified', { authorization: await sign() })), '503 keys_unavailable');
+  t.equal(
+    await short(check('verified', { authorization: await sign({}, { typ: 'JWT' }) })),
+    '401 type_not_allowed',
+  );
+});
+
+test('a checked door asks the auth server about good tokens alone', async (t) => {
+  const { check, sign, once, redemptions } = await open();
+  t.equal(await short(check('checked', { authorization: await sign() })), 'user-1');
+  t.strictSame(redemptions, [null], 'nothing is redeemed');
+  t.equal(await short(check('checked', { authorization: await sign({ exp: 1 }) })), '401 token_expired');
+  t.equal(await short(check('checked', { authorization: await once() })), '401 type_not_allowed');
+  t.equal(redemptions.length, 1);
+  const revoking = await open(() => Response.json({ active: false }));
+  t.equal(
+    await short(revoking.check('checked', { authorization: await revoking.sign() })),
+    '401 token_inactive',
+  );
+});
+
+test('a once door redeems under a key of its own, or the key of the request where that may be repeated', async (t) => {
+  const { check, sign, once, redemptions } = await open();
+  const authorization = await once();
+  const repeatable = { door: 'once', repeatable: true } as const;
+  t.equal(await short(check(repeatable, { authorization, idempotencyKey: 'order-1' })), 'user-1');
+  t.equal(await short(check(repeatable, { authorization })), 'user-1');
+  t.equal(await short(check('once', { authorization, idempotencyKey: 'order-1' })), 'user-1');
+  for (const idempotencyKey of ['', 'x'.repeat(256), 'a b', 'ä', 'a\nb'])
+    t.equal(await short(check(repeatable, { authorization, idempotencyKey })), 'user-1');
+  t.equal(redemptions[0], 'order-1');
+  for (const key of redemptions.slice(1)) t.match(key, /^[\da-f]{8}-[\da-f-]{27}$/);
+  t.equal(new Set(redemptions).size, redemptions.length);
+  t.equal(await short(check('once', { authorization: await sign() })), '401 type_not_allowed');
+});
+
+test('a request that is refused for anything else redeems nothing', async (t) => {
+  const { check, once, redemptions } = await open();
+  const authorization = await once();
+  const refused: [Door, unknown, string][] = [
+    [{ door: 'once', scope: 'admin' }, {}, '403 scope_insufficient'],
+    [{ door: 'once', maxAuthAge: 30 }, {}, '401 auth_too_old'],
+    [{ door: 'once', matchEmail: true }, { email: 'eve@example.com' }, '403 email_mismatch'],
+    [{ door: 'once', matchEmail: true }, undefined, '403 email_mismatch'],
+  ];
+  for (const [door, body, answer] of refused)
+    t.equal(await short(check(door, { authorization, body })), answer);
+  t.strictSame(redemptions, []);
+  const rule: Door = { door: 'once', matchEmail: 'buyer', scope: 'orders:write', maxAuthAge: 60 };
+  t.equal(await short(check(rule, { authorization, body: { buyer: 'Ada@example.com' } })), 'user-1');
+  t.equal(redemptions.length, 1);
+});
+
+test('what does not fit together is refused when it is declared', async (t) => {
+  const { verifier } = await open();
+  const { declare, check } = createDoors({ verifier: { issuer, audience: 'shop' } });
+  for (const door of ['checked', 'once'] as const) t.throws(() => declare(door), /needs introspection/);
+  await t.rejects(check('closed' as Door, { authorization: undefined }), TypeError);
+  const bad: Partial<DoorsOptions>[] = [
+    { realm: 'a"b' },
+    { realm: '' },
+    { realm: 'a\nb' },
+    { introspection: { clientId: 'shop', clientSecret: '' } },
+    { verifier: { issuer, audience: 'shop', leewaySeconds: 61 } },
+  ];
+  for (const options of bad) t.throws(() => createDoors({ verifier, ...options }), TypeError);
+});
+
+test('an introspection of another make that fails in its own way lets nobody pass', async (t) => {
+  const { verifier, sign } = await open();
+  const introspection: Introspection = {
+    introspect: async () => ({ active: true }),
+    confirm: () => Promise.reject(new Error('a "bug"\n')),
+  };
+  const { check } = createDoors({ verifier, introspection });
+  t.equal(await short(check('checked', { authorization: await sign() })), '503 introspection_unavailable');
+});

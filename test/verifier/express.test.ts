@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import express from 'express';
+import { type Test, test } from 'tap';
+import type { Door } from '../../src/verifier/door-rules.ts';
+import { createDoors } from '../../src/verifier/doors.ts';
+import { createDoorMiddleware } from '../../src/verifier/express.ts';
+import { type AuthServer, startAuthServer } from './support/auth-server.ts';
+
+type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: unknown };
+
+/** A service whose `POST /` has this door. */
+async function start(t: Test, auth: AuthServer, door: Door) {
+  const app = express();
+  const guard = createDoorMiddleware(createDoors(auth.doors));
+  app.post('/', express.json(), guard(door), (request, response) => {
+    response.json({ user: (request as { user?: unknown }).user });
+  });
+  const server = createServer(app).listen(0, '127.0.0.1');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  /** Past `fetch`, which would join two headers of one name. */
+  return async (headers: Record<string, string | string[]>, body: object = {}): Promise<Answer> => {
+    const type = { 'content-type': 'application/json' };
+    const request = httpRequest({
+      port,
+      host: '127.0.0.1',
+      method: 'POST',
+      headers: { ...type, ...headers },
+    });
+    const responded = once(request, 'response');
+    request.end(JSON.stringify(body));
+    const [response] = await responded;
+    return { status: response.statusCode, headers: response.headers, body: await json(response) };
+  };
+}
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+test('who passes is in request.user', async (t) => {
+  const auth = await startAuthServer(t);
+  const post = await start(t, auth, 'verified');
+  t.match(await post(bearer(await auth.mint())), { status: 200, body: { user: { sub: 'user-1' } } });
+  const open = await start(t, auth, 'open');
+  t.strictSame((await open({})).body, { user: null });
+});
+
+test('who does not is answered with challenge and problem', async (t) => {
+  const auth = await startAuthServer(t);
+  const post = await start(t, auth, { door: 'verified', scope: 'admin' });
+  const { status, headers, body } = await post(bearer(await auth.mint()));
+  t.equal(status, 403);
+  t.match(headers['www-authenticate'], /error="insufficient_scope".* scope="admin"$/);
+  t.equal(headers['cache-control'], 'no-store');
+  t.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
+  t.match(body, { status: 403, code: 'scope_insufficient' });
+});
+
+test('leaves alone what has been answered meanwhile', async (t) => {
+  const { doors } = await startAuthServer(t);
+  const written: unknown[] = [];
+  const write = (...args: unknown[]) => void written.push(args);
+  const response = (headersSent: boolean) => ({ headersSent, writeHead: write, end: write });
+  const guard = createDoorMiddleware(createDoors(doors))('verified');
+  await guard({ rawHeaders: [] }, response(true), () => t.fail('passed'));
+  t.strictSame(written, []);
+  await guard({ rawHeaders: [] }, response(false), () => t.fail('passed'));
+  t.equal(written.length, 2);
+});
+
+test('two Authorization headers are refused, even if the first is good', async (t) => {
+  const auth = await startAuthServer(t);
+  const post = await start(t, auth, 'verified');
+  const { authorization } = bearer(await auth.mint());
+  const answer = await post({ authorization: [authorization, authorization] });
+  t.match(answer, { status: 400, body: { code: 'authorization_malformed' } });
+});
+
+test('a purchase needs the address of the token, and passes again under its own key alone', async (t) => {
+  const auth = await startAuthServer(t);
+  const post = await start(t, auth, { door: 'once', matchEmail: true, repeatable: true });
+  const headers = bearer(await auth.mintOnce());
+  const keyed = { ...headers, 'idempotency-key': 'order-1' };
+  t.match(await post(keyed, { email: 'eve@example.com' }), { status: 403, body: { code: 'email_mismatch' } });
+  t.equal(auth.introspected.length, 0);
+  t.match(await post(keyed, { email: 'ada@example.com' }), { status: 200 });
+  t.match(await post(keyed, { email: 'ada@example.com' }), { status: 200 });
+  t.match(await post(headers, { email: 'ada@example.com' }), { status: 401 });
+});
+
+test('a door that makes no sense is refused when it is declared', async (t) => {
+  const { doors } = await startAuthServer(t);
+  const door = createDoorMiddleware(createDoors({ verifier: doors.verifier }));
+  t.throws(() => door('checked'), TypeError);
+  t.throws(() => door('closed' as Door), TypeError);
+});

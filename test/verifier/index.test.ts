@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { test } from 'tap';
+import * as api from '../../src/verifier/index.ts';
+
+test('doorward/verifier has these functions, and no others', async (t) => {
+  t.strictSame(Object.keys(api).sort(), [
+    'VerifierError',
+    'createDoors',
+    'createIntrospection',
+    'createVerifier',
+  ]);
+});
+
+test('each entry point of the package is built from a file of its own', async (t) => {
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+  for (const entry of ['index', 'fastify', 'express']) {
+    const path = entry === 'index' ? './verifier' : `./verifier/${entry}`;
+    t.strictSame(exports[path], {
+      types: `./dist/verifier/${entry}.d.ts`,
+      default: `./dist/verifier/${entry}.js`,
+    });
+    t.ok(readFileSync(`src/verifier/${entry}.ts`, 'utf8').includes('export '));
+  }
+});
+
+test('each code has a sentence that fits into a header', async (t) => {
+  const source = readFileSync('src/verifier/verifier-error.ts', 'utf8');
+  const codes = [...source.matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code as api.VerifierErrorCode);
+  t.equal(codes.length, 19);
+  for (const code of codes)
+    t.match(new api.VerifierError(code).message, /^[\x20\x21\x23-\x5b\x5d-\x7e]{10,}$/, code);
+});

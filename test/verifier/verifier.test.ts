@@ -1,0 +1,156 @@
+import { test } from 'tap';
+import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
+import { createFakeIssuer, dead, jwksUri, settle } from './support/fake-issuer.ts';
+import { codeOf, createSigner, issuer } from './support/tokens.ts';
+
+test('verifies a token for this service, and refuses one for another', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = fake.verifier();
+  const claims = await verify(await fake.sign());
+  t.equal(claims.email, 'ada@example.com');
+  const { verify: verifyAtPayments } = fake.verifier({ audience: ['payments', 'books'] });
+  t.equal(await codeOf(verifyAtPayments(await fake.sign())), 'audience_mismatch');
+});
+
+test('takes access tokens alone, unless told otherwise', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = fake.verifier();
+  const token = await fake.signer.sign({}, { typ: 'one-time+jwt' });
+  t.equal(await codeOf(verify(token)), 'type_not_allowed');
+  t.equal(await codeOf(verify(token, { types: ['one-time+jwt'] })), 'ok');
+});
+
+test('a key is good for its own algorithm alone', async (t) => {
+  const fake = await createFakeIssuer();
+  const rsa = await createSigner('RS256');
+  fake.state.keys = [fake.signer.jwk, rsa.jwk];
+  const { verify } = fake.verifier();
+  t.equal(await codeOf(verify(await fake.sign(rsa))), 'ok');
+  t.equal(await codeOf(verify(await rsa.sign({}, { kid: fake.signer.kid }))), 'algorithm_not_allowed');
+  const { verify: verifyEdDsa } = fake.verifier({ algorithms: ['EdDSA'] });
+  t.equal(await codeOf(verifyEdDsa(await fake.sign())), 'algorithm_not_allowed');
+});
+
+test('finds the keys through the metadata of the issuer', async (t) => {
+  const fake = await createFakeIssuer();
+  fake.state.metadata = { issuer, jwks_uri: 'https://keys.example.com/set' };
+  const { verify } = fake.discoveringVerifier();
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+  fake.advance(600_000);
+  await verify(await fake.sign());
+  await settle();
+  t.strictSame(
+    fake.requests.map(({ url }) => url),
+    [`${issuer}/.well-known/oauth-authorization-server`, ...Array(2).fill('https://keys.example.com/set')],
+    'the metadata once',
+  );
+});
+
+test('metadata is below the path of the issuer', async (t) => {
+  const asked: string[] = [];
+  const fetch = async (url: string) => {
+    asked.push(url);
+    return new Response(null, { status: 404 });
+  };
+  for (const path of ['/auth', '/auth/', '/'])
+    await codeOf(createVerifier({ issuer: `${issuer}${path}`, audience: 'shop', fetch }).load());
+  t.strictSame(
+    asked.map((url) => url.slice(issuer.length)),
+    ['/auth', '/auth', ''].map((path) => `${path}/.well-known/oauth-authorization-server`),
+  );
+});
+
+test('metadata of another issuer, or with an address that cannot be trusted, is refused', async (t) => {
+  const fake = await createFakeIssuer();
+  const good = { issuer, jwks_uri: jwksUri };
+  const bad = [
+    { ...good, issuer: `${issuer}/` },
+    { ...good, issuer: 'https://evil.example' },
+    { issuer },
+    { ...good, jwks_uri: 'http://auth.example.com/keys' },
+    { ...good, jwks_uri: 'keys' },
+    { ...good, jwks_uri: 'file:///etc/passwd' },
+    [],
+    null,
+  ];
+  for (const metadata of bad) {
+    fake.state.metadata = metadata;
+    t.equal(await codeOf(fake.discoveringVerifier().load()), 'keys_unavailable', JSON.stringify(metadata));
+  }
+  t.notOk(fake.requests.some(({ url }) => !url.endsWith('oauth-authorization-server')));
+});
+
+test('a key set that has moved is found again', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = fake.discoveringVerifier();
+  await verify(await fake.sign());
+  fake.state.instead = () => new Response(null, { status: 404 });
+  fake.advance(700_000);
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+  await settle();
+  fake.state.instead = null;
+  fake.state.metadata = { issuer, jwks_uri: `${issuer}/elsewhere` };
+  fake.advance(1000);
+  await verify(await fake.sign());
+  await settle();
+  t.equal(fake.requests.at(-1)?.url, `${issuer}/elsewhere`);
+});
+
+test('options that would check too little are refused at once', async (t) => {
+  const good = { issuer, audience: 'shop' };
+  const bad: Partial<VerifierOptions>[] = [
+    { issuer: 'http://auth.example.com' },
+    { issuer: 'auth.example.com' },
+    { issuer: 'https://user:word@auth.example.com' },
+    { jwksUri: 'http://auth.example.com/keys' },
+    { jwksUri: 'http://localhost.evil.example/keys' },
+    { jwksUri: 'http://127.0.0.1.evil.example/keys' },
+    { jwksUri: 'ftp://localhost/keys' },
+    { audience: '' },
+    { audience: [] },
+    { leewaySeconds: 61 },
+    { algorithms: ['HS256'] },
+    { algorithms: ['none'] },
+  ];
+  for (const options of bad)
+    t.throws(() => createVerifier({ ...good, ...options }), TypeError, JSON.stringify(options));
+  const locals = ['http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:3000', 'http://auth.localhost'];
+  for (const local of locals) t.ok(createVerifier({ ...good, issuer: local }), local);
+  t.ok(createVerifier({ ...good, issuer: 'http://auth.example.com', allowInsecure: true }));
+});
+
+test('hooks are told, and one that throws or rejects changes nothing', async (t) => {
+  const fake = await createFakeIssuer();
+  const told: unknown[][] = [];
+  const tell =
+    (name: string) =>
+    (...args: unknown[]) => {
+      told.push([name, ...args]);
+      if (name === 'verified') throw new Error('thrown by a hook');
+      return Promise.reject(new Error('rejected by a hook'));
+    };
+  const on = { fetched: tell('fetched'), fetchFailed: tell('fetchFailed'), verified: tell('verified') };
+  const { verify } = fake.verifier({ on });
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+  t.equal(await codeOf(verify('x')), 'token_malformed');
+  fake.state.instead = dead;
+  fake.advance(700_000);
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+  t.strictSame(told.slice(0, 3), [
+    ['fetched', 0, 200],
+    ['verified', 'ok'],
+    ['verified', 'token_malformed'],
+  ]);
+  t.match(told[3], ['fetchFailed', TypeError]);
+});
+
+test('uses the fetch of the runtime, as it is when it is needed', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = createVerifier({ issuer, audience: 'shop', jwksUri, now: fake.now });
+  const original = globalThis.fetch;
+  t.teardown(() => {
+    globalThis.fetch = original;
+  });
+  globalThis.fetch = (url, init) => fake.fetch(String(url), init ?? {});
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+});
