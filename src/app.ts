@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fastifyCookie from '@fastify/cookie';
 import cors from '@fastify/cors';
-import helmet from '@fastify/helmet';
 import underPressure from '@fastify/under-pressure';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
@@ -20,12 +19,13 @@ import { createAuthenticate } from './http/authenticate.ts';
 import { serveCommands } from './http/command-socket.ts';
 import { addOpenApi, docsRoutes } from './http/docs.ts';
 import { healthRoutes, type Lifecycle } from './http/health-routes.ts';
-import { addRequestLog } from './http/logging.ts';
+import { addRequestLog, createRequestLogger } from './http/logging.ts';
 import { addOriginCheck } from './http/origin-check.ts';
 import { refuseConnection, sendProblem } from './http/problem.ts';
 import { addRateLimits, credentialLimit } from './http/rate-limits.ts';
 import { addRequestChecks } from './http/request-checks.ts';
 import { isText } from './http/schemas.ts';
+import { addSecurityHeaders } from './http/security-headers.ts';
 import { wellKnownRoutes } from './keys/well-known-routes.ts';
 import type { OperatorCommands } from './operator-commands.ts';
 import { startServices, type Warn } from './services.ts';
@@ -63,15 +63,6 @@ export async function buildApp(
 
   addEdges(app, lifecycle, config.PATH_PREFIX);
   addRequestChecks(app);
-  await app.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    },
-    // Whether the domain's other hosts speak https is not for one service to promise.
-    strictTransportSecurity: { includeSubDomains: false },
-    xFrameOptions: { action: 'deny' },
-  });
   refuseGatewayPreflights(app, config.PATH_PREFIX);
   await app.register(cors, {
     origin: config.APP_ORIGINS,
@@ -141,6 +132,7 @@ function createFastify(config: Config, logger: FastifyBaseLogger): FastifyInstan
   return Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: createRequestLogger,
     genReqId: () => randomUUID(),
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
     bodyLimit: BODY_LIMIT_BYTES,
@@ -171,12 +163,11 @@ function addEdges(app: FastifyInstance, lifecycle: Lifecycle, prefix: string): v
     return sendProblem(new AppError(code), request, reply);
   });
   addRequestLog(app);
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('cache-control', 'no-store').header('x-request-id', request.id);
-  });
+  addSecurityHeaders(app);
   // Late, so that a request that was under way already does not leave an idle connection to wait for either.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');
+    done(null, payload);
   });
 }
 

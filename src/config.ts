@@ -78,6 +78,11 @@ export const Settings = Type.Object({
   AUDIENCES: setting(is.audiences, 'api', 'Services that access tokens are for'),
   CLIENT_ID: setting(word, 'browser', 'client_id claim of the tokens of browsers'),
   ACCESS_TOKEN_TTL: setting(is.duration('1m', '24h'), '30m', 'Life of an access token'),
+  ACCESS_TOKEN_REUSE: setting(
+    is.duration('0s', '30s'),
+    '0s',
+    'How long a session that asks again may get the same access token; 0s: a new one each time',
+  ),
   SESSION_TTL: setting(is.duration('1m', '400d'), '30d', 'Life of a session, used or not'),
   SESSION_IDLE_TTL: setting(is.duration('15m', '400d'), '14d', 'Life of a session that is not used'),
   COOKIE_MODE: setting(cookieMode, 'host', 'Name prefix: __Host-, __Secure-, or none, for plain http'),

@@ -151,6 +151,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     clientId: config.CLIENT_ID,
     audiences: config.AUDIENCES,
     ttlMs: config.ACCESS_TOKEN_TTL,
+    reuseMs: config.ACCESS_TOKEN_REUSE,
   });
   const statuses = guardStore(createTokenStatusStore(database), guard);
   const introspection = createIntrospectionService({ tokens, statuses });

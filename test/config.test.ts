@@ -62,6 +62,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     AUDIENCES: ['api'],
     CLIENT_ID: 'browser',
     ACCESS_TOKEN_TTL: 1_800_000,
+    ACCESS_TOKEN_REUSE: 0,
     SESSION_TTL: 30 * dayMs,
     SESSION_IDLE_TTL: 14 * dayMs,
     COOKIE_MODE: 'host',
@@ -140,6 +141,8 @@ const accepted: [SettingName, string, unknown][] = [
   ['DRAIN_DELAY', '0s', 0],
   ['MAX_EVENT_LOOP_DELAY', '0s', 0],
   ['ACCESS_TOKEN_TTL', '24h', dayMs],
+  ['ACCESS_TOKEN_REUSE', '0s', 0],
+  ['ACCESS_TOKEN_REUSE', '30s', 30_000],
   ['SESSION_IDLE_TTL', '15m', 900_000],
 ];
 t.test('decodes what each format allows', async (t) => {
@@ -181,6 +184,7 @@ const refused: [SettingName, string[]][] = [
     'ACCESS_TOKEN_TTL',
     ['0m', '59s', '25h', '30', 'm', '1.5h', '-1h', '1 h', '1H', '1h30m', '30m\n', '1w', '٣m'],
   ],
+  ['ACCESS_TOKEN_REUSE', ['0', '-1s', '31s', '30001ms', '1m']],
   ['SESSION_IDLE_TTL', ['14m', '899s', '401d']],
   ['DRAIN_DELAY', ['0', '11m', '-1s']],
   ['JWKS_MAX_AGE', ['0s', '601s']],

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
-import { drizzle } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import postgres from 'postgres';
 import type { Adapters } from '../src/adapters/adapters.ts';
@@ -11,6 +9,7 @@ import { MIGRATIONS_FOLDER } from '../src/adapters/migrations.ts';
 import { openAdapters, UNHEARD } from '../src/adapters/open-adapters.ts';
 import { buildApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
+import { loadPGliteDriver } from '../src/db/drizzle.ts';
 import * as schema from '../src/db/schema.ts';
 import type { Lifecycle } from '../src/http/health-routes.ts';
 import { createLogger } from '../src/http/logging.ts';
@@ -22,6 +21,8 @@ import {
   timeTravelSql,
 } from './support/database.ts';
 import { createTcpProxy } from './support/tcp-proxy.ts';
+
+const { drizzle, migrate } = loadPGliteDriver();
 
 type Teardown = { teardown(undo: () => unknown): void };
 

@@ -44,7 +44,9 @@ const isStore = (path: string) => path.endsWith('-store.ts');
 const isRoutes = (path: string) => path.endsWith('-routes.ts');
 const isPure = (path: string) => pureFiles.includes(path);
 const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`);
-const isDatabase = (name: string) => /^(drizzle-orm|postgres|@electric-sql\/pglite)(\/|$)/.test(name);
+/** The packages, and our own door to Drizzle. */
+const isDatabase = (name: string) =>
+  /^(drizzle-orm|postgres|@electric-sql\/pglite)(\/|$)/.test(name) || name === 'db/drizzle.ts';
 const isFastify = (name: string) => /^(fastify([/-]|$)|@fastify\/)/.test(name);
 const isRedis = (name: string) => /^ioredis(\/|$)/.test(name);
 /** Not a package. A path that leaves src/ starts with `../`. */
@@ -78,9 +80,11 @@ const rules: Rule[] = [
       ['app.ts', 'drizzle-orm/postgres-js'],
       ['keys/key-rotator.ts', 'postgres'],
       ['cli.ts', '@electric-sql/pglite'],
+      ['sessions/session-service.ts', 'db/drizzle.ts'],
     ],
     passed: [
       ['sessions/session-store.ts', 'drizzle-orm/pg-core'],
+      ['sessions/session-store.ts', 'db/drizzle.ts'],
       ['db/schema.ts', 'drizzle-orm'],
       ['adapters/production.ts', 'postgres'],
     ],

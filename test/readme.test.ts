@@ -227,7 +227,14 @@ function settingsIn(text: string): string[] {
 }
 
 function isSetting(name: string): boolean {
-  const known = [...settingNames, 'TEST_DATABASE_URL', 'TEST_REDIS_URL', 'FOO'] as string[];
+  const known = [
+    ...settingNames,
+    'TEST_DATABASE_URL',
+    'TEST_REDIS_URL',
+    'BENCH_EMAIL',
+    'BENCH_PASSWORD',
+    'FOO',
+  ] as string[];
   return known.includes(name.replace(/_FILE$/, ''));
 }
 

@@ -40,6 +40,7 @@ export function createAccountService(parts: AccountServiceParts) {
     async signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
       const address = readEmail(email);
       requireGoodPassword(password, address.canonical);
+      await passwords.requireRoom();
       const passwordHash = await passwords.hash(password);
       const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
       return transact(async (transaction) => {
@@ -54,7 +55,9 @@ export function createAccountService(parts: AccountServiceParts) {
      * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
      */
     async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
-      const found = await store.findByEmail(readEmail(email).canonical);
+      const { canonical } = readEmail(email);
+      await passwords.requireRoom();
+      const found = await store.findByEmail(canonical);
       const matches = await passwords.verify(found?.passwordHash ?? null, password);
       if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
       const { passwordHash, ...user } = found;

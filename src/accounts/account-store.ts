@@ -1,5 +1,5 @@
-import { and, eq, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../adapters/adapters.ts';
+import { and, eq, sql } from '../db/drizzle.ts';
 import { users } from '../db/schema.ts';
 
 export type User = {
@@ -27,6 +27,17 @@ const user = {
 
 /** The `users` table. */
 export function createAccountStore(database: Database) {
+  const findByEmail = database
+    .select({ ...user, passwordHash: users.passwordHash })
+    .from(users)
+    .where(eq(users.email, sql.placeholder('email')))
+    .prepare('find_user_by_email');
+  const findById = database
+    .select(user)
+    .from(users)
+    .where(eq(users.id, sql.placeholder('id')))
+    .prepare('find_user_by_id');
+
   return {
     /** Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. */
     async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
@@ -39,15 +50,12 @@ export function createAccountStore(database: Database) {
     },
 
     async findByEmail(email: string): Promise<(User & { passwordHash: string }) | null> {
-      const [row] = await database
-        .select({ ...user, passwordHash: users.passwordHash })
-        .from(users)
-        .where(eq(users.email, email));
+      const [row] = await findByEmail.execute({ email });
       return row ?? null;
     },
 
     async findById(id: string): Promise<User | null> {
-      const [row] = await database.select(user).from(users).where(eq(users.id, id));
+      const [row] = await findById.execute({ id });
       return row ?? null;
     },
 

@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type ParsedHashOptions, parseOptions } from '@node-rs/argon2';
 import { Piscina } from 'piscina';
 import { AppError, unavailable } from '../core/errors.ts';
@@ -14,6 +15,8 @@ const VERSION_19 = 1;
 
 const QUEUE_PER_THREAD = 32; // at 10 ms a hash, the last in the queue waits a third of a second
 const NICE_INCREMENT = 10;
+/** Of the 50 ms within which whoever is too many has an answer. Not all alike: who came together must not come back so. */
+const REFUSE_AFTER_MS = { least: 15, most: 45 };
 
 export type PasswordHashSettings = {
   memoryKib: number;
@@ -49,6 +52,13 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
   const pool = createPool(threads, settings);
 
   return {
+    /**
+     * To be asked before anything is looked up for a password that could not be checked anyway. Who is refused waits for
+     * it: a client that asks again at once would else keep the event loop busy with nothing but refusals.
+     * @throws AppError `overloaded`, after 15 to 45 ms, when the queue is full
+     */
+    requireRoom: pool.requireRoom,
+
     /**
      * Answers a PHC string.
      * @throws AppError `overloaded` at once when the queue is full, `unavailable` when a thread fails
@@ -113,13 +123,21 @@ function createPool(
   const accepted = new Set<Promise<unknown>>();
   let isClosed = false;
 
+  const isFull = () => accepted.size >= threads + maxQueue;
+
   return {
+    async requireRoom(): Promise<void> {
+      if (!isFull()) return;
+      await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
+      throw overloaded();
+    },
+
     async run<Name extends keyof Tasks>(
       name: Name,
       task: Parameters<Tasks[Name]>[0],
     ): Promise<ReturnType<Tasks[Name]>> {
       if (isClosed) throw unavailable(new Error('The password hasher is closed'));
-      if (accepted.size >= threads + maxQueue) throw new AppError('overloaded', { retryAfterSeconds: 1 });
+      if (isFull()) throw overloaded();
       const result: Promise<ReturnType<Tasks[Name]>> = pool.run(task, { name });
       accepted.add(result);
       return result.catch(rethrowUnavailable).finally(() => accepted.delete(result));
@@ -132,6 +150,10 @@ function createPool(
       await pool.destroy();
     },
   };
+}
+
+function overloaded(): AppError {
+  return new AppError('overloaded', { retryAfterSeconds: 1 });
 }
 
 function rethrowUnavailable(cause: unknown): never {

@@ -3,9 +3,8 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
-import { drizzle } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
 import type { Clock } from '../core/clock.ts';
+import { loadPGliteDriver } from '../db/drizzle.ts';
 import * as schema from '../db/schema.ts';
 import type { Adapters } from './adapters.ts';
 import {
@@ -17,6 +16,8 @@ import {
 } from './data-folder.ts';
 import { createMemoryCache } from './memory-cache.ts';
 import { MIGRATIONS_FOLDER } from './migrations.ts';
+
+const { drizzle, migrate } = loadPGliteDriver();
 
 type EmbeddedSettings = {
   dataFolder: string;

@@ -1,15 +1,13 @@
 import type { Config } from '../config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Adapters } from './adapters.ts';
-import { openEmbedded } from './embedded.ts';
-import { openProduction } from './production.ts';
 import type { RedisCacheEvents } from './redis-cache.ts';
 
 /** For commands: the database's own errors tell all that an operator needs. */
 export const UNHEARD: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
 
 /**
- * What the settings ask for: PGlite in this process, or PostgreSQL and Redis.
+ * What the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only that is loaded.
  * @param events tell of trouble with the connection to Redis
  * @throws DataFolderError when the data folder cannot be used
  */
@@ -20,8 +18,10 @@ export async function openAdapters(
 ): Promise<Adapters> {
   const { DATABASE_URL, REDIS_URL, KEY_ENCRYPTION_KEY } = config;
   if (DATABASE_URL === undefined || REDIS_URL === undefined || KEY_ENCRYPTION_KEY === undefined) {
+    const { openEmbedded } = await import('./embedded.ts');
     return openEmbedded({ dataFolder: config.DATA_DIR, keyEncryptionKey: KEY_ENCRYPTION_KEY }, clock);
   }
+  const { openProduction } = await import('./production.ts');
   return openProduction(
     {
       databaseUrl: DATABASE_URL,

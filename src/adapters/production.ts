@@ -1,12 +1,13 @@
-import { drizzle } from 'drizzle-orm/postgres-js';
-import { migrate } from 'drizzle-orm/postgres-js/migrator';
 import postgres, { type Sql } from 'postgres';
+import { loadPostgresDriver } from '../db/drizzle.ts';
 import * as schema from '../db/schema.ts';
 import type { Adapters } from './adapters.ts';
 import { cleanError, DATABASE_DEADLINE_MS, withDeadline } from './database-guard.ts';
 import { MIGRATIONS_FOLDER } from './migrations.ts';
 import { createRedisCache, type RedisCacheEvents } from './redis-cache.ts';
 import type { RedisTarget } from './redis-target.ts';
+
+const { drizzle, migrate } = loadPostgresDriver();
 
 /** Any number will do, as long as every release uses the same one. */
 const MIGRATION_LOCK = 7_236_455_021;

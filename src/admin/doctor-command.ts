@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { KeyService } from '../keys/key-service.ts';
 import { clientTokenClaims } from '../tokens/access-token.ts';
+import { createTokenId } from '../tokens/token-id.ts';
 
 /** Who the operator's command is, where a service client has its id. No client may be called so. */
 export const DOCTOR_CLIENT_ID = 'doctor';
@@ -27,7 +27,7 @@ export function createDoctorCommand({ keys, prepareKeys, issuer, now }: DoctorCo
           audiences: [issuer],
           ttlMs: TICKET_LIFE_MS,
           now: now(),
-          jti: randomBytes(16).toString('base64url'),
+          jti: createTokenId(),
         },
       );
       return { access_token: keys.sign(claims) };

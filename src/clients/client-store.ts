@@ -1,5 +1,5 @@
-import { and, asc, eq, gt, isNull, lte, or, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../adapters/adapters.ts';
+import { and, asc, eq, gt, isNull, lte, or, sql } from '../db/drizzle.ts';
 import { clientSecrets, serviceClients } from '../db/schema.ts';
 import type { PublicJwk } from '../keys/key-material.ts';
 

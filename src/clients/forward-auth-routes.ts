@@ -153,8 +153,9 @@ export function isGatewayDoor(url: string, prefix: string): boolean {
  * Call it before CORS is set up.
  */
 export function refuseGatewayPreflights(app: FastifyInstance, prefix: string): void {
-  app.addHook('onRequest', async ({ method, url }) => {
-    if (method === 'OPTIONS' && isGatewayDoor(url, prefix)) throw new AppError('not_signed_in');
+  app.addHook('onRequest', ({ method, url }, _reply, done) => {
+    const isRefused = method === 'OPTIONS' && isGatewayDoor(url, prefix);
+    done(isRefused ? new AppError('not_signed_in') : undefined);
   });
 }
 

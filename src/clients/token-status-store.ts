@@ -1,6 +1,7 @@
-import { and, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm';
+import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../adapters/adapters.ts';
 import { tryAdvisoryLock } from '../db/advisory-lock.ts';
+import { and, eq, gt, inArray, isNull, lt, or, sql } from '../db/drizzle.ts';
 import { serviceClients, sessions, spentTokens, users } from '../db/schema.ts';
 
 /** What a user's token claims of itself, for the database to say whether it still holds. */
@@ -29,28 +30,36 @@ const isLive = (): SQL | undefined =>
     eq(users.status, 'active'),
   );
 
-const notSpent = (jti: string): SQL =>
-  sql`not exists (select from ${spentTokens} where ${spentTokens.jti} = ${jti})`;
+const notSpent = (): SQL =>
+  sql`not exists (select from ${spentTokens} where ${spentTokens.jti} = ${sql.placeholder('jti')})`;
 
 /** The truth about tokens that verify: of the `sessions`, `users`, `service_clients` and `spent_tokens` tables. */
 export function createTokenStatusStore(database: Database) {
+  const isSame = and(eq(sessions.id, sql.placeholder('sessionId')), eq(users.id, sql.placeholder('userId')));
+  const findLiveUser = database
+    .select({ email: users.email, emailVerified: sql<boolean>`${users.emailVerifiedAt} is not null` })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(isSame, isLive(), notSpent()))
+    .prepare('find_user_of_live_token');
+  const findLiveClient = database
+    .select({ id: serviceClients.id })
+    .from(serviceClients)
+    .where(
+      and(eq(serviceClients.id, sql.placeholder('clientId')), isNull(serviceClients.disabledAt), notSpent()),
+    )
+    .prepare('find_client_of_live_token');
+
   return {
     /** The user of an access token, or null when its session is over or the token was revoked. */
-    async findUser({ jti, sessionId, userId }: UserToken): Promise<LiveUser | null> {
-      const [user] = await database
-        .select({ email: users.email, emailVerified: sql<boolean>`${users.emailVerifiedAt} is not null` })
-        .from(sessions)
-        .innerJoin(users, eq(users.id, sessions.userId))
-        .where(and(eq(sessions.id, sessionId), eq(users.id, userId), isLive(), notSpent(jti)));
+    async findUser(token: UserToken): Promise<LiveUser | null> {
+      const [user] = await findLiveUser.execute(token);
       return user ?? null;
     },
 
     /** Whether a client's own token holds: the client was not disabled, the token not revoked. */
     async isClientTokenLive(jti: string, clientId: string): Promise<boolean> {
-      const found = await database
-        .select({ id: serviceClients.id })
-        .from(serviceClients)
-        .where(and(eq(serviceClients.id, clientId), isNull(serviceClients.disabledAt), notSpent(jti)));
+      const found = await findLiveClient.execute({ jti, clientId });
       return found.length > 0;
     },
 

@@ -1,5 +1,5 @@
-import { sql } from 'drizzle-orm';
 import type { Transaction } from '../adapters/adapters.ts';
+import { sql } from './drizzle.ts';
 
 /**
  * Takes a lock that one replica has at a time, until the transaction ends. Never waits.

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import type { PublicJwk, SigningAlgorithm } from '../keys/key-material.ts';
 import {
   check,
   customType,
@@ -6,12 +6,12 @@ import {
   integer,
   jsonb,
   pgTable,
+  sql,
   text,
   timestamp,
   uniqueIndex,
   uuid,
-} from 'drizzle-orm/pg-core';
-import type { PublicJwk, SigningAlgorithm } from '../keys/key-material.ts';
+} from './drizzle.ts';
 
 const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
   dataType: () => 'bytea',

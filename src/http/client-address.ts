@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyRequest } from 'fastify';
 
@@ -16,5 +16,6 @@ export function clientAddress({ ip, socket }: FastifyRequest): string {
 
 /** The client's network, which limits go by: an IPv6 household has 2^64 addresses to choose from, so its /64 counts. */
 export function clientNetwork(request: FastifyRequest): string {
-  return normalizeIP(clientAddress(request));
+  const address = clientAddress(request);
+  return isIPv4(address) ? address : normalizeIP(address);
 }

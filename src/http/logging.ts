@@ -1,5 +1,13 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
-import { type DestinationStream, type LoggerOptions, pino } from 'pino';
+import {
+  type Bindings,
+  type ChildLoggerOptions,
+  type DestinationStream,
+  type Level,
+  type LogFn,
+  type LoggerOptions,
+  pino,
+} from 'pino';
 import { clientAddress } from './client-address.ts';
 
 /** Never written, wherever an object with such a field is logged. */
@@ -42,11 +50,77 @@ export function createLogger(
 
 /** One line a request, at the level that its route and its outcome deserve. */
 export function addRequestLog(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const line = { req: request, statusCode: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 };
     if (reply.statusCode >= 500) request.log.error(line, 'answered');
     else request.log.info(line, 'answered');
+    done();
   });
+}
+
+/**
+ * Fastify's `childLoggerFactory`: a request's logger that comes into being with the first line it writes. Making pino's
+ * costs more than looking up the session does, and most requests have nothing to tell.
+ */
+export function createRequestLogger(
+  parent: FastifyBaseLogger,
+  bindings: Bindings,
+  options: ChildLoggerOptions,
+): FastifyBaseLogger {
+  return new RequestLogger(parent, bindings, options);
+}
+
+class RequestLogger implements FastifyBaseLogger {
+  readonly level: string;
+  readonly #parent: FastifyBaseLogger;
+  readonly #bindings: Bindings;
+  readonly #options: ChildLoggerOptions;
+  #logger: FastifyBaseLogger | undefined;
+
+  constructor(parent: FastifyBaseLogger, bindings: Bindings, options: ChildLoggerOptions) {
+    this.#parent = parent;
+    this.#bindings = bindings;
+    this.#options = options;
+    this.level = options.level ?? parent.level;
+  }
+
+  trace(...args: unknown[]): void {
+    this.#write('trace', args);
+  }
+  debug(...args: unknown[]): void {
+    this.#write('debug', args);
+  }
+  info(...args: unknown[]): void {
+    this.#write('info', args);
+  }
+  warn(...args: unknown[]): void {
+    this.#write('warn', args);
+  }
+  error(...args: unknown[]): void {
+    this.#write('error', args);
+  }
+  fatal(...args: unknown[]): void {
+    this.#write('fatal', args);
+  }
+  silent(): void {}
+
+  child(bindings: Bindings, options?: ChildLoggerOptions): FastifyBaseLogger {
+    return this.#own().child(bindings, options);
+  }
+
+  #write(level: Level, args: unknown[]): void {
+    if (severityOf(level) >= severityOf(this.level)) this.#own()[level](...(args as Parameters<LogFn>));
+  }
+
+  #own(): FastifyBaseLogger {
+    this.#logger ??= this.#parent.child(this.#bindings, this.#options);
+    return this.#logger;
+  }
+}
+
+/** `silent` is above all of them. */
+function severityOf(level: string): number {
+  return Number(pino.levels.values[level]);
 }
 
 /** The route and not the URL: what somebody put into a path or a query by mistake stays out of the log. */

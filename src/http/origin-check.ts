@@ -20,10 +20,9 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
  */
 export function addOriginCheck(app: FastifyInstance, allowedOrigins: string[]): void {
   const allowed = new Set(allowedOrigins);
-  app.addHook('onRequest', async (request) => {
-    if (SAFE_METHODS.has(request.method) || request.routeOptions.config[MINDS_ORIGIN_ITSELF]) return;
-    if (isOwnPage(request, allowed)) return;
-    throw new AppError('origin_not_allowed');
+  app.addHook('onRequest', (request, _reply, done) => {
+    const isSafe = SAFE_METHODS.has(request.method) || request.routeOptions.config[MINDS_ORIGIN_ITSELF];
+    done(isSafe || isOwnPage(request, allowed) ? undefined : new AppError('origin_not_allowed'));
   });
 }
 

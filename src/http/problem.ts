@@ -109,7 +109,8 @@ export function sendProblem(
 ): FastifyReply {
   const appError = toAppError(error);
   const { status, body } = problemOf(appError);
-  if (status >= 500)
+  // Refusing what is too much is no failure, and a flood must not become one of stack traces: its one line will do.
+  if (status >= 500 && appError.code !== 'overloaded')
     request.log.error({ err: appError.cause ?? error, code: appError.code }, 'request failed');
   const challenge = CHALLENGES[appError.code];
   if (challenge !== undefined) reply.header('www-authenticate', challenge);

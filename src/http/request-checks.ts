@@ -25,10 +25,10 @@ export function addRequestChecks(app: FastifyInstance): void {
     });
   });
 
-  app.addHook('onRequest', async ({ raw }) => {
-    if (countHeader(raw.rawHeaders, 'host') > 1) throw new AppError('duplicate_host');
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
     // `curl -X POST -d ''` calls nothing at all a form.
     if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
+    done(countHeader(raw.rawHeaders, 'host') > 1 ? new AppError('duplicate_host') : undefined);
   });
 }
 
@@ -40,5 +40,10 @@ function saysUtf8(contentType = ''): boolean {
 
 /** @param rawHeaders names and values in turn, as Node gives them */
 function countHeader(rawHeaders: string[], name: string): number {
-  return rawHeaders.filter((header, at) => at % 2 === 0 && header.toLowerCase() === name).length;
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const header = rawHeaders[at];
+    if (header?.length === name.length && header.toLowerCase() === name) count += 1;
+  }
+  return count;
 }

@@ -44,7 +44,7 @@ export type KeyService = ReturnType<typeof createKeyService>;
 export function createKeyService(parts: KeyServiceParts) {
   const { store, seal, createSigner, policy, jwksMaxAgeMs, maxUnconfirmedMs, clock } = parts;
   let signers = new Map<string, Sign>();
-  let active: Sign | undefined;
+  let active: { kid: string; sign: Sign } | undefined;
   let publicKeys = new Map<string, KeyObject>();
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let served = { body: '{"keys":[]}', etag: '""' };
@@ -63,8 +63,11 @@ export function createKeyService(parts: KeyServiceParts) {
       if (active === undefined || clock.local() - confirmedAt > maxUnconfirmedMs) {
         throw unavailable(new Error('no signing key that the database has confirmed lately'));
       }
-      return active(claims, type);
+      return active.sign(claims, type);
     },
+
+    /** Which key signs now, as far as this replica knows. */
+    activeKid: (): string | null => active?.kid ?? null,
 
     /** The public key of that `kid`, for checking our own tokens; null where no key of the key set has it. */
     findPublicKey(kid: string): KeyObject | null {
@@ -112,7 +115,9 @@ export function createKeyService(parts: KeyServiceParts) {
       next.set(key.kid, signers.get(key.kid) ?? (await createSigner(openKey(key))));
     }
     signers = next;
-    active = signers.get(keys.find((key) => keyStatus(key) === 'active')?.kid ?? '');
+    const kid = keys.find((key) => keyStatus(key) === 'active')?.kid ?? '';
+    const sign = signers.get(kid);
+    active = sign && { kid, sign };
   }
 
   function openKey({ kid, algorithm, encryptedPrivateKey }: StoredKey): SignerKey {

@@ -1,5 +1,5 @@
-import { asc, eq, inArray, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../adapters/adapters.ts';
+import { asc, eq, inArray, sql } from '../db/drizzle.ts';
 import { signingKeys } from '../db/schema.ts';
 import type { PublicJwk, SigningAlgorithm } from './key-material.ts';
 import type { KeyTimes } from './key-rotation.ts';

@@ -1,5 +1,5 @@
-import { asc, inArray, lt, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../adapters/adapters.ts';
+import { asc, inArray, lt, sql } from '../db/drizzle.ts';
 import { outbox } from '../db/schema.ts';
 
 export type OutboxKind = (typeof outbox.$inferSelect)['kind'];

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** 32 bytes in base64url have 43 characters, and the last one carries four bits: 16 letters are possible there. */
 const SHAPE = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
@@ -15,5 +15,6 @@ export function isGenerateToken(value: string): boolean {
 
 /** What the database keeps of a generate token: the SHA-256 of its 43 characters, 32 bytes. */
 export function hashGenerateToken(token: string): Buffer {
-  return createHash('sha256').update(token, 'ascii').digest();
+  // By way of a string: Node takes twice as long to answer with bytes.
+  return Buffer.from(hash('sha256', token, 'hex'), 'hex');
 }

@@ -68,6 +68,8 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
 }
 
 function countCookies(header: string, name: string): number {
+  // Mostly the name is there once, and then no more can come of it.
+  if (header.indexOf(name) === header.lastIndexOf(name)) return 1;
   return header.split(';').filter((pair) => pair.includes('=') && pair.split('=', 1)[0]?.trim() === name)
     .length;
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { FindKey } from '../keys/key-lookup.ts';
@@ -8,6 +7,8 @@ import type { SessionService } from '../sessions/session-service.ts';
 import { type CheckedToken, checkToken, type TokenType } from '../verifier/check-token.ts';
 import { VerifierError } from '../verifier/verifier-error.ts';
 import { accessTokenClaims, clientTokenClaims } from './access-token.ts';
+import { createTokenId } from './token-id.ts';
+import { createTokenReuse } from './token-reuse.ts';
 
 /** RFC 6749 §5.1. */
 export type TokenResponse = { access_token: string; token_type: 'Bearer'; expires_in: number };
@@ -24,6 +25,8 @@ type TokenServiceParts = {
   clientId: string;
   audiences: string[];
   ttlMs: number;
+  /** For how long after its minting a token may be given out to its session again; 0 is never. */
+  reuseMs: number;
 };
 
 /** Which tokens of ours to take. */
@@ -40,7 +43,8 @@ const SINGLE_USE_TTL_MS = 60_000;
 
 /** Exchanges generate tokens for access tokens, and checks tokens that this server has made. */
 export function createTokenService(parts: TokenServiceParts) {
-  const { sessions, keys, findKey, now, issuer, clientId, audiences, ttlMs } = parts;
+  const { sessions, keys, findKey, now, issuer, clientId, audiences, ttlMs, reuseMs } = parts;
+  const reuse = createTokenReuse({ windowMs: reuseMs, keys, now });
 
   return {
     /**
@@ -87,10 +91,18 @@ export function createTokenService(parts: TokenServiceParts) {
 
   /** @throws AppError `unavailable` */
   function mintFor(session: SessionRecord, { audience, singleUse = false }: TokenWish): TokenResponse {
-    const lifeMs = singleUse ? SINGLE_USE_TTL_MS : ttlMs;
-    const options = optionsFor(audience === undefined ? audiences : [audience], lifeMs);
-    const claims = accessTokenClaims(session, options);
-    return tokenResponse(keys.sign(claims, singleUse ? 'one-time+jwt' : 'at+jwt'), lifeMs);
+    const tokenAudiences = audience === undefined ? audiences : [audience];
+    if (singleUse) return signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS);
+    const earlier = reuse.find(session, audience);
+    if (earlier !== null) return tokenResponse(earlier.token, ttlMs - earlier.ageMs);
+    const response = signFor(session, tokenAudiences, 'at+jwt', ttlMs);
+    reuse.keep(session, audience, response.access_token);
+    return response;
+  }
+
+  function signFor(session: SessionRecord, tokenAudiences: string[], type: TokenType, lifeMs: number) {
+    const claims = accessTokenClaims(session, optionsFor(tokenAudiences, lifeMs));
+    return tokenResponse(keys.sign(claims, type), lifeMs);
   }
 
   /** @throws AppError `unknown_audience` */
@@ -99,8 +111,7 @@ export function createTokenService(parts: TokenServiceParts) {
   }
 
   function optionsFor(tokenAudiences: string[], lifeMs: number) {
-    const jti = randomBytes(16).toString('base64url');
-    return { issuer, clientId, audiences: tokenAudiences, ttlMs: lifeMs, now: now(), jti };
+    return { issuer, clientId, audiences: tokenAudiences, ttlMs: lifeMs, now: now(), jti: createTokenId() };
   }
 
   async function requireKey(kid: string) {

@@ -111,6 +111,16 @@ test('a full queue refuses at once and says when to come back', async (t) => {
   t.ok(await hasher.hash(password), 'there is room again');
 });
 
+test('who asks for room is let through while there is some, and refused after a moment when there is none', async (t) => {
+  const hasher = createHasher(t, { ...DEAR, maxQueue: 0 });
+  await t.resolves(hasher.requireRoom());
+  const hashed = hasher.hash(makePassword());
+  const startedAt = performance.now();
+  await t.rejects(hasher.requireRoom(), { code: 'overloaded', retryAfterSeconds: 1 });
+  t.ok(performance.now() - startedAt >= 14);
+  await hashed;
+});
+
 test('the queue holds 32 a thread by default', async (t) => {
   const hasher = createHasher(t, { threads: 2 });
   const accepted = Array.from({ length: 2 + 64 }, () => hasher.hash(makePassword()));

@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mock } from 'node:test';
 import { inspect } from 'node:util';
 import { DrizzleQueryError, sql } from 'drizzle-orm';
-import { drizzle } from 'drizzle-orm/postgres-js';
 import fc from 'fast-check';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
@@ -18,10 +17,13 @@ import {
   withDeadline,
 } from '../../src/adapters/database-guard.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
+import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { eventually } from '../support/adapters.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { freePort } from '../support/servers.ts';
+
+const { drizzle } = loadPostgresDriver();
 
 const SHORT_MS = 50;
 const never = new Promise<never>(() => {});

@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { sql } from 'drizzle-orm';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
@@ -10,6 +9,7 @@ import { createTransact, guardStore, withDeadline } from '../../src/adapters/dat
 import { MIGRATIONS_FOLDER } from '../../src/adapters/migrations.ts';
 import { UNHEARD } from '../../src/adapters/open-adapters.ts';
 import { openProduction } from '../../src/adapters/production.ts';
+import { sql } from '../../src/db/drizzle.ts';
 import { outbox, users } from '../../src/db/schema.ts';
 import { eventually, redisTarget } from '../support/adapters.ts';
 import { createTestDatabase, createTestRedis } from '../support/database.ts';

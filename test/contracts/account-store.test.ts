@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { eq, sql } from 'drizzle-orm';
 import { type Test, test } from 'tap';
 import { createAccountStore, type NewUser } from '../../src/accounts/account-store.ts';
+import { eq, sql } from '../../src/db/drizzle.ts';
 import { users } from '../../src/db/schema.ts';
 import { databases, type TestDatabase } from '../support/adapters.ts';
 

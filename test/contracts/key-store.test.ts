@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { eq, sql } from 'drizzle-orm';
 import { type Test, test } from 'tap';
 import type { Transaction } from '../../src/adapters/adapters.ts';
 import { deadlineGuard, guardStore } from '../../src/adapters/database-guard.ts';
+import { eq, sql } from '../../src/db/drizzle.ts';
 import { signingKeys } from '../../src/db/schema.ts';
 import { createKeyStore, type KeyStore, type NewStoredKey } from '../../src/keys/key-store.ts';
 import { databases, type TestDatabase } from '../support/adapters.ts';

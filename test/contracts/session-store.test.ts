@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { eq, sql } from 'drizzle-orm';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
+import { eq, sql } from '../../src/db/drizzle.ts';
 import { sessions, users } from '../../src/db/schema.ts';
 import {
   createSessionStore,

@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { eq, sql } from 'drizzle-orm';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { createClientStore } from '../../src/clients/client-store.ts';
 import { createTokenStatusStore } from '../../src/clients/token-status-store.ts';
+import { eq, sql } from '../../src/db/drizzle.ts';
 import { spentTokens, users } from '../../src/db/schema.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
 import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';

@@ -1,6 +1,6 @@
-import { sql } from 'drizzle-orm';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import { test } from 'tap';
+import { sql } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { databases } from '../support/adapters.ts';
 

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { createTransact } from '../../src/adapters/database-guard.ts';
@@ -7,6 +6,7 @@ import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
 import { createRedisCache } from '../../src/adapters/redis-cache.ts';
 import { parseRedisUrl } from '../../src/adapters/redis-target.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
+import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
 import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
@@ -18,6 +18,8 @@ import { createSessionStore } from '../../src/sessions/session-store.ts';
 import { createUnknownTokens } from '../../src/sessions/unknown-tokens.ts';
 import type { Probe, Scenario } from './probe.ts';
 import type { World } from './world.ts';
+
+const { drizzle } = loadPostgresDriver();
 
 const PAST_FRESHNESS_MS = 61_000;
 const DAY_MS = 24 * 3_600_000;

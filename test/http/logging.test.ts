@@ -1,5 +1,6 @@
+import type { ChildLoggerOptions, Level, Logger } from 'pino';
 import { type Test, test } from 'tap';
-import { createLogger } from '../../src/http/logging.ts';
+import { createLogger, createRequestLogger } from '../../src/http/logging.ts';
 import {
   build,
   cookieHeader,
@@ -65,6 +66,18 @@ async function useEverything(app: App) {
   await call('DELETE', `/sessions/${signedIn}`, undefined, cookie);
   await call('POST', '/logout', undefined, cookie);
   return { email, cookie, secrets: [password, wrong, signedUp, signedIn, accessToken], bodies };
+}
+
+const LEVELS: Level[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+
+/** A request's logger, what it wrote, and how many loggers pino made for it. */
+function makeRequestLogger(parentLevel: string, options: ChildLoggerOptions = {}) {
+  const written: string[] = [];
+  const parent = createLogger(parentLevel, false, { write: (line) => void written.push(line) }) as Logger;
+  const made: unknown[] = [];
+  parent.onChild = (child) => void made.push(child);
+  const logger = createRequestLogger(parent, { reqId: 'r1' }, options);
+  return { logger, made, lines: () => written.map((line) => JSON.parse(line)) };
 }
 
 test('a log at its most talkative holds no secret, nor does an answer', async (t) => {
@@ -209,4 +222,85 @@ test('a silent log is silent', async (t) => {
     logged('silent', (logger) => logger.fatal('the end')),
     [],
   );
+});
+
+test("a request's logger is made with its first line, and once", (t) => {
+  const { logger, made, lines } = makeRequestLogger('trace');
+  t.equal(logger.level, 'trace');
+  t.equal(made.length, 0);
+  for (const level of LEVELS) {
+    logger[level]({ at: level }, 'said %s', 'so');
+    t.equal(made.length, 1, level);
+  }
+  t.match(
+    lines(),
+    LEVELS.map((at, index) => ({ level: 10 * (index + 1), at, reqId: 'r1', msg: 'said so' })),
+  );
+  t.equal(lines().length, LEVELS.length);
+  t.end();
+});
+
+test('a line below the level costs no logger, one of that level is written', (t) => {
+  for (const [threshold, level] of LEVELS.entries()) {
+    const { logger, made, lines } = makeRequestLogger(level);
+    for (const lower of LEVELS.slice(0, threshold)) logger[lower]('too little to be told');
+    t.strictSame([made.length, lines()], [0, []], level);
+    logger[level]('told');
+    t.match([made.length, lines()], [1, [{ msg: 'told' }]], level);
+  }
+  t.end();
+});
+
+test("a route's level stands in place of the server's, be it higher or lower", (t) => {
+  const quiet = makeRequestLogger('info', { level: 'warn' });
+  t.equal(quiet.logger.level, 'warn');
+  quiet.logger.info('not told');
+  t.equal(quiet.made.length, 0);
+  quiet.logger.warn('told');
+  t.match(quiet.lines(), [{ level: 40, msg: 'told' }]);
+  t.equal(quiet.lines().length, 1);
+
+  const talkative = makeRequestLogger('warn', { level: 'debug' });
+  talkative.logger.trace('not told');
+  talkative.logger.debug('told');
+  t.match(talkative.lines(), [{ level: 20, msg: 'told' }]);
+  t.equal(talkative.lines().length, 1);
+  t.end();
+});
+
+test('a request of a silent server, and of a silent route, writes nothing', (t) => {
+  for (const [level, options] of [
+    ['silent', {}],
+    ['trace', { level: 'silent' }],
+  ] as const) {
+    const { logger, made, lines } = makeRequestLogger(level, options);
+    for (const each of LEVELS) logger[each]('the end');
+    t.strictSame([made.length, lines()], [0, []]);
+  }
+  const { logger, made, lines } = makeRequestLogger('trace');
+  logger.silent('nothing');
+  t.strictSame([made.length, lines()], [0, []]);
+  t.end();
+});
+
+test("a child of a request's logger writes the request's fields and its own", (t) => {
+  const { logger, lines } = makeRequestLogger('info');
+  logger.child({ part: 'a' }).info('one');
+  logger.child({ part: 'b' }, { level: 'error' }).warn('too little to be told');
+  logger.info('two');
+  const [one, two, ...others] = lines();
+  t.match(one, { reqId: 'r1', part: 'a', msg: 'one' });
+  t.match(two, { reqId: 'r1', msg: 'two' });
+  t.notOk('part' in two);
+  t.strictSame(others, []);
+  t.end();
+});
+
+test('what a request logs has its secrets taken out and its errors cut, as all lines have', (t) => {
+  const { logger, lines } = makeRequestLogger('info');
+  const error = Object.assign(new Error('trouble'), { detail: 'secret' });
+  logger.info({ password: 'secret', body: { token: 'secret' }, err: error });
+  t.match(lines(), [{ password: '[redacted]', body: { token: '[redacted]' }, err: { message: 'trouble' } }]);
+  t.notMatch(JSON.stringify(lines()), /secret/);
+  t.end();
 });

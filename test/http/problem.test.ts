@@ -94,8 +94,8 @@ test('a 500 says nothing of its cause', async (t) => {
 });
 
 /** An app with nothing but the error handler and a route that fails as it is told. */
-function appThatThrows(error: unknown) {
-  const app = Fastify();
+function appThatThrows(error: unknown, lines: string[] = []) {
+  const app = Fastify({ logger: { stream: { write: (line) => void lines.push(line) } } });
   app.setErrorHandler(sendProblem);
   app.get('/', async () => {
     throw error;
@@ -140,6 +140,19 @@ test('what we throw keeps its detail, its errors and when to come back, and hide
     code: 'rate_limited',
     errors: [{ path: '/a', message: 'is b' }],
   });
+});
+
+test('a failure without a cause is logged itself, and a refusal of too much is not', async (t) => {
+  for (const [code, count] of [
+    ['unavailable', 1],
+    ['overloaded', 0],
+  ] as const) {
+    const lines: string[] = [];
+    t.equal((await appThatThrows(new AppError(code), lines).inject('/')).statusCode, 503);
+    const failures = lines.filter((line) => line.includes('request failed'));
+    t.equal(failures.length, count, code);
+    t.ok(failures.every((line) => line.includes('"AppError"')));
+  }
 });
 
 test('the bytes of a problem are final, whatever the schema of the route says', async (t) => {

@@ -192,6 +192,7 @@ async function openSkewed(t: Test, place: Place, skewMs: number) {
     ...{ sessions, keys: services.keys, now: clock.now, issuer: 'i', clientId: 'c', audiences: ['a'] },
     findKey: async () => null,
     ttlMs: config.ACCESS_TOKEN_TTL,
+    reuseMs: 0,
   });
   const mint = async () => {
     const { access_token } = await tokens.mint('any', '192.0.2.1');

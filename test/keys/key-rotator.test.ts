@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { sql } from 'drizzle-orm';
 import { test } from 'tap';
 import type { Database } from '../../src/adapters/adapters.ts';
+import { sql } from '../../src/db/drizzle.ts';
 import { KeyEncryptionKeyError } from '../../src/keys/key-material.ts';
 import { countKeys, DAY_MS, kidOf, kidsOf, MINUTE_MS, openKeys, policy } from '../support/keys.ts';
 

@@ -1,7 +1,7 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
-import { sql } from 'drizzle-orm';
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from 'jose';
 import { test } from 'tap';
+import { sql } from '../../src/db/drizzle.ts';
 import { createTokenSigner } from '../../src/http/token-signer.ts';
 import type { SigningAlgorithm } from '../../src/keys/key-material.ts';
 import type { KeyService, SignerKey } from '../../src/keys/key-service.ts';
@@ -45,6 +45,7 @@ function verify(token: string, keys: KeyService) {
 test('before the first refresh there is no key, and signing is unavailable', async (t) => {
   const { keys } = (await openKeys()).replica();
   t.throws(() => keys.sign({}), { code: 'unavailable' });
+  t.equal(keys.activeKid(), null);
   t.same(setOf(keys), { keys: [] });
 });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { sql } from 'drizzle-orm';
 import { type Test, test } from 'tap';
 import { validate, version } from 'uuid';
+import { sql } from '../../src/db/drizzle.ts';
 import { sessions as rows, users } from '../../src/db/schema.ts';
 import { createGenerateToken, hashGenerateToken } from '../../src/sessions/generate-token.ts';
 import { openSessions } from '../support/services.ts';

@@ -1,10 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
-import { sql } from 'drizzle-orm';
-import { drizzle as drizzlePGlite } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
-import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root, type Test } from 'tap';
@@ -15,6 +11,7 @@ import { MIGRATIONS_FOLDER } from '../../src/adapters/migrations.ts';
 import { UNHEARD } from '../../src/adapters/open-adapters.ts';
 import { createRedisCache } from '../../src/adapters/redis-cache.ts';
 import { parseRedisUrl, type RedisTarget } from '../../src/adapters/redis-target.ts';
+import { loadPGliteDriver, loadPostgresDriver, sql } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import {
   createTestDatabase,
@@ -23,6 +20,9 @@ import {
   timeTravelSearchPath,
   timeTravelSql,
 } from './database.ts';
+
+const { drizzle: drizzlePostgres } = loadPostgresDriver();
+const { drizzle: drizzlePGlite, migrate } = loadPGliteDriver();
 
 /** A migrated database, empty at first, with its time in the test's hand. */
 export type TestDatabase = {

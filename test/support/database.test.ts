@@ -1,9 +1,8 @@
 import { PGlite } from '@electric-sql/pglite';
-import { drizzle } from 'drizzle-orm/pglite';
-import { migrate } from 'drizzle-orm/pglite/migrator';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
+import { loadPGliteDriver } from '../../src/db/drizzle.ts';
 import {
   createTestDatabase,
   createTestRedis,
@@ -11,6 +10,8 @@ import {
   timeTravelSearchPath,
   timeTravelSql,
 } from './database.ts';
+
+const { drizzle, migrate } = loadPGliteDriver();
 
 const hourMs = 3_600_000;
 const query = `select (extract(epoch from now() - pg_catalog.now()) * 1000)::float8 as "shiftMs"`;

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { PGlite } from '@electric-sql/pglite';
-import { drizzle } from 'drizzle-orm/postgres-js';
-import { migrate } from 'drizzle-orm/postgres-js/migrator';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root } from 'tap';
+import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import { findOrStartPostgres, findOrStartRedis, type TestServer } from './servers.ts';
+
+const { drizzle, migrate } = loadPostgresDriver();
 
 /** The part of a tap test that is needed here. */
 type Teardown = { teardown(undo: () => Promise<void>): void };

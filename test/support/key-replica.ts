@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import type { Database, Transact } from '../../src/adapters/adapters.ts';
 import { createTransact, deadlineGuard, guardStore } from '../../src/adapters/database-guard.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
+import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { createKeySeal } from '../../src/keys/key-material.ts';
 import { keyStatus } from '../../src/keys/key-rotation.ts';
@@ -11,6 +11,8 @@ import { createKeyRotator, type RotatorPolicy } from '../../src/keys/key-rotator
 import { createKeySchedule } from '../../src/keys/key-schedule.ts';
 import { createKeyService, type Sign, type SignerKey } from '../../src/keys/key-service.ts';
 import { createKeyStore, type KeyRing } from '../../src/keys/key-store.ts';
+
+const { drizzle } = loadPostgresDriver();
 
 export const MINUTE_MS = 60_000;
 export const DAY_MS = 24 * 60 * MINUTE_MS;

@@ -1,0 +1,13 @@
+/** The sign-ins of `isolation.ts`, in a process of their own: request, connections and seconds as JSON in the environment. */
+import { setPriority } from 'node:os';
+import { load, type Request } from './load.ts';
+
+export type Flood = { request: Request; connections: number; seconds: number };
+
+const LOWEST = 19;
+
+// It stands for machines elsewhere: what it costs to send must not take the server's time.
+setPriority(LOWEST);
+const { request, connections, seconds }: Flood = JSON.parse(process.env.FLOOD ?? '{}');
+const { requests, errors } = await load(request, connections, seconds);
+process.stdout.write(JSON.stringify({ done: requests - errors, refused: errors, seconds }));

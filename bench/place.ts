@@ -1,0 +1,103 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import postgres, { type Sql } from 'postgres';
+import { loadConfig } from '../src/config.ts';
+import { runCommand } from '../src/run-command.ts';
+import { type PrivateServer, startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
+import { type MeasuredProcess, type StartOptions, startMeasured } from './processes.ts';
+
+/** What users' pages and services of a benchmark are: nothing of it is read from anywhere else. */
+const AUDIENCE = 'api';
+const CLIENT_ID = 'bench';
+
+export type Place = Awaited<ReturnType<typeof createPlace>>;
+
+/** The settings that are not the default, for everybody to see: they are printed and written beside the figures. */
+export const SETTINGS = {
+  NODE_ENV: 'production',
+  // All requests come from one address.
+  CREDENTIAL_RATE_LIMIT: '0',
+};
+
+/** A PostgreSQL and a Redis of one's own, empty, and as many of our servers on them as one likes. */
+export async function createPlace() {
+  takeChildrenAlong();
+  const [database, redis] = await Promise.all([startPostgres(), startRedis()]);
+  const sql = postgres(database.url, { max: 2, onnotice: () => {} });
+  const cache = new Redis(redis.url);
+  const started: MeasuredProcess[] = [];
+  const settings = {
+    ...SETTINGS,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    PUBLIC_URL: 'http://localhost:3000',
+    DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
+    KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    DRAIN_DELAY: '0s',
+  };
+
+  return {
+    database,
+    redis,
+    settings,
+    sql,
+    /** A server of ours. @param more settings that differ from the usual ones */
+    async startServer(
+      more: Record<string, string> = {},
+      options: StartOptions = {},
+    ): Promise<MeasuredProcess> {
+      return keep(await startMeasured('src/server.ts', { ...settings, ...more }, options));
+    },
+    async startFloors(): Promise<MeasuredProcess> {
+      return keep(await startMeasured('bench/floors.ts', { REDIS_URL: `${redis.url}/1` }));
+    },
+    /** Registers a service client. @returns its Authorization header */
+    async addClient(): Promise<string> {
+      const wish = { id: CLIENT_ID, scopes: [], audiences: [AUDIENCE] };
+      const { client_secret } = await runCommand(loadConfig(settings), 'clients.add', wish);
+      return `Basic ${Buffer.from(`${CLIENT_ID}:${client_secret}`).toString('base64')}`;
+    },
+    /** Of our servers; the floors have another. */
+    emptyCache: () => cache.flushdb(),
+    async close(): Promise<void> {
+      await Promise.all(started.map((server) => server.stop()));
+      cache.disconnect();
+      await sql.end({ timeout: 1 });
+      await stopAll([database, redis]);
+    },
+  };
+
+  function keep(server: MeasuredProcess): MeasuredProcess {
+    started.push(server);
+    return server;
+  }
+}
+
+async function stopAll(servers: PrivateServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
+}
+
+/** The generate token of the session with that number: 43 characters, as `storeSessions` has them in mind. */
+export function generateTokenOf(index: number): string {
+  return createHash('sha256').update(`bench ${index}`).digest('base64url');
+}
+
+/**
+ * Puts sessions straight into the table, each of a user of its own, all last used an hour ago.
+ * @param from number of the first one
+ */
+export async function storeSessions(sql: Sql, from: number, count: number): Promise<void> {
+  await sql`
+    insert into users (id, email, email_as_typed, password_hash)
+    select ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
+           'user' || i || '@bench.example', 'user' || i || '@bench.example', 'none'
+      from generate_series(${from}::int, ${from + count - 1}::int) as i`;
+  await sql`
+    insert into sessions (id, user_id, generate_token, created_at, last_seen_at, expires_at, idle_expires_at)
+    select ('00000000-0000-7000-9000-' || lpad(to_hex(i), 12, '0'))::uuid,
+           ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
+           sha256(convert_to(rtrim(translate(encode(sha256(convert_to('bench ' || i, 'UTF8')), 'base64'), '+/', '-_'), '='), 'UTF8')),
+           now() - interval '1 hour', now() - interval '1 hour', now() + interval '29 days', now() + interval '13 days'
+      from generate_series(${from}::int, ${from + count - 1}::int) as i`;
+}

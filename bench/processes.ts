@@ -1,0 +1,115 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** A server of its own process, and what it costs the machine. */
+export type MeasuredProcess = {
+  url: string;
+  pid: number;
+  /** CPU time of all its threads since it started, in microseconds; NaN where the system does not tell. */
+  cpuMicroseconds(): number;
+  /** Resident memory in MB (10^6 bytes); NaN where the system does not tell. */
+  residentMb(): number;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+};
+
+type Environment = Record<string, string>;
+
+/** Which core is for what. Everything that is not measured shares the other one. */
+const SERVER_CORE = '0';
+const OTHER_CORE = '1';
+/** What the kernel counts CPU time in: `getconf CLK_TCK` has been 100 on every Linux for decades. */
+const TICKS_PER_SECOND = 100;
+const POLL_EVERY_MS = 5;
+
+const canPin = process.platform === 'linux' && availableParallelism() > 1;
+
+/** Keeps this process, and what it starts from now on, off the core of the server that is measured. */
+export function leaveServerCore(): void {
+  if (canPin)
+    execFileSync('taskset', ['-a', '-c', '-p', OTHER_CORE, String(process.pid)], { stdio: 'ignore' });
+}
+
+/** Lets this process, and what it starts from now on, run on every core. */
+export function useAllCores(): void {
+  if (!canPin) return;
+  const all = `0-${availableParallelism() - 1}`;
+  execFileSync('taskset', ['-a', '-c', '-p', all, String(process.pid)], { stdio: 'ignore' });
+}
+
+export type StartOptions = {
+  /** Flags of node, before the file. */
+  flags?: string[];
+  /** Run on the server's core alone, where the system can do that. */
+  pinned?: boolean;
+};
+
+/**
+ * Runs a TypeScript file that prints "listening on http://…" once it serves.
+ * @param environment all that it gets to see, beside PATH
+ * @throws Error with what it wrote, when it ends before
+ */
+export async function startMeasured(
+  file: string,
+  environment: Environment,
+  { flags = [], pinned = true }: StartOptions = {},
+): Promise<MeasuredProcess> {
+  const command = [process.execPath, ...flags, file];
+  const [program = '', ...args] = pinned && canPin ? ['taskset', '-c', SERVER_CORE, ...command] : command;
+  // Into a file, as a container's would: through a pipe, whoever drives the load would have to read it all.
+  const folder = mkdtempSync(join(tmpdir(), 'doorward-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const log = openSync(join(folder, 'log'), 'a');
+  const child = spawn(program, args, {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  const url = await urlOf(child, join(folder, 'log'));
+  const pid = child.pid ?? 0;
+  return {
+    url,
+    pid,
+    cpuMicroseconds: () => cpuMicrosecondsOf(pid),
+    residentMb: () => residentMbOf(pid),
+    stop: async (signal = 'SIGTERM') => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    },
+  };
+}
+
+async function urlOf(child: ChildProcess, logFile: string): Promise<string> {
+  while (true) {
+    const written = readFileSync(logFile, 'utf8');
+    const [, url] = /listening on (http:[^"\s]+)/.exec(written) ?? [];
+    if (url !== undefined) return url;
+    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} did not start:\n${written}`);
+    await delay(POLL_EVERY_MS);
+  }
+}
+
+function cpuMicrosecondsOf(pid: number): number {
+  try {
+    // proc_pid_stat(5). The name, in parentheses, may hold spaces: fields are counted after it, from the third on.
+    const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+    const [userTicks, systemTicks] = fields.split(' ').slice(11, 13).map(Number);
+    return (((userTicks ?? Number.NaN) + (systemTicks ?? Number.NaN)) / TICKS_PER_SECOND) * 1e6;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+function residentMbOf(pid: number): number {
+  try {
+    const [, kib] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return (Number(kib) * 1024) / 1e6;
+  } catch {
+    return Number.NaN;
+  }
+}

@@ -1,0 +1,74 @@
+/** `npm run bench:profile`: where the time of `POST /token` goes, in microseconds a request, by the file that it is spent in. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { load } from './load.ts';
+import { createPlace } from './place.ts';
+import { leaveServerCore } from './processes.ts';
+import { mintRequest, signUp } from './subjects.ts';
+
+/** What V8 writes with `--cpu-prof`: times in microseconds. */
+type Profile = {
+  nodes: { id: number; callFrame: { functionName: string; url: string } }[];
+  samples: number[];
+  timeDeltas: number[];
+};
+
+const CONNECTIONS = 100;
+const SECONDS = 15;
+/** Of the profile's beginning: the server starts, and the engine compiles what is hot. */
+const LEFT_OUT_MICROSECONDS = 6.5e6;
+const WARM_UP_SECONDS = 5;
+const SHOWN = 30;
+
+leaveServerCore();
+const folder = mkdtempSync(join(tmpdir(), 'doorward-profile-'));
+const place = await createPlace();
+try {
+  const server = await place.startServer({}, { flags: ['--cpu-prof', `--cpu-prof-dir=${folder}`] });
+  const request = mintRequest(server.url, await signUp(server.url));
+  await load(request, CONNECTIONS, WARM_UP_SECONDS);
+  const { requests } = await load(request, CONNECTIONS, SECONDS);
+  await server.stop();
+  show(readProfile(), requests);
+} finally {
+  await place.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Worker threads write profiles of their own, smaller ones. */
+function readProfile(): Profile {
+  const texts = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const [largest = ''] = texts.toSorted((a, b) => b.length - a.length);
+  return JSON.parse(largest);
+}
+
+function show({ nodes, samples, timeDeltas }: Profile, requests: number): void {
+  const places = new Map(nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
+  const spent = new Map<string, number>();
+  let passed = 0;
+  for (const [at, id] of samples.entries()) {
+    const delta = timeDeltas[at] ?? 0;
+    passed += delta;
+    const where = places.get(id) ?? '';
+    if (passed > LEFT_OUT_MICROSECONDS && where !== '(idle)')
+      spent.set(where, (spent.get(where) ?? 0) + delta);
+  }
+  const rows = [...spent].sort(([, a], [, b]) => b - a);
+  const sum = rows.reduce((total, [, micros]) => total + micros, 0);
+  process.stdout.write(`${cell(sum / requests)} µs a request in all, of ${requests}\n`);
+  for (const [where, micros] of rows.slice(0, SHOWN))
+    process.stdout.write(`${cell(micros / requests)} ${where}\n`);
+}
+
+function cell(micros: number): string {
+  return micros.toFixed(1).padStart(7);
+}
+
+/** A package, a file of ours, a module of Node, or what V8 says where there is no file. */
+function placeOf({ functionName, url }: Profile['nodes'][number]['callFrame']): string {
+  const [, inPackage] = /.*\/node_modules\/(.*)/.exec(url) ?? [];
+  if (inPackage !== undefined) return inPackage.split('/', inPackage.startsWith('@') ? 2 : 1).join('/');
+  const [, ours] = /\/(src\/.*)/.exec(url) ?? [];
+  return ours ?? (url || functionName);
+}

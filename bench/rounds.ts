@@ -1,0 +1,84 @@
+import { type Figures, load } from './load.ts';
+import { type Line, median } from './report.ts';
+import { FLOOR, type Subject } from './subjects.ts';
+
+export type Plan = { connections: number[]; rounds: number; seconds: number };
+
+/** One subject in one round. */
+type Measured = Figures & { cpuMicroseconds: number; residentMb: number };
+
+/** Time for the engine to compile what is hot. */
+const WARM_UP_SECONDS = 5;
+
+/**
+ * Measures all subjects in turn, round after round, so that whatever else the machine does hits all of them alike.
+ * @param tell hears what is being done
+ */
+export async function measureAll(
+  subjects: Subject[],
+  { connections, rounds, seconds }: Plan,
+  tell: (what: string) => void,
+): Promise<Line[]> {
+  for (const subject of subjects) {
+    tell(`warming up: ${subject.name}`);
+    await subject.prepare?.();
+    await load(subject.request, allowed(subject, Math.max(...connections)), WARM_UP_SECONDS);
+  }
+  const lines: Line[] = [];
+  for (const count of connections) {
+    const taken = new Map<string, Measured[]>(subjects.map(({ name }) => [name, []]));
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const subject of subjects) {
+        tell(`${count} connections, round ${round} of ${rounds}: ${subject.name}`);
+        taken.get(subject.name)?.push(await measure(subject, allowed(subject, count), seconds));
+      }
+    }
+    const floor = taken.get(FLOOR) ?? [];
+    for (const [name, measured] of taken) lines.push(lineOf(name, count, measured, floor));
+  }
+  return lines;
+}
+
+function allowed({ mostConnections = Number.POSITIVE_INFINITY }: Subject, connections: number): number {
+  return Math.min(mostConnections, connections);
+}
+
+async function measure(
+  { request, server, prepare }: Subject,
+  connections: number,
+  seconds: number,
+): Promise<Measured> {
+  await prepare?.();
+  const cpuBefore = server?.cpuMicroseconds() ?? Number.NaN;
+  const figures = await load(request, connections, seconds);
+  const cpu = (server?.cpuMicroseconds() ?? Number.NaN) - cpuBefore;
+  return {
+    ...figures,
+    cpuMicroseconds: cpu / figures.requests,
+    residentMb: server?.residentMb() ?? Number.NaN,
+  };
+}
+
+function lineOf(subject: string, connections: number, measured: Measured[], floor: Measured[]): Line {
+  const middle = (of: (one: Measured) => number) => median(measured.map(of));
+  const ratio = (of: (one: Measured) => number) =>
+    median(measured.map((one, round) => of(one) / of(floor[round] ?? { ...one, ...UNKNOWN })));
+  return {
+    subject,
+    connections,
+    requests: measured.reduce((sum, one) => sum + one.requests, 0),
+    errors: measured.reduce((sum, one) => sum + one.errors, 0),
+    perSecond: middle((one) => one.perSecond),
+    p50: middle((one) => one.p50),
+    p97_5: middle((one) => one.p97_5),
+    p99: middle((one) => one.p99),
+    cpuMicroseconds: middle((one) => one.cpuMicroseconds),
+    residentMb: middle((one) => one.residentMb),
+    rateRatio: ratio((one) => one.perSecond),
+    cpuRatio: ratio((one) => one.cpuMicroseconds),
+    p99Ratio: ratio((one) => one.p99),
+  };
+}
+
+/** Where there is no floor beside the subject there are no ratios. */
+const UNKNOWN = { perSecond: Number.NaN, cpuMicroseconds: Number.NaN, p99: Number.NaN };

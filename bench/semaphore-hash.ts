@@ -1,0 +1,48 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { hash, hashSync, verify } from '@node-rs/argon2';
+import type { PasswordHashSettings } from '../src/accounts/password-hash.ts';
+import { AppError } from '../src/core/errors.ts';
+
+const QUEUE_PER_THREAD = 32;
+const REFUSE_AFTER_MS = { least: 15, most: 45 };
+
+/**
+ * What the product would do without threads of its own: as many hashes at once and as short a queue, in Node's thread
+ * pool, at the priority of everything else. To compare with; not part of the product.
+ */
+export function createPasswordHasher({ memoryKib, iterations, threads = 1 }: PasswordHashSettings) {
+  const options = { memoryCost: memoryKib, timeCost: iterations, parallelism: 1 };
+  const unknownUser = hashSync(randomBytes(32), options);
+  const waiting: (() => void)[] = [];
+  let running = 0;
+
+  const isFull = () => waiting.length >= threads * QUEUE_PER_THREAD;
+  const overloaded = () => new AppError('overloaded', { retryAfterSeconds: 1 });
+
+  async function run<T>(work: () => Promise<T>): Promise<T> {
+    if (isFull()) throw overloaded();
+    if (running >= threads) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  }
+
+  return {
+    requireRoom: async () => {
+      if (!isFull()) return;
+      await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
+      throw overloaded();
+    },
+    hash: (password: string) => run(() => hash(password, options)),
+    verify: async (phc: string | null, password: string) =>
+      (await run(() => verify(phc ?? unknownUser, password))) && phc !== null,
+    needsRehash: () => false,
+    close: async () => {},
+  };
+}

@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import type { Request } from './load.ts';
+import { generateTokenOf, type Place, storeSessions } from './place.ts';
+import type { MeasuredProcess } from './processes.ts';
+
+/** One line of the table. */
+export type Subject = {
+  name: string;
+  request: Request;
+  /** The process that answers, where it is one of ours. */
+  server?: MeasuredProcess;
+  /** Brings about what the name says, before each round. */
+  prepare?: () => Promise<unknown>;
+  /** Where more would be refused by design. */
+  mostConnections?: number;
+};
+
+/** Somebody who is signed in. */
+export type Visitor = { email: string; password: string; cookie: string };
+
+/** The floor that ratios are against: all that `POST /token` cannot do without. */
+export const FLOOR = 'floor c: GET + ES256';
+
+/** One thread hashes, and 32 may wait for it. */
+const MOST_SIGN_INS = 30;
+/** More than any server answers in a round. */
+const UNCACHED_SESSIONS = 100_000;
+
+/** The floors, and our server in all that services and pages ask of it. */
+export async function localSubjects(place: Place): Promise<Subject[]> {
+  const [floors, server, reusing, withoutRedis] = await Promise.all([
+    place.startFloors(),
+    place.startServer(),
+    place.startServer({ ACCESS_TOKEN_REUSE: '10s' }),
+    // Nobody listens there.
+    place.startServer({ REDIS_URL: 'redis://127.0.0.1:1' }),
+  ]);
+  const visitor = await signUp(server.url);
+  await storeSessions(place.sql, 0, UNCACHED_SESSIONS);
+  await place.sql`analyze`;
+  const token = await mint(server.url, visitor);
+  const client = await place.addClient();
+  const cookieName = visitor.cookie.split('=', 1)[0];
+  let next = 0;
+  const nextHeaders = () => {
+    next = (next + 1) % UNCACHED_SESSIONS;
+    return { cookie: `${cookieName}=${generateTokenOf(next)}` };
+  };
+  const floor = (name: string, path: string): Subject => ({
+    name,
+    server: floors,
+    // The same request, so that reading it costs the same.
+    request: { ...mintRequest(floors.url, visitor), url: floors.url + path },
+  });
+  const ours = (subject: Subject): Subject => ({ server, ...subject });
+  const miss = { name: '/token, miss', request: { ...mintRequest(server.url, visitor), nextHeaders } };
+  const introspect: Request = {
+    method: 'POST',
+    url: `${server.url}/oauth/introspect`,
+    headers: { authorization: client, 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ token }).toString(),
+    status: 200,
+  };
+  const [mintHit, ...others] = publicSubjects(server.url, visitor);
+  return [
+    floor('floor a: JSON', '/json'),
+    floor('floor b: ES256', '/sign'),
+    floor(FLOOR, '/get-sign'),
+    ...(mintHit === undefined ? [] : [ours(mintHit)]),
+    { name: '/token, hit, reuse 10s', server: reusing, request: mintRequest(reusing.url, visitor) },
+    ours({ ...miss, prepare: place.emptyCache }),
+    { name: '/token, Redis dead', server: withoutRedis, request: mintRequest(withoutRedis.url, visitor) },
+    ...others.map(ours),
+    ours({ name: '/oauth/introspect', request: introspect }),
+    ours({
+      name: '/forward-auth, Bearer',
+      request: doorRequest(server.url, { authorization: `Bearer ${token}` }),
+    }),
+    ours({ name: '/forward-auth, cookie', request: doorRequest(server.url, { cookie: visitor.cookie }) }),
+    ours({
+      name: `/login, ${MOST_SIGN_INS} at most`,
+      request: loginRequest(server.url, visitor),
+      mostConnections: MOST_SIGN_INS,
+    }),
+  ];
+}
+
+/** What can be asked of any deployment by whoever may sign up there. */
+export function publicSubjects(url: string, visitor: Visitor): Subject[] {
+  return [
+    { name: '/token, hit', request: mintRequest(url, visitor) },
+    { name: 'JWKS', request: { method: 'GET', url: `${url}/.well-known/jwks.json`, status: 200 } },
+    {
+      name: '/me',
+      request: { method: 'GET', url: `${url}/me`, headers: { cookie: visitor.cookie }, status: 200 },
+    },
+  ];
+}
+
+export function mintRequest(url: string, { cookie }: Visitor): Request {
+  return { method: 'POST', url: `${url}/token`, headers: { cookie }, status: 200 };
+}
+
+export function loginRequest(url: string, { email, password }: Visitor): Request {
+  return {
+    method: 'POST',
+    url: `${url}/login`,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email, password }),
+    status: 200,
+  };
+}
+
+/** As nginx asks. */
+function doorRequest(url: string, credentials: Record<string, string>): Request {
+  const original = {
+    'x-forwarded-method': 'GET',
+    'x-forwarded-uri': '/cart',
+    'x-forwarded-host': 'shop.example.com',
+  };
+  return { method: 'GET', url: `${url}/forward-auth`, headers: { ...original, ...credentials }, status: 200 };
+}
+
+/** A new account. @throws Error with the server's words */
+export function signUp(url: string): Promise<Visitor> {
+  const name = randomBytes(6).toString('hex');
+  return enter(`${url}/signup`, `bench-${name}@example.com`, randomBytes(18).toString('base64url'));
+}
+
+/** @throws Error with the server's words */
+export function signIn(url: string, email: string, password: string): Promise<Visitor> {
+  return enter(`${url}/login`, email, password);
+}
+
+async function enter(url: string, email: string, password: string): Promise<Visitor> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email, password }),
+  });
+  const [cookie] = response.headers.getSetCookie().map((line) => line.split(';', 1)[0]);
+  if (!response.ok || cookie === undefined)
+    throw new Error(`${url} answers ${response.status}: ${await response.text()}`);
+  return { email, password, cookie };
+}
+
+async function mint(url: string, { cookie }: Visitor): Promise<string> {
+  const response = await fetch(`${url}/token`, { method: 'POST', headers: { cookie } });
+  if (!response.ok) throw new Error(`no token: ${await response.text()}`);
+  const { access_token: token } = (await response.json()) as { access_token: string };
+  return token;
+}
