@@ -1,29 +1,22 @@
 /** `npm run bench:growth`: `/token` with more and more sessions in the table. Takes some 6 GB of disk for a while. */
-import { createPlace, generateTokenOf, storeSessions } from './place.ts';
+import { createPlace, storeSessions } from './place.ts';
 import { leaveServerCore } from './processes.ts';
 import { tableOf } from './report.ts';
 import { measureAll } from './rounds.ts';
-import { FLOOR, mintRequest, type Subject, signUp } from './subjects.ts';
+import { cookiesInTurn, FLOOR, mintRequest, type Subject, signUp } from './subjects.ts';
 
 const SIZES = [10_000, 1_000_000, 5_000_000];
 const AT_ONCE = 250_000;
 const PLAN = { connections: [100], rounds: 3, seconds: 2 };
-/** Prime, so that every session has its turn before the first one comes again, and neighbours lie far apart. */
-const STRIDE = 7919;
 
 leaveServerCore();
 const place = await createPlace();
 try {
   const [floors, server] = [await place.startFloors(), await place.startServer()];
   const visitor = await signUp(server.url);
-  const cookieName = visitor.cookie.split('=', 1)[0];
   let stored = 0;
-  let next = 0;
   const hit = mintRequest(server.url, visitor);
-  const nextHeaders = () => {
-    next = (next + STRIDE) % stored;
-    return { cookie: `${cookieName}=${generateTokenOf(next)}` };
-  };
+  const nextHeaders = cookiesInTurn(visitor, () => stored);
   const subjects: Subject[] = [
     { name: FLOOR, server: floors, request: { ...hit, url: `${floors.url}/get-sign` } },
     { name: '/token, hit', server, request: hit },

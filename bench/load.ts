@@ -1,4 +1,4 @@
-import { createHistogram } from 'node:perf_hooks';
+import { createHistogram, type Histogram } from 'node:perf_hooks';
 import autocannon from 'autocannon';
 
 /** One kind of HTTP request, and the status that is right for it. */
@@ -46,15 +46,19 @@ export async function load(request: Request, connections: number, seconds: numbe
       if (statusCode !== status) wrong += 1;
     });
   });
-  const elapsedSeconds = (performance.now() - startedAt) / 1000;
+  return figuresOf(latencies, performance.now() - startedAt, wrong + result.errors + result.timeouts);
+}
+
+/** @param latencies in microseconds, one for each request */
+export function figuresOf(latencies: Histogram, elapsedMs: number, errors: number): Figures {
   const quantile = (percent: number) => latencies.percentile(percent) / 1000;
   return {
     requests: latencies.count,
-    perSecond: latencies.count / elapsedSeconds,
+    perSecond: (latencies.count * 1000) / elapsedMs,
     p50: quantile(50),
     p97_5: quantile(97.5),
     p99: quantile(99),
-    errors: wrong + result.errors + result.timeouts,
+    errors,
   };
 }
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
 import { loadConfig } from '../src/config.ts';
 import { runCommand } from '../src/run-command.ts';
-import { type PrivateServer, startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
+import { startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
 import { type MeasuredProcess, type StartOptions, startMeasured } from './processes.ts';
 
 /** What users' pages and services of a benchmark are: nothing of it is read from anywhere else. */
@@ -38,8 +38,6 @@ export async function createPlace() {
   };
 
   return {
-    database,
-    redis,
     settings,
     sql,
     /** A server of ours. @param more settings that differ from the usual ones */
@@ -64,7 +62,7 @@ export async function createPlace() {
       await Promise.all(started.map((server) => server.stop()));
       cache.disconnect();
       await sql.end({ timeout: 1 });
-      await stopAll([database, redis]);
+      await Promise.all([database.stop(), redis.stop()]);
     },
   };
 
@@ -72,10 +70,6 @@ export async function createPlace() {
     started.push(server);
     return server;
   }
-}
-
-async function stopAll(servers: PrivateServer[]): Promise<void> {
-  await Promise.all(servers.map((server) => server.stop()));
 }
 
 /** The generate token of the session with that number: 43 characters, as `storeSessions` has them in mind. */

@@ -33,13 +33,6 @@ export function leaveServerCore(): void {
     execFileSync('taskset', ['-a', '-c', '-p', OTHER_CORE, String(process.pid)], { stdio: 'ignore' });
 }
 
-/** Lets this process, and what it starts from now on, run on every core. */
-export function useAllCores(): void {
-  if (!canPin) return;
-  const all = `0-${availableParallelism() - 1}`;
-  execFileSync('taskset', ['-a', '-c', '-p', all, String(process.pid)], { stdio: 'ignore' });
-}
-
 export type StartOptions = {
   /** Flags of node, before the file. */
   flags?: string[];

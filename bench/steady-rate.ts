@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest } from 'node:http';
 import { createHistogram } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Figures, Request } from './load.ts';
+import { type Figures, figuresOf, type Request } from './load.ts';
 
 /**
  * Sends requests at a fixed rate, whether or not earlier ones have been answered. A latency is counted from the moment
@@ -30,15 +30,7 @@ export async function sendSteadily(request: Request, perSecond: number, seconds:
   }
   await Promise.all(underWay);
   agent.destroy();
-  const quantile = (percent: number) => latencies.percentile(percent) / 1000;
-  return {
-    requests: latencies.count,
-    perSecond: (latencies.count * 1000) / (performance.now() - startedAt),
-    p50: quantile(50),
-    p97_5: quantile(97.5),
-    p99: quantile(99),
-    errors,
-  };
+  return figuresOf(latencies, performance.now() - startedAt, errors);
 }
 
 /** Whether the answer has the right status. */

@@ -25,6 +25,8 @@ export const FLOOR = 'floor c: GET + ES256';
 const MOST_SIGN_INS = 30;
 /** More than any server answers in a round. */
 const UNCACHED_SESSIONS = 100_000;
+/** Prime, so that every session has its turn before the first one comes again, and neighbours lie far apart. */
+const STRIDE = 7919;
 
 /** The floors, and our server in all that services and pages ask of it. */
 export async function localSubjects(place: Place): Promise<Subject[]> {
@@ -40,12 +42,6 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
   await place.sql`analyze`;
   const token = await mint(server.url, visitor);
   const client = await place.addClient();
-  const cookieName = visitor.cookie.split('=', 1)[0];
-  let next = 0;
-  const nextHeaders = () => {
-    next = (next + 1) % UNCACHED_SESSIONS;
-    return { cookie: `${cookieName}=${generateTokenOf(next)}` };
-  };
   const floor = (name: string, path: string): Subject => ({
     name,
     server: floors,
@@ -53,6 +49,7 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
     request: { ...mintRequest(floors.url, visitor), url: floors.url + path },
   });
   const ours = (subject: Subject): Subject => ({ server, ...subject });
+  const nextHeaders = cookiesInTurn(visitor, () => UNCACHED_SESSIONS);
   const miss = { name: '/token, miss', request: { ...mintRequest(server.url, visitor), nextHeaders } };
   const introspect: Request = {
     method: 'POST',
@@ -61,16 +58,14 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
     body: new URLSearchParams({ token }).toString(),
     status: 200,
   };
-  const [mintHit, ...others] = publicSubjects(server.url, visitor);
   return [
     floor('floor a: JSON', '/json'),
     floor('floor b: ES256', '/sign'),
     floor(FLOOR, '/get-sign'),
-    ...(mintHit === undefined ? [] : [ours(mintHit)]),
+    ...publicSubjects(server.url, visitor).map(ours),
     { name: '/token, hit, reuse 10s', server: reusing, request: mintRequest(reusing.url, visitor) },
     ours({ ...miss, prepare: place.emptyCache }),
     { name: '/token, Redis dead', server: withoutRedis, request: mintRequest(withoutRedis.url, visitor) },
-    ...others.map(ours),
     ours({ name: '/oauth/introspect', request: introspect }),
     ours({
       name: '/forward-auth, Bearer',
@@ -95,6 +90,19 @@ export function publicSubjects(url: string, visitor: Visitor): Subject[] {
       request: { method: 'GET', url: `${url}/me`, headers: { cookie: visitor.cookie }, status: 200 },
     },
   ];
+}
+
+/**
+ * Headers with the cookie of another stored session each time.
+ * @param stored how many there are by now
+ */
+export function cookiesInTurn({ cookie }: Visitor, stored: () => number): () => Record<string, string> {
+  const name = cookie.split('=', 1)[0];
+  let index = 0;
+  return () => {
+    index = (index + STRIDE) % stored();
+    return { cookie: `${name}=${generateTokenOf(index)}` };
+  };
 }
 
 export function mintRequest(url: string, { cookie }: Visitor): Request {
