@@ -1,6 +1,7 @@
 import type { Cache } from './adapters.ts';
+import { COMMAND_TIMEOUT_MS } from './batched-redis.ts';
 import { createCircuitBreaker } from './circuit-breaker.ts';
-import { COMMAND_TIMEOUT_MS, connectRedis } from './redis-client.ts';
+import { connectRedis } from './redis-client.ts';
 import type { RedisTarget } from './redis-target.ts';
 
 const FAILURES_TO_OPEN = 5;
@@ -47,7 +48,7 @@ export function createRedisCache(
     replaceValue: { numberOfKeys: 1, lua: REPLACE },
     incrementInWindow: { numberOfKeys: 1, lua: INCREMENT },
   };
-  const redis = connectRedis<Scripts>(target, keyPrefix, scripts, commandTimeoutMs);
+  const redis = connectRedis<Scripts>(target, scripts, commandTimeoutMs);
   redis.on('error', events.onError);
   const breaker = createCircuitBreaker({
     threshold: FAILURES_TO_OPEN,
@@ -58,18 +59,21 @@ export function createRedisCache(
     onChange: events.onBreak,
   });
 
+  // ioredis' own `keyPrefix` looks up in a table which arguments of a command are keys, for each command anew.
+  const named = (key: string) => keyPrefix + key;
+
   return {
-    get: (key) => breaker.run(() => redis.get(key)),
+    get: (key) => breaker.run(() => redis.get(named(key))),
     put: async (key, value, ttlMs) => {
-      await breaker.run(() => redis.set(key, value, 'PX', ttlMs));
+      await breaker.run(() => redis.set(named(key), value, 'PX', ttlMs));
     },
     putIfAbsent: (key, value, ttlMs) =>
-      breaker.run(async () => (await redis.set(key, value, 'PX', ttlMs, 'NX')) === 'OK'),
+      breaker.run(async () => (await redis.set(named(key), value, 'PX', ttlMs, 'NX')) === 'OK'),
     replace: (key, expected, value, ttlMs) =>
-      breaker.run(async () => (await redis.replaceValue(key, expected, value, ttlMs)) === 1),
+      breaker.run(async () => (await redis.replaceValue(named(key), expected, value, ttlMs)) === 1),
     increment: (key, windowMs) =>
       breaker.run(async () => {
-        const [count, ttlMs] = await redis.incrementInWindow(key, windowMs);
+        const [count, ttlMs] = await redis.incrementInWindow(named(key), windowMs);
         return { count, ttlMs };
       }),
     // Past the breaker: whoever asks for its health wants to know how it is now.

@@ -1,8 +1,7 @@
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
+import { BatchedRedis } from './batched-redis.ts';
 import type { RedisTarget } from './redis-target.ts';
 
-/** How long a request waits for Redis before it goes on without. */
-export const COMMAND_TIMEOUT_MS = 100;
 const CONNECT_TIMEOUT_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
 /** A connection that owes an answer for this long is dropped: one that a broken network swallowed would never end by itself. */
@@ -14,7 +13,6 @@ const SOCKET_TIMEOUT_MS = 1_000;
  */
 export function connectRedis<Scripts>(
   target: RedisTarget,
-  keyPrefix: string,
   scripts: Record<string, { lua: string; numberOfKeys: number }>,
   commandTimeoutMs: number,
 ): (Redis | Cluster) & Scripts {
@@ -28,18 +26,17 @@ export function connectRedis<Scripts>(
     // After a failover the old master may live on as a replica, and its connections with it.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
-  const single = { ...bounds, keyPrefix, scripts, enableOfflineQueue: false, retryStrategy: backOff };
+  const single = { ...bounds, scripts, enableOfflineQueue: false, retryStrategy: backOff };
   return connect() as (Redis | Cluster) & Scripts;
 
   function connect(): Redis | Cluster {
-    if (target.kind === 'plain') return new Redis(target.url, single);
+    if (target.kind === 'plain') return new BatchedRedis(target.url, single);
     const { nodes, credentials, name, db } = target;
     if (target.kind === 'sentinel') {
       const sentinel = { sentinels: nodes, name, sentinelRetryStrategy: backOff };
-      return new Redis({ ...single, ...credentials, ...sentinel, db });
+      return new BatchedRedis({ ...single, ...credentials, ...sentinel, db });
     }
     return new Cluster(nodes, {
-      keyPrefix,
       scripts,
       enableOfflineQueue: false,
       clusterRetryStrategy: backOff,
