@@ -10,6 +10,7 @@ import { createForwardAuthService } from './clients/forward-auth-service.ts';
 import { createIntrospectionService } from './clients/introspection-service.ts';
 import { createTokenStatusStore } from './clients/token-status-store.ts';
 import { type Config, KEY_MARGIN_MS } from './config.ts';
+import { createBatch } from './core/batch.ts';
 import type { DatabaseClock } from './core/clock.ts';
 import { repeat } from './core/repeat.ts';
 import { createTokenSigner } from './http/token-signer.ts';
@@ -37,6 +38,8 @@ export type Warn = (context: { err?: unknown }, message: string) => void;
 /** As long as sessions are served without the database, too: a replica that nobody can reach must not sign for ever. */
 const MAX_UNCONFIRMED_MS = 10 * 60_000;
 const SWEEP_EVERY_MS = 60_000;
+/** Looked up by one statement: more of them would keep the first one waiting. */
+const SESSIONS_AT_ONCE = 100;
 
 /**
  * The signing keys, and what operators can do to them. Nothing runs until `schedule.start()`: a command must not do
@@ -102,11 +105,12 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     (sessionIds) => sessionStore.touch(sessionIds, config.SESSION_IDLE_TTL),
     warnOf('could not note when sessions were last seen'),
   );
+  const findSession = createBatch(sessionStore.findAll, SESSIONS_AT_ONCE);
   const sessionCache = createSessionCache({
     cache: adapters.cache,
     now: clock.now,
     load: async (tokenHash) => {
-      const found = await sessionStore.find(tokenHash);
+      const found = await findSession(tokenHash);
       if (found === null) return null;
       clock.observe(found.databaseNow);
       return found.record;

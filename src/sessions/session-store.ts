@@ -34,6 +34,9 @@ export type ListedSession = {
   userAgent: string | null;
 };
 
+/** A session's row as it was at that time. */
+export type FoundSession = { record: SessionRecord; databaseNow: Date };
+
 export type SessionStore = ReturnType<typeof createSessionStore>;
 
 const MAX_LISTED = 100;
@@ -54,11 +57,12 @@ function matches(selector: SessionSelector): SQL | undefined {
 
 /** The `sessions` table. Every time in it is the database's own. */
 export function createSessionStore(database: Database) {
-  const findByTokenHash = database
+  const findByTokenHashes = database
     .select({
       session: {
         id: sessions.id,
         userId: sessions.userId,
+        tokenHash: sessions.generateToken,
         createdAt: sessions.createdAt,
         lastSeenAt: sessions.lastSeenAt,
         expiresAt: sessions.expiresAt,
@@ -74,32 +78,23 @@ export function createSessionStore(database: Database) {
     })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
-    .where(eq(sessions.generateToken, sql.placeholder('tokenHash')))
-    .prepare('find_session_by_token_hash');
+    // One parameter, so that it is one statement for any number of hashes; by way of a query, so that PostgreSQL cannot
+    // count them and keeps its plan. It would else plan each time anew, which takes longer than the look-up.
+    .where(
+      sql`${sessions.generateToken} = any((select ${sql.placeholder('tokenHashes')}::text::bytea[])::bytea[])`,
+    )
+    .prepare('find_sessions_by_token_hashes');
 
   return {
-    /** The session of a generate token, live or not, and the database's time of the answer. */
-    async find(tokenHash: Buffer): Promise<{ record: SessionRecord; databaseNow: Date } | null> {
-      const [row] = await findByTokenHash.execute({ tokenHash });
-      if (row === undefined) return null;
-      const { session } = row;
-      return {
-        databaseNow: row.databaseNow,
-        record: {
-          id: session.id,
-          userId: session.userId,
-          email: row.email,
-          emailVerified: row.emailVerifiedAt !== null,
-          userStatus: row.userStatus,
-          createdAt: session.createdAt.getTime(),
-          lastSeenAt: session.lastSeenAt.getTime(),
-          expiresAt: session.expiresAt.getTime(),
-          idleExpiresAt: session.idleExpiresAt.getTime(),
-          ended: session.endedAt !== null,
-          // Both parts only ever grow, so their sum tells which of two copies is the newer one.
-          version: session.version + row.claimsVersion,
-        },
-      };
+    /**
+     * The sessions of generate tokens, live or not, each in its hash's place, null where there is none; with the
+     * database's time of the answer.
+     */
+    async findAll(tokenHashes: Buffer[]): Promise<(FoundSession | null)[]> {
+      const literals = tokenHashes.map((hash) => `"\\\\x${hash.toString('hex')}"`);
+      const rows = await findByTokenHashes.execute({ tokenHashes: `{${literals.join(',')}}` });
+      const found = new Map(rows.map((row) => [row.session.tokenHash.toString('hex'), toFoundSession(row)]));
+      return tokenHashes.map((hash) => found.get(hash.toString('hex')) ?? null);
     },
 
     /** Starts a session; returns its id and the database's time. */
@@ -188,4 +183,25 @@ export function createSessionStore(database: Database) {
         );
     },
   };
+
+  function toFoundSession(row: Awaited<ReturnType<typeof findByTokenHashes.execute>>[number]): FoundSession {
+    const { session } = row;
+    return {
+      databaseNow: row.databaseNow,
+      record: {
+        id: session.id,
+        userId: session.userId,
+        email: row.email,
+        emailVerified: row.emailVerifiedAt !== null,
+        userStatus: row.userStatus,
+        createdAt: session.createdAt.getTime(),
+        lastSeenAt: session.lastSeenAt.getTime(),
+        expiresAt: session.expiresAt.getTime(),
+        idleExpiresAt: session.idleExpiresAt.getTime(),
+        ended: session.endedAt !== null,
+        // Both parts only ever grow, so their sum tells which of two copies is the newer one.
+        version: session.version + row.claimsVersion,
+      },
+    };
+  }
 }

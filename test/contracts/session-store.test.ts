@@ -9,6 +9,7 @@ import {
   type SessionSelector,
 } from '../../src/sessions/session-store.ts';
 import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
+import { findSession } from '../support/find-session.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -42,7 +43,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const end = (selector: SessionSelector) =>
       transact((transaction) => store.end(transaction, selector, 'ended_by_user'));
     const getRecord = async ({ tokenHash }: NewSession) => {
-      const found = await store.find(tokenHash);
+      const found = await findSession(store, tokenHash);
       if (found === null) throw new Error('the session is not there');
       return found.record;
     };
@@ -56,7 +57,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const session = makeSession({ userId: user.id });
     const { databaseNow } = await insert(session);
     const startedAt = databaseNow.getTime();
-    t.strictSame((await store.find(session.tokenHash))?.record, {
+    t.strictSame((await findSession(store, session.tokenHash))?.record, {
       id: session.id,
       userId: user.id,
       email: user.email,
@@ -77,8 +78,22 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const oneBitOff = Buffer.from(tokenHash);
     oneBitOff[31] = (oneBitOff[31] ?? 0) ^ 1;
     for (const hash of [randomBytes(32), oneBitOff, tokenHash.subarray(1), Buffer.of()]) {
-      t.equal(await store.find(hash), null);
+      t.equal(await findSession(store, hash), null);
     }
+  });
+
+  t.test('many are found at once, each in the place of its hash', async (t) => {
+    const { store, addUser, addSession } = await setUp(t);
+    const [one, two] = [
+      await addSession({ userId: (await addUser()).id }),
+      await addSession({ userId: (await addUser()).id }),
+    ];
+    const hashes = [two.tokenHash, randomBytes(32), one.tokenHash, two.tokenHash];
+    t.same(
+      (await store.findAll(hashes)).map((found) => found?.record.id ?? null),
+      [two.id, null, one.id, two.id],
+    );
+    t.same(await store.findAll([]), []);
   });
 
   t.test('what changed of the user shows, and makes the version grow', async (t) => {
@@ -109,9 +124,9 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   t.test('a look-up tells the time of the database', async (t) => {
     const { store, addUser, addSession, moveTime } = await setUp(t);
     const { tokenHash } = await addSession({ userId: (await addUser()).id });
-    const before = await store.find(tokenHash);
+    const before = await findSession(store, tokenHash);
     await moveTime(HOUR_MS);
-    const after = await store.find(tokenHash);
+    const after = await findSession(store, tokenHash);
     const passedMs = Number(after?.databaseNow) - Number(before?.databaseNow);
     t.ok(passedMs >= HOUR_MS && passedMs < 2 * HOUR_MS, `${passedMs} ms`);
   });
@@ -121,7 +136,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     await moveTime(-HOUR_MS);
     const session = makeSession({ userId: (await addUser()).id });
     const { databaseNow } = await insert(session);
-    const found = await store.find(session.tokenHash);
+    const found = await findSession(store, session.tokenHash);
     t.equal(found?.record.createdAt, databaseNow.getTime());
     const agoMs = Number(found?.databaseNow) - databaseNow.getTime();
     t.ok(agoMs >= 0 && agoMs < MINUTE_MS, `${agoMs} ms ago`);
@@ -178,7 +193,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const userId = (await addUser()).id;
     const { tokenHash } = await addSession({ userId });
     await database.delete(users).where(eq(users.id, userId));
-    t.equal(await store.find(tokenHash), null);
+    t.equal(await findSession(store, tokenHash), null);
     t.equal(await database.$count(sessions), 0);
   });
 
@@ -194,7 +209,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       throw change;
     });
     await t.rejects(failing, change);
-    t.equal(await store.find(fresh.tokenHash), null);
+    t.equal(await findSession(store, fresh.tokenHash), null);
     t.match(await getRecord(old), { ended: false });
   });
 
@@ -437,16 +452,16 @@ test('sweeping, on a real server', async (t) => {
   t.test('nobody waits for a sweep: look-ups, sign-ins, sign-outs and uses go on', async (t) => {
     const { store, transact, add, live, over, beginSweep } = await setUpSweep();
     const sweep = await beginSweep();
-    t.match(await store.find(live.tokenHash), { record: { id: live.id } });
-    t.match(await store.find(over.tokenHash), { record: { id: over.id } }, 'until it is committed');
+    t.match(await findSession(store, live.tokenHash), { record: { id: live.id } });
+    t.match(await findSession(store, over.tokenHash), { record: { id: over.id } }, 'until it is committed');
     await store.touch([live.id], IDLE_TTL_MS);
     const another = await add();
-    t.match(await store.find(another.tokenHash), { record: { id: another.id } });
+    t.match(await findSession(store, another.tokenHash), { record: { id: another.id } });
     const selector = { tokenHash: live.tokenHash };
     const ended = transact((transaction) => store.end(transaction, selector, 'signed_out'));
     t.equal((await ended).length, 1);
     await sweep.finish();
-    t.equal(await store.find(over.tokenHash), null);
+    t.equal(await findSession(store, over.tokenHash), null);
   });
 });
 

@@ -5,6 +5,7 @@ import { createTransact } from '../../src/adapters/database-guard.ts';
 import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
 import { createRedisCache } from '../../src/adapters/redis-cache.ts';
 import { parseRedisUrl } from '../../src/adapters/redis-target.ts';
+import { createBatch } from '../../src/core/batch.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
@@ -38,6 +39,7 @@ async function openReplicas({ database: server, redis }: World) {
   const database = drizzle(client, { schema });
   const transact = createTransact(database);
   const store = createSessionStore(database);
+  const find = createBatch(store.findAll, 100);
   const accounts = createAccountStore(database);
   const ignore = () => {};
   const cache = createRedisCache(
@@ -85,7 +87,7 @@ async function openReplicas({ database: server, redis }: World) {
       now: () => clock.now() + state.shiftMs,
       load: async (tokenHash) => {
         const { gate } = state;
-        const found = await store.find(tokenHash);
+        const found = await find(tokenHash);
         gate?.hasRead();
         await gate?.mayGoOn;
         return found?.record ?? null;

@@ -4,6 +4,7 @@ import { validate, version } from 'uuid';
 import { sql } from '../../src/db/drizzle.ts';
 import { sessions as rows, users } from '../../src/db/schema.ts';
 import { createGenerateToken, hashGenerateToken } from '../../src/sessions/generate-token.ts';
+import { findSession } from '../support/find-session.ts';
 import { openSessions } from '../support/services.ts';
 
 const MINUTE_MS = 60_000;
@@ -186,7 +187,7 @@ test('the cache hears of an ended session when everybody can see that it is', as
   const { sessions } = createReplica({
     cache: {
       put: async (...all) => {
-        seen.push((await store.find(hashGenerateToken(generateToken)))?.record.ended);
+        seen.push((await findSession(store, hashGenerateToken(generateToken)))?.record.ended);
         await memory.put(...all);
       },
     },
@@ -209,7 +210,7 @@ test('a cache that cannot be told is reported, and the sign-out stands', async (
   t.equal(tried.length, 2);
   t.same(cacheErrors, [failure]);
   for (const { generateToken } of ended) {
-    t.match(await store.find(hashGenerateToken(generateToken)), { record: { ended: true } });
+    t.match(await findSession(store, hashGenerateToken(generateToken)), { record: { ended: true } });
   }
 });
 

@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import type { Cache } from '../../src/adapters/adapters.ts';
 import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
+import { createBatch } from '../../src/core/batch.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
 import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
@@ -33,6 +34,7 @@ export async function openSessions(t: Test) {
   const now = () => Date.now() + passedMs;
   const memory = createMemoryCache(now);
   const store = createSessionStore(database);
+  const find = createBatch(store.findAll, 100);
   const accounts = createAccountStore(database);
   const counted = { loads: 0, noted: 0 };
   const cacheErrors: unknown[] = [];
@@ -41,7 +43,7 @@ export async function openSessions(t: Test) {
     const clock = createDatabaseClock(() => now() + skewMs);
     const load = async (tokenHash: Buffer) => {
       counted.loads += 1;
-      const found = await store.find(tokenHash);
+      const found = await find(tokenHash);
       if (found !== null) clock.observe(found.databaseNow);
       return found?.record ?? null;
     };
