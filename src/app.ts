@@ -24,8 +24,8 @@ import { addOriginCheck } from './http/origin-check.ts';
 import { refuseConnection, sendProblem } from './http/problem.ts';
 import { addRateLimits, credentialLimit } from './http/rate-limits.ts';
 import { addRequestChecks } from './http/request-checks.ts';
+import { addResponseHeaders } from './http/response-headers.ts';
 import { isText } from './http/schemas.ts';
-import { addSecurityHeaders } from './http/security-headers.ts';
 import { wellKnownRoutes } from './keys/well-known-routes.ts';
 import type { OperatorCommands } from './operator-commands.ts';
 import { startServices, type Warn } from './services.ts';
@@ -163,7 +163,7 @@ function addEdges(app: FastifyInstance, lifecycle: Lifecycle, prefix: string): v
     return sendProblem(new AppError(code), request, reply);
   });
   addRequestLog(app);
-  addSecurityHeaders(app);
+  addResponseHeaders(app);
   // Late, so that a request that was under way already does not leave an idle connection to wait for either.
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');

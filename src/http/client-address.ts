@@ -9,6 +9,7 @@ import type { FastifyRequest } from 'fastify';
  * and anything else is left for the address that is certain, the socket's.
  */
 export function clientAddress({ ip, socket }: FastifyRequest): string {
+  if (isIP(ip) !== 0) return ip;
   const [, bracketed, plain] = /^(?:\[([\da-f:.]+)\]|([\d.]+))(?::\d+)?$/i.exec(ip) ?? [];
   const address = bracketed ?? plain ?? ip;
   return isIP(address) === 0 ? (socket.remoteAddress ?? 'unknown') : address;

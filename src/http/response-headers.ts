@@ -11,7 +11,7 @@ import helmet from 'helmet';
  * They are the same for all, so helmet is asked once. (@fastify/helmet asks it for each request anew, and sets each
  * header on Node's response, which makes Node merge them with Fastify's one by one: together a tenth of `/token`.)
  */
-export function addSecurityHeaders(app: FastifyInstance): void {
+export function addResponseHeaders(app: FastifyInstance): void {
   const headers = { 'cache-control': 'no-store', ...helmetHeaders() };
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id);
