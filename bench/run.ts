@@ -81,8 +81,8 @@ function footer({ at, machine, settings, rounds, secondsARound }: Report): strin
     Object.entries(record).map(([key, value]) => `${key}=${value}`);
   return [
     `${at}  ${pairs(machine).join('  ')}`,
-    `${pairs(settings).join('  ')}; medians of ${rounds} rounds of ${secondsARound} s; ": c" is against floor c`,
-    `in the same round, the CPU column by the other way round of a request's cost; also in ${options.json}`,
+    `${pairs(settings).join('  ')}; medians of ${rounds} rounds of ${secondsARound} s; ": c" is the ratio to floor c in the`,
+    `same round: the larger the better for the rate, the smaller for CPU time and p99; also in ${options.json}`,
   ].join('\n');
 }
 

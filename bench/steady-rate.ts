@@ -16,7 +16,7 @@ export async function sendSteadily(request: Request, perSecond: number, seconds:
   let errors = 0;
   const startedAt = performance.now();
   while (underWay.length < total) {
-    const due = Math.min(total, Math.floor(((performance.now() - startedAt) * perSecond) / 1000));
+    const due = Math.min(total, 1 + Math.floor(((performance.now() - startedAt) * perSecond) / 1000));
     while (underWay.length < due) {
       const dueAt = startedAt + (underWay.length * 1000) / perSecond;
       underWay.push(
