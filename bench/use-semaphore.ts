@@ -3,7 +3,8 @@ import { registerHooks } from 'node:module';
 
 registerHooks({
   resolve: (specifier, context, next) =>
-    specifier.endsWith('/password-hash.ts')
+    // It takes its bounds from what it stands in for.
+    specifier.endsWith('/password-hash.ts') && !context.parentURL?.endsWith('/semaphore-hash.ts')
       ? { url: new URL('./semaphore-hash.ts', import.meta.url).href, shortCircuit: true }
       : next(specifier, context),
 });

@@ -13,10 +13,10 @@ type Tasks = typeof import('./password-hash-worker.ts');
 const ARGON2ID = 2;
 const VERSION_19 = 1;
 
-const QUEUE_PER_THREAD = 32; // at 10 ms a hash, the last in the queue waits a third of a second
+export const QUEUE_PER_THREAD = 32; // at 10 ms a hash, the last in the queue waits a third of a second
 const NICE_INCREMENT = 10;
 /** Of the 50 ms within which whoever is too many has an answer. Not all alike: who came together must not come back so. */
-const REFUSE_AFTER_MS = { least: 25, most: 45 };
+export const REFUSE_AFTER_MS = { least: 25, most: 45 };
 
 export type PasswordHashSettings = {
   memoryKib: number;
@@ -55,7 +55,7 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     /**
      * To be asked before anything is looked up for a password that could not be checked anyway. Who is refused waits for
      * it: a client that asks again at once would else keep the event loop busy with nothing but refusals.
-     * @throws AppError `overloaded`, after 15 to 45 ms, when the queue is full
+     * @throws AppError `overloaded`, after `REFUSE_AFTER_MS`, when the queue is full
      */
     requireRoom: pool.requireRoom,
 
