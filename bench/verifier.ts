@@ -8,6 +8,7 @@
  */
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { createVerifier } from '../src/verifier/verifier.ts';
+import { median } from './report.ts';
 
 const ROUNDS = 15;
 const ROUND_MS = 150;
@@ -53,10 +54,6 @@ async function contenders(
   const { verify } = createVerifier({ issuer, audience, jwksUri: `${issuer}/jwks`, fetch });
   const options = { issuer, audience, typ: 'at+jwt', algorithms: ['ES256', 'EdDSA', 'RS256'] };
   return [() => verify(token), () => jwtVerify(token, publicKey, options)];
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 function medians(rounds: Measured[]): Measured {

@@ -11,7 +11,7 @@ import type { FastifyRequest } from 'fastify';
 export function clientAddress({ ip, socket }: FastifyRequest): string {
   if (isIP(ip) !== 0) return ip;
   const [, bracketed, plain] = /^(?:\[([\da-f:.]+)\]|([\d.]+))(?::\d+)?$/i.exec(ip) ?? [];
-  const address = bracketed ?? plain ?? ip;
+  const address = bracketed ?? plain ?? '';
   return isIP(address) === 0 ? (socket.remoteAddress ?? 'unknown') : address;
 }
 

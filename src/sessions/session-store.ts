@@ -91,10 +91,11 @@ export function createSessionStore(database: Database) {
      * database's time of the answer.
      */
     async findAll(tokenHashes: Buffer[]): Promise<(FoundSession | null)[]> {
-      const literals = tokenHashes.map((hash) => `"\\\\x${hash.toString('hex')}"`);
+      const hexes = tokenHashes.map((hash) => hash.toString('hex'));
+      const literals = hexes.map((hex) => `"\\\\x${hex}"`);
       const rows = await findByTokenHashes.execute({ tokenHashes: `{${literals.join(',')}}` });
       const found = new Map(rows.map((row) => [row.session.tokenHash.toString('hex'), toFoundSession(row)]));
-      return tokenHashes.map((hash) => found.get(hash.toString('hex')) ?? null);
+      return hexes.map((hex) => found.get(hex) ?? null);
     },
 
     /** Starts a session; returns its id and the database's time. */
