@@ -19,10 +19,10 @@ export function createPasswordHasher({ memoryKib, iterations, threads = 1 }: Pas
   let running = 0;
 
   const isFull = () => waiting.length >= threads * QUEUE_PER_THREAD;
-  const overloaded = () => new AppError('overloaded', { retryAfterSeconds: 1 });
+  const overloaded = new AppError('overloaded', { retryAfterSeconds: 1 });
 
   async function run<T>(work: () => Promise<T>): Promise<T> {
-    if (isFull()) throw overloaded();
+    if (isFull()) throw overloaded;
     if (running >= threads) await new Promise<void>((resolve) => waiting.push(resolve));
     else running += 1;
     try {
@@ -38,7 +38,7 @@ export function createPasswordHasher({ memoryKib, iterations, threads = 1 }: Pas
     requireRoom: async () => {
       if (!isFull()) return;
       await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
-      throw overloaded();
+      throw overloaded;
     },
     hash: (password: string) => run(() => hash(password, options)),
     verify: async (phc: string | null, password: string) =>

@@ -38,9 +38,9 @@ export function createAccountService(parts: AccountServiceParts) {
      * @throws AppError `validation_failed`, `email_taken`, `overloaded`, `unavailable`
      */
     async signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+      await passwords.requireRoom();
       const address = readEmail(email);
       requireGoodPassword(password, address.canonical);
-      await passwords.requireRoom();
       const passwordHash = await passwords.hash(password);
       const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
       return transact(async (transaction) => {
@@ -55,8 +55,8 @@ export function createAccountService(parts: AccountServiceParts) {
      * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
      */
     async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
-      const { canonical } = readEmail(email);
       await passwords.requireRoom();
+      const { canonical } = readEmail(email);
       const found = await store.findByEmail(canonical);
       const matches = await passwords.verify(found?.passwordHash ?? null, password);
       if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');

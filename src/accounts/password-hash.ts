@@ -18,6 +18,9 @@ const NICE_INCREMENT = 10;
 /** Of the 50 ms within which whoever is too many has an answer. Not all alike: who came together must not come back so. */
 export const REFUSE_AFTER_MS = { least: 25, most: 45 };
 
+/** One for all: it is thrown thousands of times in a flood, and to note where from is what costs most of an error. */
+const OVERLOADED = new AppError('overloaded', { retryAfterSeconds: 1 });
+
 export type PasswordHashSettings = {
   memoryKib: number;
   iterations: number;
@@ -53,7 +56,7 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
 
   return {
     /**
-     * To be asked before anything is looked up for a password that could not be checked anyway. Who is refused waits for
+     * To be asked before anything else is done for a password that could not be checked anyway. Who is refused waits for
      * it: a client that asks again at once would else keep the event loop busy with nothing but refusals.
      * @throws AppError `overloaded`, after `REFUSE_AFTER_MS`, when the queue is full
      */
@@ -129,7 +132,7 @@ function createPool(
     async requireRoom(): Promise<void> {
       if (!isFull()) return;
       await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
-      throw overloaded();
+      throw OVERLOADED;
     },
 
     async run<Name extends keyof Tasks>(
@@ -137,7 +140,7 @@ function createPool(
       task: Parameters<Tasks[Name]>[0],
     ): Promise<ReturnType<Tasks[Name]>> {
       if (isClosed) throw unavailable(new Error('The password hasher is closed'));
-      if (isFull()) throw overloaded();
+      if (isFull()) throw OVERLOADED;
       const result: Promise<ReturnType<Tasks[Name]>> = pool.run(task, { name });
       accepted.add(result);
       return result.catch(rethrowUnavailable).finally(() => accepted.delete(result));
@@ -150,10 +153,6 @@ function createPool(
       await pool.destroy();
     },
   };
-}
-
-function overloaded(): AppError {
-  return new AppError('overloaded', { retryAfterSeconds: 1 });
 }
 
 function rethrowUnavailable(cause: unknown): never {
