@@ -10,12 +10,13 @@ import type { Figures } from './load.ts';
 import { createPlace } from './place.ts';
 import type { MeasuredProcess } from './processes.ts';
 import { median } from './report.ts';
+import { warmUp } from './rounds.ts';
 import { sendSteadily } from './steady-rate.ts';
 import { loginRequest, mintRequest, signUp, type Visitor } from './subjects.ts';
 
 const PER_SECOND = 500;
 const SECONDS = 8;
-const ROUNDS = 3;
+const ROUNDS = 5;
 const FLOOD_CONNECTIONS = 100;
 const FLOOD_STARTS_WITHIN_MS = 1_500;
 
@@ -36,7 +37,8 @@ try {
   for (const [name, flags] of VARIANTS) {
     const server = await place.startServer({}, { flags, pinned: false });
     const visitor = await signUp(server.url);
-    await sendSteadily(mintRequest(server.url, visitor), PER_SECOND, SECONDS);
+    await warmUp({ request: mintRequest(server.url, visitor) }, FLOOD_CONNECTIONS);
+    await flooded(server, visitor);
     const rounds: [quiet: Figures, flooded: Figures & Floods][] = [];
     for (let round = 0; round < ROUNDS; round += 1)
       rounds.push([await steady(server, visitor), await flooded(server, visitor)]);

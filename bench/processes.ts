@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A server of its own process, and what it costs the machine. */
@@ -11,6 +12,12 @@ export type MeasuredProcess = {
   pid: number;
   /** CPU time of all its threads since it started, in microseconds; NaN where the system does not tell. */
   cpuMicroseconds(): number;
+  /**
+   * Counts the instructions that all its threads execute from now on, by `perf`: the same for the same work, however much of
+   * the machine others take.
+   * @returns what ends the count and tells it; NaN where perf is missing or may not count
+   */
+  countInstructions(): Promise<() => Promise<number>>;
   /** Resident memory in MB (10^6 bytes); NaN where the system does not tell. */
   residentMb(): number;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -24,6 +31,8 @@ const OTHER_CORE = '1';
 /** What the kernel counts CPU time in: `getconf CLK_TCK` has been 100 on every Linux for decades. */
 const TICKS_PER_SECOND = 100;
 const POLL_EVERY_MS = 5;
+/** It does not say when it has begun to count. */
+const PERF_STARTS_WITHIN_MS = 100;
 
 const canPin = process.platform === 'linux' && availableParallelism() > 1;
 
@@ -67,6 +76,7 @@ export async function startMeasured(
     url,
     pid,
     cpuMicroseconds: () => cpuMicrosecondsOf(pid),
+    countInstructions: () => countInstructionsOf(pid),
     residentMb: () => residentMbOf(pid),
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -96,6 +106,19 @@ function cpuMicrosecondsOf(pid: number): number {
   } catch {
     return Number.NaN;
   }
+}
+
+async function countInstructionsOf(pid: number): Promise<() => Promise<number>> {
+  const options = ['stat', '--field-separator', ',', '--event', 'instructions', '--pid', String(pid)];
+  const perf = spawn('perf', options, { stdio: ['ignore', 'ignore', 'pipe'] });
+  perf.on('error', () => {}); // It is not installed, and has written nothing.
+  const written = text(perf.stderr);
+  await delay(PERF_STARTS_WITHIN_MS);
+  return async () => {
+    perf.kill('SIGINT');
+    const [count] = /^\d+(?=,)/m.exec(await written) ?? [];
+    return Number(count);
+  };
 }
 
 function residentMbOf(pid: number): number {

@@ -6,10 +6,13 @@ export type Line = Figures & {
   connections: number;
   /** CPU time of the server a request; NaN where it is not known. */
   cpuMicroseconds: number;
+  /** Instructions that the server's process took a request; NaN where they cannot be counted. */
+  instructions: number;
   residentMb: number;
   /** Against the floor: median of the rounds' own ratios. 1 is as good as the floor; a p99 ratio above 1 is worse. */
   rateRatio: number;
   cpuRatio: number;
+  instructionRatio: number;
   p99Ratio: number;
 };
 
@@ -31,9 +34,11 @@ const COLUMNS: [title: string, width: number, cell: (line: Line) => string][] = 
   ['p99', 7, (line) => line.p99.toFixed(2)],
   ['errors', 6, (line) => String(line.errors)],
   ['CPU µs', 7, (line) => known(line.cpuMicroseconds, 1)],
+  ['k instr', 7, (line) => known(line.instructions / 1000, 0)],
   ['RSS MB', 6, (line) => known(line.residentMb, 0)],
   ['rate : c', 8, (line) => known(line.rateRatio, 2)],
   ['CPU : c', 7, (line) => known(line.cpuRatio, 2)],
+  ['instr : c', 9, (line) => known(line.instructionRatio, 2)],
   ['p99 : c', 7, (line) => known(line.p99Ratio, 2)],
 ];
 
@@ -46,7 +51,7 @@ export function tableOf(lines: Line[]): string {
   return [head, ...rows].map((cells, at) => [names[at], ...cells].join('  ')).join('\n');
 }
 
-/** What changed since an older run: rates and CPU time as ratios of new to old. */
+/** What changed since an older run, as ratios of new to old. */
 export function changesOf(lines: Line[], older: Line[]): string {
   const changes = lines.flatMap((line) => {
     const before = older.find(
@@ -57,6 +62,7 @@ export function changesOf(lines: Line[], older: Line[]): string {
       ['rate', line.perSecond / before.perSecond],
       ['rate : c', line.rateRatio / before.rateRatio],
       ['CPU', line.cpuMicroseconds / before.cpuMicroseconds],
+      ['instructions', line.instructions / before.instructions],
       ['p99', line.p99 / before.p99],
     ] as const;
     const name = `${line.subject} (${line.connections})`;

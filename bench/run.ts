@@ -82,7 +82,7 @@ function footer({ at, machine, settings, rounds, secondsARound }: Report): strin
   return [
     `${at}  ${pairs(machine).join('  ')}`,
     `${pairs(settings).join('  ')}; medians of ${rounds} rounds of ${secondsARound} s; ": c" is the ratio to floor c in the`,
-    `same round: the larger the better for the rate, the smaller for CPU time and p99; also in ${options.json}`,
+    `same round: the larger the better for the rate, the smaller for CPU time, instructions and p99; also in ${options.json}`,
   ].join('\n');
 }
 
