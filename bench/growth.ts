@@ -24,7 +24,7 @@ try {
   const subjects: Subject[] = [
     { name: FLOOR, server: floors, request: { ...hit, url: `${floors.url}/get-sign` } },
     { name: '/token, hit', server, request: hit },
-    { name: '/token, miss', server, request: { ...hit, nextHeaders }, prepare: place.emptyCache },
+    { name: '/token, miss', server, request: { ...hit, nextHeaders } },
   ];
   for (const size of SIZES) {
     for (; stored < size; stored += Math.min(AT_ONCE, size - stored))

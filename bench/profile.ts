@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { load } from './load.ts';
 import { createPlace } from './place.ts';
 import { leaveServerCore } from './processes.ts';
+import { warmUp } from './rounds.ts';
 import { mintRequest, signUp } from './subjects.ts';
 
 /** What V8 writes with `--cpu-prof`: times in microseconds. */
@@ -16,21 +17,20 @@ type Profile = {
 
 const CONNECTIONS = 100;
 const SECONDS = 15;
-/** Of the profile's beginning: the server starts, and the engine compiles what is hot. */
-const LEFT_OUT_MICROSECONDS = 6.5e6;
-const WARM_UP_SECONDS = 5;
 const SHOWN = 30;
 
 leaveServerCore();
 const folder = mkdtempSync(join(tmpdir(), 'doorward-profile-'));
 const place = await createPlace();
 try {
+  const startedAt = performance.now();
   const server = await place.startServer({}, { flags: ['--cpu-prof', `--cpu-prof-dir=${folder}`] });
   const request = mintRequest(server.url, await signUp(server.url));
-  await load(request, CONNECTIONS, WARM_UP_SECONDS);
+  await warmUp({ request }, CONNECTIONS);
+  const leftOutMs = performance.now() - startedAt;
   const { requests } = await load(request, CONNECTIONS, SECONDS);
   await server.stop();
-  show(readProfile(), requests);
+  show(readProfile(), requests, leftOutMs);
 } finally {
   await place.close();
   rmSync(folder, { recursive: true, force: true });
@@ -43,7 +43,8 @@ function readProfile(): Profile {
   return JSON.parse(largest);
 }
 
-function show({ nodes, samples, timeDeltas }: Profile, requests: number): void {
+/** @param leftOutMs of the profile's beginning: the server starts, and the engine compiles what is hot */
+function show({ nodes, samples, timeDeltas }: Profile, requests: number, leftOutMs: number): void {
   const places = new Map(nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
   const spent = new Map<string, number>();
   let passed = 0;
@@ -51,8 +52,7 @@ function show({ nodes, samples, timeDeltas }: Profile, requests: number): void {
     const delta = timeDeltas[at] ?? 0;
     passed += delta;
     const where = places.get(id) ?? '';
-    if (passed > LEFT_OUT_MICROSECONDS && where !== '(idle)')
-      spent.set(where, (spent.get(where) ?? 0) + delta);
+    if (passed > leftOutMs * 1000 && where !== '(idle)') spent.set(where, (spent.get(where) ?? 0) + delta);
   }
   const rows = [...spent].sort(([, a], [, b]) => b - a);
   const sum = rows.reduce((total, [, micros]) => total + micros, 0);

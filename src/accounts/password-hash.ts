@@ -14,7 +14,7 @@ const ARGON2ID = 2;
 const VERSION_19 = 1;
 
 export const QUEUE_PER_THREAD = 32; // at 10 ms a hash, the last in the queue waits a third of a second
-const NICE_INCREMENT = 10;
+export const NICE_INCREMENT = 10;
 /** Of the 50 ms within which whoever is too many has an answer. Not all alike: who came together must not come back so. */
 export const REFUSE_AFTER_MS = { least: 25, most: 45 };
 

@@ -50,7 +50,7 @@ export function createLogger(
 
 /** One line a request, at the level that its route and its outcome deserve. */
 export function addRequestLog(app: FastifyInstance): void {
-  // What these lines hold is chosen here, field by field: looking for secrets in it would cost more than all the rest.
+  // What these lines hold is chosen here, field by field: looking for secrets in them would cost more than all the rest.
   const log = app.log.child({}, { redact: [] } as ChildLoggerOptions);
   app.addHook('onResponse', (request, reply, done) => {
     const { statusCode } = reply;

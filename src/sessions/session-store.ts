@@ -57,33 +57,7 @@ function matches(selector: SessionSelector): SQL | undefined {
 
 /** The `sessions` table. Every time in it is the database's own. */
 export function createSessionStore(database: Database) {
-  const findByTokenHashes = database
-    .select({
-      session: {
-        id: sessions.id,
-        userId: sessions.userId,
-        tokenHash: sessions.generateToken,
-        createdAt: sessions.createdAt,
-        lastSeenAt: sessions.lastSeenAt,
-        expiresAt: sessions.expiresAt,
-        idleExpiresAt: sessions.idleExpiresAt,
-        endedAt: sessions.endedAt,
-        version: sessions.version,
-      },
-      email: users.email,
-      emailVerifiedAt: users.emailVerifiedAt,
-      userStatus: users.status,
-      claimsVersion: users.claimsVersion,
-      databaseNow: sql`now()`.mapWith(sessions.createdAt),
-    })
-    .from(sessions)
-    .innerJoin(users, eq(users.id, sessions.userId))
-    // One parameter, so that it is one statement for any number of hashes; by way of a query, so that PostgreSQL cannot
-    // count them and keeps its plan. It would else plan each time anew, which takes longer than the look-up.
-    .where(
-      sql`${sessions.generateToken} = any((select ${sql.placeholder('tokenHashes')}::text::bytea[])::bytea[])`,
-    )
-    .prepare('find_sessions_by_token_hashes');
+  const findByTokenHashes = prepareFind(database);
 
   return {
     /**
@@ -184,25 +158,59 @@ export function createSessionStore(database: Database) {
         );
     },
   };
+}
 
-  function toFoundSession(row: Awaited<ReturnType<typeof findByTokenHashes.execute>>[number]): FoundSession {
-    const { session } = row;
-    return {
-      databaseNow: row.databaseNow,
-      record: {
-        id: session.id,
-        userId: session.userId,
-        email: row.email,
-        emailVerified: row.emailVerifiedAt !== null,
-        userStatus: row.userStatus,
-        createdAt: session.createdAt.getTime(),
-        lastSeenAt: session.lastSeenAt.getTime(),
-        expiresAt: session.expiresAt.getTime(),
-        idleExpiresAt: session.idleExpiresAt.getTime(),
-        ended: session.endedAt !== null,
-        // Both parts only ever grow, so their sum tells which of two copies is the newer one.
-        version: session.version + row.claimsVersion,
+/**
+ * One parameter, so that it is one statement for any number of hashes; by way of a query, so that PostgreSQL cannot count
+ * them and keeps its plan. It would else plan each time anew, which takes longer than the look-up.
+ */
+function prepareFind(database: Database) {
+  return database
+    .select({
+      session: {
+        id: sessions.id,
+        userId: sessions.userId,
+        tokenHash: sessions.generateToken,
+        createdAt: sessions.createdAt,
+        lastSeenAt: sessions.lastSeenAt,
+        expiresAt: sessions.expiresAt,
+        idleExpiresAt: sessions.idleExpiresAt,
+        endedAt: sessions.endedAt,
+        version: sessions.version,
       },
-    };
-  }
+      email: users.email,
+      emailVerifiedAt: users.emailVerifiedAt,
+      userStatus: users.status,
+      claimsVersion: users.claimsVersion,
+      databaseNow: sql`now()`.mapWith(sessions.createdAt),
+    })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(
+      sql`${sessions.generateToken} = any((select ${sql.placeholder('tokenHashes')}::text::bytea[])::bytea[])`,
+    )
+    .prepare('find_sessions_by_token_hashes');
+}
+
+type FoundRow = Awaited<ReturnType<ReturnType<typeof prepareFind>['execute']>>[number];
+
+function toFoundSession(row: FoundRow): FoundSession {
+  const { session } = row;
+  return {
+    databaseNow: row.databaseNow,
+    record: {
+      id: session.id,
+      userId: session.userId,
+      email: row.email,
+      emailVerified: row.emailVerifiedAt !== null,
+      userStatus: row.userStatus,
+      createdAt: session.createdAt.getTime(),
+      lastSeenAt: session.lastSeenAt.getTime(),
+      expiresAt: session.expiresAt.getTime(),
+      idleExpiresAt: session.idleExpiresAt.getTime(),
+      ended: session.endedAt !== null,
+      // Both parts only ever grow, so their sum tells which of two copies is the newer one.
+      version: session.version + row.claimsVersion,
+    },
+  };
 }
