@@ -1,6 +1,6 @@
 /** The sign-ins of `isolation.ts`, in a process of their own: request, connections and seconds as JSON in the environment. */
 import { setPriority } from 'node:os';
-import { NICE_INCREMENT } from '../src/accounts/password-hash.ts';
+import { NICE_INCREMENT } from '../src/passwords/password-hash.ts';
 import { load, type Request } from './load.ts';
 
 export type Flood = { request: Request; connections: number; seconds: number };

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
-import { loadConfig } from '../src/config.ts';
-import { runCommand } from '../src/run-command.ts';
+import { loadConfig } from '../src/config/config.ts';
+import { runCommand } from '../src/operator/run-command.ts';
 import { startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
 import { type MeasuredProcess, type StartOptions, startMeasured } from './processes.ts';
 

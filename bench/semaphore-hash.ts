@@ -1,12 +1,12 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { hash, hashSync, verify } from '@node-rs/argon2';
+import { AppError } from '../src/core/errors.ts';
 import {
   type PasswordHashSettings,
   QUEUE_PER_THREAD,
   REFUSE_AFTER_MS,
-} from '../src/accounts/password-hash.ts';
-import { AppError } from '../src/core/errors.ts';
+} from '../src/passwords/password-hash.ts';
 
 /**
  * What the product would do without threads of its own: as many hashes at once and as short a queue, in Node's thread

@@ -4,11 +4,11 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Adapters } from './adapters/adapters.ts';
 import { openAdapters } from './adapters/open-adapters.ts';
 import { buildApp } from './app.ts';
-import { type Config, loadConfig } from './config.ts';
+import { type Config, loadConfig } from './config/config.ts';
 import { steadyClock } from './core/clock.ts';
-import { explainError } from './explain-error.ts';
 import type { Lifecycle } from './http/health-routes.ts';
 import { createLogger } from './http/logging.ts';
+import { explainError } from './operator/explain-error.ts';
 
 /** Time for the requests under way to end, after the drain delay. */
 const CLOSE_TIMEOUT_MS = 10_000;

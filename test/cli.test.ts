@@ -3,8 +3,8 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import t from 'tap';
 import { runCli } from '../src/cli.ts';
-import { loadConfig } from '../src/config.ts';
-import { settingsEnvExample, settingsMarkdown, settingsText } from '../src/config-docs.ts';
+import { loadConfig } from '../src/config/config.ts';
+import { settingsEnvExample, settingsMarkdown, settingsText } from '../src/config/config-docs.ts';
 
 function doorward(...args: string[]) {
   return spawnSync(process.execPath, ['src/cli.ts', ...args], { encoding: 'utf8' });

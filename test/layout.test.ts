@@ -17,28 +17,80 @@ type Rule = {
 };
 type Import = [from: string, to: string];
 
-const features = ['accounts', 'sessions', 'tokens', 'keys', 'clients', 'mail', 'admin'];
+/**
+ * The rooms in their order: a file imports only from its own room and from those below. What stands in src/ itself is
+ * above all of them. Some do not exist yet: their place is known, so that nobody has to look for it.
+ */
+const rooms = [
+  'operator',
+  'admin',
+  'ui',
+  'metrics',
+  'gateway',
+  'oauth',
+  'accounts',
+  'factors',
+  'revocations',
+  'tokens',
+  'sessions',
+  'keys',
+  'codes',
+  'mail',
+  'audit',
+  'passwords',
+  'outbox',
+  'http',
+  'adapters',
+  'cache',
+  'db',
+  'config',
+  'core',
+  'browser',
+  'verifier',
+];
+/** What stands in src/ itself. */
+const entries = ['app.ts', 'cli.ts', 'compile-cache.ts', 'server.ts', 'services.ts'];
+/** Rooms that are no features: what they hold serves all. */
+const grounds = ['http', 'adapters', 'cache', 'db', 'config', 'core', 'browser', 'verifier'];
 const layers = ['store', 'service', 'routes'];
 
-/** ◇ in DESIGN §10: no I/O, no clock of its own, no framework. Those that do not exist yet do no harm here. */
+/** No I/O, no clock of their own, no framework. */
 const pureFiles = [
-  'accounts/password-policy.ts',
   'accounts/email-address.ts',
-  'sessions/session-rules.ts',
-  'sessions/generate-token.ts',
-  'tokens/access-token.ts',
-  'keys/key-rotation.ts',
-  'clients/client-credentials.ts',
-  'clients/client-secret.ts',
-  'clients/forward-auth-request.ts',
-  'core/oauth-error.ts',
+  'config/redis-target.ts',
+  'core/clock.ts',
+  'core/errors.ts',
+  'core/jwk.ts',
+  'core/log.ts',
   'core/loopback.ts',
+  'core/user-claims.ts',
+  'gateway/forward-auth-request.ts',
+  'keys/rotation-plan.ts',
+  'oauth/client-authentication.ts',
+  'oauth/client-secret.ts',
+  'oauth/oauth-error.ts',
+  'passwords/password-policy.ts',
+  'sessions/generate-token.ts',
+  'sessions/session-rules.ts',
+  'tokens/access-token.ts',
   'verifier/token-claims.ts',
   'verifier/verifier-error.ts',
-  'core/errors.ts',
-  'core/clock.ts',
 ];
 const pureBuiltins = ['node:crypto', 'node:url'];
+
+/** Beside routes: plugins, and what reads or answers a request for several routes. */
+const fastifyFiles = [
+  'app.ts',
+  'server.ts',
+  'gateway/gateway.ts',
+  'keys/token-signer.ts',
+  'oauth/oauth-problem.ts',
+  'operator/command-socket.ts',
+  'operator/take-commands.ts',
+  'sessions/authenticate.ts',
+  'sessions/session-cookie.ts',
+  'tokens/access-token-check.ts',
+];
 
 const isStore = (path: string) => path.endsWith('-store.ts');
 const isRoutes = (path: string) => path.endsWith('-routes.ts');
@@ -53,6 +105,26 @@ const isRedis = (name: string) => /^ioredis(\/|$)/.test(name);
 const isOurs = (name: string) => name.endsWith('.ts') || name.startsWith('../');
 
 const rules: Rule[] = [
+  {
+    name: 'every arrow runs down: from a room to itself or to one below',
+    forbids: (from, to) => isOurs(to) && floorOf(to) < floorOf(from),
+    caught: [
+      ['core/errors.ts', 'http/problem.ts'],
+      ['http/command-socket.ts', 'services.ts'],
+      ['db/schema.ts', 'keys/key-material.ts'],
+      ['cache/redis-cache.ts', 'adapters/adapters.ts'],
+      ['sessions/session-service.ts', 'tokens/access-token.ts'],
+      ['outbox/outbox-service.ts', 'sessions/session-cache.ts'],
+      ['config/config.ts', 'app.ts'],
+    ],
+    passed: [
+      ['app.ts', 'operator/take-commands.ts'],
+      ['operator/run-command.ts', 'keys/open-keys.ts'],
+      ['sessions/session-service.ts', 'outbox/outbox-service.ts'],
+      ['sessions/session-service.ts', 'sessions/session-store.ts'],
+      ['tokens/token-service.ts', 'verifier/check-token.ts'],
+    ],
+  },
   {
     name: 'routes import services, services import stores, and never the other way or past one',
     forbids: (from, to) => {
@@ -90,12 +162,9 @@ const rules: Rule[] = [
     ],
   },
   {
-    name: 'only app, server, routes, the session cookie and http/ know Fastify',
+    name: 'only app, server, routes, http/ and the files named know Fastify',
     forbids: (from, to) =>
-      isFastify(to) &&
-      !isRoutes(from) &&
-      !isIn('http', from) &&
-      !['app.ts', 'server.ts', 'sessions/session-cookie.ts'].includes(from),
+      isFastify(to) && !isRoutes(from) && !isIn('http', from) && !fastifyFiles.includes(from),
     caught: [
       ['sessions/session-service.ts', 'fastify'],
       ['tokens/token-service.ts', '@fastify/jwt'],
@@ -119,10 +188,10 @@ const rules: Rule[] = [
     },
     caught: [
       ['sessions/session-rules.ts', 'sessions/session-store.ts'],
-      ['core/errors.ts', 'config.ts'],
+      ['core/errors.ts', 'config/config.ts'],
       ['core/errors.ts', '../package.json'],
       ['tokens/access-token.ts', 'node:fs'],
-      ['keys/key-rotation.ts', 'fs'],
+      ['keys/rotation-plan.ts', 'fs'],
       ['tokens/access-token.ts', '@fastify/jwt'],
       ['core/clock.ts', 'ioredis'],
     ],
@@ -130,7 +199,7 @@ const rules: Rule[] = [
       ['sessions/session-rules.ts', 'core/clock.ts'],
       ['sessions/generate-token.ts', 'node:crypto'],
       ['accounts/email-address.ts', 'node:url'],
-      ['accounts/password-policy.ts', '@zxcvbn-ts/core'],
+      ['passwords/password-policy.ts', '@zxcvbn-ts/core'],
     ],
   },
   {
@@ -145,7 +214,7 @@ const rules: Rule[] = [
     ],
     passed: [
       ['sessions/session-service.ts', 'sessions/session-store.ts'],
-      ['adapters/production.ts', 'sessions/session-store.ts'],
+      ['app.ts', 'sessions/session-store.ts'],
     ],
   },
   {
@@ -178,10 +247,22 @@ function layerOf(path: string): number {
 }
 
 function featureOf(path: string): string | undefined {
-  return features.find((feature) => isIn(feature, path));
+  const room = roomOf(path);
+  return room === undefined || grounds.includes(room) ? undefined : room;
 }
 
-test('src/ keeps the import rule of DESIGN §10', (t) => {
+/** Undefined for what stands in src/ itself, or outside of it. */
+function roomOf(path: string): string | undefined {
+  return rooms.find((room) => isIn(room, path));
+}
+
+/** Counted from the top: 0 is src/ itself. What lies outside of src/ is below everything. */
+function floorOf(path: string): number {
+  if (path.startsWith('../')) return Number.POSITIVE_INFINITY;
+  return rooms.findIndex((room) => isIn(room, path)) + 1;
+}
+
+test('src/ keeps its floor plan', (t) => {
   const sources = globSync('src/**/*.ts').map((path): [string, string] => [
     posix.relative('src', path),
     readFileSync(path, 'utf8'),
@@ -190,6 +271,21 @@ test('src/ keeps the import rule of DESIGN §10', (t) => {
   t.ok(graph.has('core/errors.ts'), 'the files were found');
   for (const rule of rules) t.same(violations(rule, graph), [], rule.name);
   t.same(findCycle(graph), undefined, 'no import cycles');
+  t.same(strangers([...graph.keys()]), [], 'every file is in a room, or one of the entries');
+  t.same(twins([...graph.keys()]), [], 'no two files of one name in different rooms');
+  t.same(
+    pureFiles.filter((path) => !graph.has(path)),
+    [],
+    'every pure file is there',
+  );
+  t.end();
+});
+
+test('catches files outside of all rooms, and twins', (t) => {
+  t.same(strangers(['app.ts', 'core/errors.ts', 'clients/a.ts', 'helper.ts']), ['clients/a.ts', 'helper.ts']);
+  t.same(twins(['core/a.ts', 'core/deep/b.ts', 'http/b.ts', 'browser/index.ts', 'verifier/index.ts']), [
+    'b.ts',
+  ]);
   t.end();
 });
 
@@ -245,6 +341,16 @@ test('catches import cycles, those of types and of one file included', (t) => {
   t.same(findCycle(diamond), undefined);
   t.end();
 });
+
+function strangers(paths: string[]): string[] {
+  return paths.filter((path) => roomOf(path) === undefined && !entries.includes(path));
+}
+
+/** Names that two files have. `index.ts` is how a published module begins. */
+function twins(paths: string[]): string[] {
+  const byName = Object.groupBy(paths, (path) => posix.basename(path));
+  return Object.keys(byName).filter((name) => name !== 'index.ts' && (byName[name]?.length ?? 0) > 1);
+}
 
 /** The graph of one file with one import, through real source text. */
 function lone(from: string, to: string): Graph {

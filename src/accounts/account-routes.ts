@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
-import { type Authenticate, signedIn } from '../http/authenticate.ts';
 import { clientAddress } from '../http/client-address.ts';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Instant, Text, Uuid } from '../http/schemas.ts';
+import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
-import type { AccountService, User, Visitor } from './account-service.ts';
+import type { AccountService, Visitor } from './account-service.ts';
+import type { User } from './user.ts';
 
 const MAX_USER_AGENT_LENGTH = 512;
 

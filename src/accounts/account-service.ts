@@ -1,13 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { Transact } from '../adapters/adapters.ts';
 import { AppError, validationFailed } from '../core/errors.ts';
-import type { Device, SessionService, StartedSession } from '../sessions/session-service.ts';
-import type { AccountStore, User } from './account-store.ts';
+import type { Transact } from '../db/database.ts';
+import type { PasswordHasher } from '../passwords/password-hash.ts';
+import { checkPassword } from '../passwords/password-policy.ts';
+import type { Device } from '../sessions/device.ts';
+import type { SessionService, StartedSession } from '../sessions/session-service.ts';
+import type { AccountStore } from './account-store.ts';
 import { parseEmailAddress } from './email-address.ts';
-import type { PasswordHasher } from './password-hash.ts';
-import { checkPassword } from './password-policy.ts';
-
-export type { User } from './account-store.ts';
+import type { User } from './user.ts';
 
 export type Credentials = { email: string; password: string };
 

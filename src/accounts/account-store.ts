@@ -1,16 +1,7 @@
-import type { Database, Transaction } from '../adapters/adapters.ts';
+import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
 import { users } from '../db/schema.ts';
-
-export type User = {
-  id: string;
-  /** Canonical. */
-  email: string;
-  emailAsTyped: string;
-  emailVerifiedAt: Date | null;
-  status: 'active' | 'banned';
-  createdAt: Date;
-};
+import type { User } from './user.ts';
 
 export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
 

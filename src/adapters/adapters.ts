@@ -1,38 +1,5 @@
-import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
-import type * as schema from '../db/schema.ts';
-
-/** PostgreSQL through Drizzle, whichever driver is behind it. Stores alone look inside. */
-export type Database = PgDatabase<PgQueryResultHKT, typeof schema>;
-
-/** What a service hands from store to store so that their statements commit together. */
-export type Transaction = {
-  readonly database: Database;
-  /** Runs once the transaction has committed, in the order of registration; never when it rolls back. */
-  afterCommit(action: () => Promise<void>): void;
-};
-
-/**
- * Runs `work` in one transaction, then its after-commit actions.
- * @throws AppError `unavailable` when the database does not answer in time; nothing is committed then, unless
- * the answer to the commit itself was what got lost.
- */
-export type Transact = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
-
-/**
- * A small shared key-value store that may lose anything at any time. Every call touches one key.
- * All calls reject when the store cannot be reached in time; a call that rejects may still have taken effect.
- */
-export type Cache = {
-  get(key: string): Promise<string | null>;
-  put(key: string, value: string, ttlMs: number): Promise<void>;
-  /** Writes only where nothing is. Returns whether it wrote. */
-  putIfAbsent(key: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Compare-and-set: writes only over exactly `expected`. Returns whether it wrote. */
-  replace(key: string, expected: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Counts one more; the count starts at 1 and ends `windowMs` after its start. */
-  increment(key: string, windowMs: number): Promise<{ count: number; ttlMs: number }>;
-  ping(): Promise<void>;
-};
+import type { Cache } from '../cache/cache.ts';
+import type { Database } from '../db/database.ts';
 
 /** Everything outside the process that the server needs, opened and ready. */
 export type Adapters = {

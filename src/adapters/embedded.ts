@@ -3,8 +3,10 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { createMemoryCache } from '../cache/memory-cache.ts';
 import type { Clock } from '../core/clock.ts';
 import { loadPGliteDriver } from '../db/drizzle.ts';
+import { MIGRATIONS_FOLDER } from '../db/migrations.ts';
 import * as schema from '../db/schema.ts';
 import type { Adapters } from './adapters.ts';
 import {
@@ -14,8 +16,6 @@ import {
   keyEncryptionKeyOf,
   lockDataFolder,
 } from './data-folder.ts';
-import { createMemoryCache } from './memory-cache.ts';
-import { MIGRATIONS_FOLDER } from './migrations.ts';
 
 const { drizzle, migrate } = loadPGliteDriver();
 

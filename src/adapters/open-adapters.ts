@@ -1,7 +1,7 @@
-import type { Config } from '../config.ts';
+import type { RedisCacheEvents } from '../cache/redis-cache.ts';
+import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Adapters } from './adapters.ts';
-import type { RedisCacheEvents } from './redis-cache.ts';
 
 /** For commands: the database's own errors tell all that an operator needs. */
 export const UNHEARD: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };

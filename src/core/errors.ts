@@ -1,28 +1,31 @@
-/** Every `code` that a client can meet in a problem document. Status and title of each: `http/problem.ts`. */
-export type ErrorCode =
-  | 'malformed_request'
-  | 'validation_failed'
-  | 'duplicate_cookie'
-  | 'duplicate_host'
-  | 'unknown_audience'
-  | 'invalid_credentials'
-  | 'not_signed_in'
-  | 'invalid_token'
-  | 'insufficient_scope'
-  | 'origin_not_allowed'
-  | 'forwarded_request_refused'
-  | 'not_found'
-  | 'session_not_found'
-  | 'request_timeout'
-  | 'email_taken'
-  | 'body_too_large'
-  | 'unsupported_media_type'
-  | 'uri_too_long'
-  | 'rate_limited'
-  | 'headers_too_large'
-  | 'internal_error'
-  | 'overloaded'
-  | 'unavailable';
+/** Every `code` that a client can meet in a problem document, with its status and title. A released code keeps its meaning. */
+export const PROBLEMS = {
+  malformed_request: { status: 400, title: 'The request cannot be read' },
+  validation_failed: { status: 400, title: 'The request breaks a rule' },
+  duplicate_cookie: { status: 400, title: 'The session cookie was sent twice' },
+  duplicate_host: { status: 400, title: 'The Host header was sent twice' },
+  unknown_audience: { status: 400, title: 'No such audience' },
+  invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
+  not_signed_in: { status: 401, title: 'Not signed in' },
+  invalid_token: { status: 401, title: 'The access token is not valid here' },
+  insufficient_scope: { status: 403, title: 'The access token does not allow this' },
+  origin_not_allowed: { status: 403, title: 'This origin is not allowed' },
+  forwarded_request_refused: { status: 403, title: 'The gateway passed on a request that must not pass' },
+  not_found: { status: 404, title: 'Not found' },
+  session_not_found: { status: 404, title: 'No such session' },
+  request_timeout: { status: 408, title: 'The request took too long to arrive' },
+  email_taken: { status: 409, title: 'There is an account with this e-mail address' },
+  body_too_large: { status: 413, title: 'The request body is too large' },
+  uri_too_long: { status: 414, title: 'The URL is too long' },
+  unsupported_media_type: { status: 415, title: 'The request body must be application/json' },
+  rate_limited: { status: 429, title: 'Too many requests' },
+  headers_too_large: { status: 431, title: 'The request headers are too large' },
+  internal_error: { status: 500, title: 'Something went wrong on our side' },
+  overloaded: { status: 503, title: 'Too busy right now' },
+  unavailable: { status: 503, title: 'Cannot tell right now' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof PROBLEMS;
 
 /** One thing wrong with a request: where (a JSON Pointer, RFC 6901) and what. */
 export type FieldError = { path: string; message: string };
@@ -32,6 +35,8 @@ type AppErrorOptions = {
   detail?: string;
   errors?: FieldError[];
   retryAfterSeconds?: number;
+  /** Whether an access token would do: a 401 then says so (RFC 6750 §3). */
+  acceptsToken?: boolean;
   /** For the log only. */
   cause?: unknown;
 };
@@ -43,6 +48,7 @@ export class AppError extends Error {
   readonly detail: string | undefined;
   readonly errors: FieldError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly acceptsToken: boolean;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(options.detail ?? code, { cause: options.cause });
@@ -50,6 +56,7 @@ export class AppError extends Error {
     this.detail = options.detail;
     this.errors = options.errors;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.acceptsToken = options.acceptsToken ?? false;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { PublicJwk, SigningAlgorithm } from '../keys/key-material.ts';
+import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import {
   check,
   customType,

@@ -2,34 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { AppError, type ErrorCode, type FieldError, unavailable } from '../core/errors.ts';
-
-/** The one table of statuses and titles. */
-const PROBLEMS: Record<ErrorCode, { status: number; title: string }> = {
-  malformed_request: { status: 400, title: 'The request cannot be read' },
-  validation_failed: { status: 400, title: 'The request breaks a rule' },
-  duplicate_cookie: { status: 400, title: 'The session cookie was sent twice' },
-  duplicate_host: { status: 400, title: 'The Host header was sent twice' },
-  unknown_audience: { status: 400, title: 'No such audience' },
-  invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
-  not_signed_in: { status: 401, title: 'Not signed in' },
-  invalid_token: { status: 401, title: 'The access token is not valid here' },
-  insufficient_scope: { status: 403, title: 'The access token does not allow this' },
-  origin_not_allowed: { status: 403, title: 'This origin is not allowed' },
-  forwarded_request_refused: { status: 403, title: 'The gateway passed on a request that must not pass' },
-  not_found: { status: 404, title: 'Not found' },
-  session_not_found: { status: 404, title: 'No such session' },
-  request_timeout: { status: 408, title: 'The request took too long to arrive' },
-  email_taken: { status: 409, title: 'There is an account with this e-mail address' },
-  body_too_large: { status: 413, title: 'The request body is too large' },
-  uri_too_long: { status: 414, title: 'The URL is too long' },
-  unsupported_media_type: { status: 415, title: 'The request body must be application/json' },
-  rate_limited: { status: 429, title: 'Too many requests' },
-  headers_too_large: { status: 431, title: 'The request headers are too large' },
-  internal_error: { status: 500, title: 'Something went wrong on our side' },
-  overloaded: { status: 503, title: 'Too busy right now' },
-  unavailable: { status: 503, title: 'Cannot tell right now' },
-};
+import { AppError, type ErrorCode, type FieldError, PROBLEMS, unavailable } from '../core/errors.ts';
+import { addChallenge } from './challenge.ts';
 
 /** What Fastify and its plugins throw, in our words. What is not here is told by its status alone. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
@@ -38,12 +12,6 @@ const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
   FST_ERR_HANDLER_TIMEOUT: 'unavailable',
   FST_UNDER_PRESSURE: 'overloaded',
-};
-
-/** What a caller with an access token is told beside the problem: RFC 6750 §3. */
-const CHALLENGES: Partial<Record<ErrorCode, string>> = {
-  invalid_token: 'Bearer realm="doorward", error="invalid_token"',
-  insufficient_scope: 'Bearer realm="doorward", error="insufficient_scope"',
 };
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -112,8 +80,7 @@ export function sendProblem(
   // Refusing what is too much is no failure, and a flood must not become one of stack traces: its one line will do.
   if (status >= 500 && appError.code !== 'overloaded')
     request.log.error({ err: appError.cause ?? error, code: appError.code }, 'request failed');
-  const challenge = CHALLENGES[appError.code];
-  if (challenge !== undefined) reply.header('www-authenticate', challenge);
+  challenge(appError, reply);
   if (appError.retryAfterSeconds !== undefined) reply.header('retry-after', appError.retryAfterSeconds);
   // `serializer`: these bytes are final, whatever the route's response schema says.
   return (
@@ -126,6 +93,14 @@ export function sendProblem(
       .send(body)
   );
 }
+
+/** RFC 6750 §3.1: who has not tried yet gets no error code. */
+function challenge({ code, acceptsToken }: AppError, reply: FastifyReply): void {
+  if (TOKEN_ERRORS.includes(code)) addChallenge(reply, 'Bearer', { error: code });
+  else if (acceptsToken) addChallenge(reply, 'Bearer');
+}
+
+const TOKEN_ERRORS: ErrorCode[] = ['invalid_token', 'insufficient_scope'];
 
 /** Answers what is not HTTP, or arrives too slowly, straight on the socket: there is no request to reply to. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {

@@ -1,6 +1,6 @@
 import rateLimit, { type FastifyRateLimitStore, type FastifyRateLimitStoreCtor } from '@fastify/rate-limit';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
-import type { Cache } from '../adapters/adapters.ts';
+import type { Cache } from '../cache/cache.ts';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from './client-address.ts';
 
@@ -15,11 +15,11 @@ type Count = { current: number; ttl: number };
 function limitStore(shared: Cache, local: Cache): FastifyRateLimitStoreCtor {
   return class LimitStore implements FastifyRateLimitStore {
     incr(
-      client: string,
+      network: string,
       callback: (error: Error | null, result?: Count) => void,
       timeWindow = WINDOW_MS,
     ): void {
-      const key = `limit:${client}`;
+      const key = `limit:${network}`;
       shared
         .increment(key, timeWindow)
         .catch(() => local.increment(key, timeWindow))

@@ -1,6 +1,6 @@
-import { type KeyStatus, keyStatus } from './key-rotation.ts';
 import type { KeyRotator } from './key-rotator.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
+import { type KeyStatus, keyStatus } from './rotation-plan.ts';
 
 /** One signing key, as operators and their programs see it. Instants are RFC 3339 in UTC. */
 export type KeyListing = {
@@ -20,8 +20,6 @@ type RotateArguments = {
   /** kid of a leaked key. */
   revoke?: string;
 };
-
-export type KeyCommands = ReturnType<typeof createKeyCommands>;
 
 type KeyCommandParts = {
   store: KeyStore;

@@ -9,12 +9,7 @@ import {
 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint } from 'jose';
-
-/** The JWS algorithms that signing keys come in (RFC 7518 §3.1, RFC 8037 §3.1). */
-export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256';
-
-/** A public key as the JWKS shows it (RFC 7517 §4), private parts never among its members. */
-export type PublicJwk = { kty: string; use: string; alg: string; kid: string; [member: string]: string };
+import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 
 export type KeyMaterial = {
   kid: string;

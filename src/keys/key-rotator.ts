@@ -1,14 +1,15 @@
-import type { Transact, Transaction } from '../adapters/adapters.ts';
 import { AppError } from '../core/errors.ts';
-import { generateKeyMaterial, type KeySeal, type SigningAlgorithm } from './key-material.ts';
+import type { SigningAlgorithm } from '../core/jwk.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import { generateKeyMaterial, type KeySeal } from './key-material.ts';
+import type { KeyRing, KeyStore, NewStoredKey, StoredKey } from './key-store.ts';
 import {
   keyStatus,
   planRotation,
   type RotationPlan,
   type RotationPolicy,
   signsNowOrLater,
-} from './key-rotation.ts';
-import type { KeyRing, KeyStore, NewStoredKey, StoredKey } from './key-store.ts';
+} from './rotation-plan.ts';
 
 export type RotatorPolicy = RotationPolicy & {
   algorithm: SigningAlgorithm;

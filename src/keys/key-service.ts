@@ -1,10 +1,11 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import type { DatabaseClock } from '../core/clock.ts';
 import { unavailable } from '../core/errors.ts';
+import type { SigningAlgorithm } from '../core/jwk.ts';
 import type { TokenType } from '../verifier/check-token.ts';
-import type { KeySeal, SigningAlgorithm } from './key-material.ts';
-import { keyStatus, nextKeySetChangeAt, type RotationPolicy, signsNowOrLater } from './key-rotation.ts';
+import type { KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
+import { keyStatus, nextKeySetChangeAt, type RotationPolicy, signsNowOrLater } from './rotation-plan.ts';
 
 /** Several looks at the database in a row have failed by then. */
 const SURE_FOR_MS = 10_000;

@@ -1,8 +1,9 @@
-import type { Database, Transaction } from '../adapters/adapters.ts';
+import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
+import type { Database, Transaction } from '../db/database.ts';
 import { asc, eq, inArray, sql } from '../db/drizzle.ts';
+import { waitForLock } from '../db/locks.ts';
 import { signingKeys } from '../db/schema.ts';
-import type { PublicJwk, SigningAlgorithm } from './key-material.ts';
-import type { KeyTimes } from './key-rotation.ts';
+import type { KeyTimes } from './rotation-plan.ts';
 
 export type StoredKey = KeyTimes & {
   algorithm: SigningAlgorithm;
@@ -16,9 +17,6 @@ export type NewStoredKey = Pick<StoredKey, 'kid' | 'algorithm' | 'publicJwk' | '
 export type KeyRing = { keys: StoredKey[]; databaseNow: number };
 
 export type KeyStore = ReturnType<typeof createKeyStore>;
-
-/** Any number will do, as long as every release uses the same one. */
-const ROTATION_LOCK = 7_236_455_022;
 
 const ms = (instant: Date | null): number | null => instant?.getTime() ?? null;
 
@@ -36,11 +34,7 @@ export function createKeyStore(database: Database) {
     },
 
     /** Waits until no other replica rotates, and keeps others waiting until the transaction ends. */
-    async lock({ database }: Transaction): Promise<void> {
-      await database
-        .select({ locked: sql`pg_advisory_xact_lock(${ROTATION_LOCK})` })
-        .from(sql`(select) as always`);
-    },
+    lock: (transaction: Transaction): Promise<void> => waitForLock(transaction, 'rotateKeys'),
 
     async insert({ database }: Transaction, key: NewStoredKey): Promise<void> {
       await database.insert(signingKeys).values({ ...key, publishedAt: sql`now()` });

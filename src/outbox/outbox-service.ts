@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { Transaction } from '../adapters/adapters.ts';
 import { repeat } from '../core/repeat.ts';
+import type { Transaction } from '../db/database.ts';
 import type { OutboxKind, OutboxMessage, OutboxStore } from './outbox-store.ts';
 
 const RETRY_EVERY_MS = 1_000;
@@ -11,9 +11,11 @@ const BATCH_SIZE = 100;
 /** Delivers one message; safe to be called twice for the same one. */
 type Deliver = (payload: unknown) => Promise<void>;
 
+export type Deliveries = Record<OutboxKind, Deliver>;
+
 type OutboxServiceParts = {
   store: OutboxStore;
-  deliver: Record<OutboxKind, Deliver>;
+  deliver: Deliveries;
   /** Hears of a delivery that failed; it is tried again until it succeeds. */
   onError(error: unknown): void;
 };

@@ -1,4 +1,4 @@
-import type { Database, Transaction } from '../adapters/adapters.ts';
+import type { Database, Transaction } from '../db/database.ts';
 import { asc, inArray, lt, sql } from '../db/drizzle.ts';
 import { outbox } from '../db/schema.ts';
 

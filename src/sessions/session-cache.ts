@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Cache } from '../adapters/adapters.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { UserClaims } from '../core/user-claims.ts';
 import type { SessionRecord } from './session-rules.ts';
 
 const FRESH_MS = 60_000;
@@ -28,8 +29,7 @@ const Entry = Type.Object({
   record: Type.Object({
     id: Type.String(),
     userId: Type.String(),
-    email: Type.String(),
-    emailVerified: Type.Boolean(),
+    claims: UserClaims,
     userStatus: Type.Union([Type.Literal('active'), Type.Literal('banned')]),
     createdAt: Type.Integer(),
     lastSeenAt: Type.Integer(),

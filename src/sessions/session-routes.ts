@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
 import { AppError } from '../core/errors.ts';
-import { type Authenticate, signedIn } from '../http/authenticate.ts';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
+import { type Authenticate, signedIn } from './authenticate.ts';
 import type { SessionCookie } from './session-cookie.ts';
 import type { SessionService } from './session-service.ts';
 

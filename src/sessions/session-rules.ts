@@ -1,9 +1,10 @@
+import type { UserClaims } from '../core/user-claims.ts';
+
 /** A session and what its access tokens say of the user. Times are milliseconds since the epoch, database time. */
 export type SessionRecord = {
   id: string;
   userId: string;
-  email: string;
-  emailVerified: boolean;
+  claims: UserClaims;
   userStatus: 'active' | 'banned';
   /** When the user signed in: the `auth_time` of OpenID Connect Core §2. */
   createdAt: number;

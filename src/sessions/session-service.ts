@@ -1,16 +1,15 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { Transact, Transaction } from '../adapters/adapters.ts';
+import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import type { Transact, Transaction } from '../db/database.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
+import type { Device } from './device.ts';
 import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
 import type { LastSeen } from './last-seen.ts';
 import type { SessionCache } from './session-cache.ts';
 import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
-import type { Device, EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
-import type { UnknownTokens } from './unknown-tokens.ts';
-
-export type { Device } from './session-store.ts';
+import type { EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
 
 /** A session just started: the only moment at which its generate token is known. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
@@ -24,14 +23,14 @@ type SessionServiceParts = {
   ttlMs: number;
   idleTtlMs: number;
   outbox: OutboxService;
-  unknownTokens: UnknownTokens;
+  missLimit: MissLimit;
 };
 
 export type SessionService = ReturnType<typeof createSessionService>;
 
 /** Starts, finds and ends sessions. */
 export function createSessionService(parts: SessionServiceParts) {
-  const { store, cache, transact, clock, outbox, unknownTokens, lastSeen, ttlMs, idleTtlMs } = parts;
+  const { store, cache, transact, clock, outbox, missLimit, lastSeen, ttlMs, idleTtlMs } = parts;
 
   return {
     /** Starts a session for a user whose password has just been checked. */
@@ -51,14 +50,14 @@ export function createSessionService(parts: SessionServiceParts) {
 
     /**
      * The live session of a generate token; null for any other string.
-     * @param client address of who asks
+     * @param network of the client, which limits go by
      * @throws AppError `unavailable` when that cannot be known right now; `rate_limited` for guessing
      */
-    async find(generateToken: string, client: string): Promise<SessionRecord | null> {
+    async find(generateToken: string, network: string): Promise<SessionRecord | null> {
       if (!isGenerateToken(generateToken)) return null;
       const session = await cache.find(hashGenerateToken(generateToken), {
-        read: () => unknownTokens.admit(client),
-        foundNothing: () => unknownTokens.note(client),
+        read: () => missLimit.admit(network),
+        foundNothing: () => missLimit.note(network),
       });
       const now = clock.now();
       if (session === null || !isLive(session, now)) return null;

@@ -1,12 +1,12 @@
 import type { SQL } from 'drizzle-orm';
-import type { Database, Transaction } from '../adapters/adapters.ts';
-import { tryAdvisoryLock } from '../db/advisory-lock.ts';
-import { and, eq, gt, inArray, isNull, lt, ne, or, sql } from '../db/drizzle.ts';
+import type { Database, Transaction } from '../db/database.ts';
+import { and, eq, inArray, lt, ne, or, sql } from '../db/drizzle.ts';
+import { isOpenSession } from '../db/live-session.ts';
+import { tryLock } from '../db/locks.ts';
 import { sessions, users } from '../db/schema.ts';
+import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
+import type { Device } from './device.ts';
 import type { SessionRecord } from './session-rules.ts';
-
-/** Where a session was started from, as far as the request told. */
-export type Device = { ip: string; userAgent: string | null };
 
 /** Which live sessions are meant. */
 export type SessionSelector =
@@ -40,12 +40,8 @@ export type FoundSession = { record: SessionRecord; databaseNow: Date };
 export type SessionStore = ReturnType<typeof createSessionStore>;
 
 const MAX_LISTED = 100;
-/** Any number will do, as long as every release uses the same one. */
-const SWEEP_LOCK = 7_236_455_023;
 
 const inMs = (ms: number): SQL => sql`${ms} * interval '1 millisecond'`;
-const isOpen = (): SQL | undefined =>
-  and(isNull(sessions.endedAt), gt(sessions.expiresAt, sql`now()`), gt(sessions.idleExpiresAt, sql`now()`));
 
 function matches(selector: SessionSelector): SQL | undefined {
   if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
@@ -98,7 +94,7 @@ export function createSessionStore(database: Database) {
       const ended = await transaction.database
         .update(sessions)
         .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
-        .where(and(matches(selector), isOpen()))
+        .where(and(matches(selector), isOpenSession()))
         .returning({ tokenHash: sessions.generateToken });
       return ended.map((row) => row.tokenHash);
     },
@@ -115,7 +111,7 @@ export function createSessionStore(database: Database) {
           userAgent: sessions.userAgent,
         })
         .from(sessions)
-        .where(and(eq(sessions.userId, userId), isOpen()))
+        .where(and(eq(sessions.userId, userId), isOpenSession()))
         .orderBy(sql`${sessions.lastSeenAt} desc`, sql`${sessions.id} desc`)
         .limit(MAX_LISTED);
     },
@@ -125,7 +121,7 @@ export function createSessionStore(database: Database) {
      * @returns how many; none while another replica is at it
      */
     async sweep(transaction: Transaction, limit: number): Promise<number> {
-      if (!(await tryAdvisoryLock(transaction, SWEEP_LOCK))) return 0;
+      if (!(await tryLock(transaction, 'sweepSessions'))) return 0;
       const { database } = transaction;
       const aDayAgo = sql`now() - interval '1 day'`;
       const over = database
@@ -152,7 +148,7 @@ export function createSessionStore(database: Database) {
           and(
             // One parameter: a placeholder for each of hundreds takes longer to build than the rows to change.
             sql`${sessions.id} = any(${`{${sessionIds.join(',')}}`}::uuid[])`,
-            isOpen(),
+            isOpenSession(),
             lt(sessions.lastSeenAt, sql`now() - interval '1 minute'`),
           ),
         );
@@ -178,8 +174,7 @@ function prepareFind(database: Database) {
         endedAt: sessions.endedAt,
         version: sessions.version,
       },
-      email: users.email,
-      emailVerifiedAt: users.emailVerifiedAt,
+      claims: userClaimsColumns,
       userStatus: users.status,
       claimsVersion: users.claimsVersion,
       databaseNow: sql`now()`.mapWith(sessions.createdAt),
@@ -201,8 +196,7 @@ function toFoundSession(row: FoundRow): FoundSession {
     record: {
       id: session.id,
       userId: session.userId,
-      email: row.email,
-      emailVerified: row.emailVerifiedAt !== null,
+      claims: toUserClaims(row.claims),
       userStatus: row.userStatus,
       createdAt: session.createdAt.getTime(),
       lastSeenAt: session.lastSeenAt.getTime(),

@@ -1,3 +1,4 @@
+import type { UserClaims } from '../core/user-claims.ts';
 import type { TokenClaims } from '../verifier/token-claims.ts';
 
 /** What an access token says of the user and the session; `auth_time` and the like are derived from it. */
@@ -5,8 +6,7 @@ export type TokenSubject = {
   /** Session id. */
   id: string;
   userId: string;
-  email: string;
-  emailVerified: boolean;
+  claims: UserClaims;
   /** When the user signed in, in milliseconds since the epoch. */
   createdAt: number;
 };
@@ -27,12 +27,12 @@ export type AccessTokenOptions = {
 };
 
 /** Claims that every access token has. */
-type CommonClaims = Omit<TokenClaims, 'nbf' | keyof UserClaims>;
+type CommonClaims = Omit<TokenClaims, 'nbf' | keyof SessionClaims | keyof UserClaims>;
 
-type UserClaims = Required<Pick<TokenClaims, 'sid' | 'email' | 'email_verified' | 'auth_time'>>;
+type SessionClaims = Required<Pick<TokenClaims, 'sid' | 'auth_time'>>;
 
 /** The claims of a user's access token. */
-export type AccessTokenClaims = CommonClaims & UserClaims;
+export type AccessTokenClaims = CommonClaims & SessionClaims & UserClaims;
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
@@ -41,8 +41,7 @@ export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOpt
   return {
     ...commonClaims(subject.userId, '', options),
     sid: subject.id,
-    email: subject.email,
-    email_verified: subject.emailVerified,
+    ...subject.claims,
     auth_time: seconds(subject.createdAt),
   };
 }

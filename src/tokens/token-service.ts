@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { SIGNING_ALGORITHMS } from '../core/jwk.ts';
 import type { FindKey } from '../keys/key-lookup.ts';
 import type { KeyService } from '../keys/key-service.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
@@ -49,12 +50,12 @@ export function createTokenService(parts: TokenServiceParts) {
   return {
     /**
      * A token for the session of a generate token, for all audiences or for the one that is asked for.
-     * @param client address of who asks
+     * @param network of the client, which limits go by
      * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch; `unavailable`
      */
-    async mint(generateToken: string | null, client: string, wish: TokenWish = {}): Promise<TokenResponse> {
+    async mint(generateToken: string | null, network: string, wish: TokenWish = {}): Promise<TokenResponse> {
       if (wish.audience !== undefined) requireAudience(wish.audience);
-      const session = generateToken === null ? null : await sessions.find(generateToken, client);
+      const session = generateToken === null ? null : await sessions.find(generateToken, network);
       if (session === null) throw new AppError('session_not_found');
       return mintFor(session, wish);
     },
@@ -78,7 +79,14 @@ export function createTokenService(parts: TokenServiceParts) {
      * @throws AppError `unavailable` when that cannot be known
      */
     async verify(token: string, { types, audiences }: TokenCheck): Promise<CheckedToken | null> {
-      const rules = { issuer, audiences, types, algorithms: ALGORITHMS, leewaySeconds: LEEWAY_SECONDS, now };
+      const rules = {
+        issuer,
+        audiences,
+        types,
+        algorithms: [...SIGNING_ALGORITHMS],
+        leewaySeconds: LEEWAY_SECONDS,
+        now,
+      };
       try {
         return await checkToken(token, ({ kid }) => requireKey(kid), rules);
       } catch (error) {
@@ -123,9 +131,6 @@ export function createTokenService(parts: TokenServiceParts) {
 
 /** Replicas know the database's time to within the time of one query. */
 const LEEWAY_SECONDS = 5;
-
-/** All that any of our keys may be of: SIGNING_ALGORITHM changes while tokens of the old one still live. */
-const ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];
 
 function tokenResponse(token: string, lifeMs: number): TokenResponse {
   return { access_token: token, token_type: 'Bearer', expires_in: Math.floor(lifeMs / 1000) };

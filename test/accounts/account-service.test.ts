@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { t as root, type Test, test } from 'tap';
 import { createAccountService, type Visitor } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
-import { createPasswordHasher, type PasswordHasher } from '../../src/accounts/password-hash.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
 import { sessions as sessionRows, users } from '../../src/db/schema.ts';
+import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
 import { createGenerateToken } from '../../src/sessions/generate-token.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
 import { openSessions } from '../support/services.ts';
@@ -89,7 +89,11 @@ test('signing up makes an account and a session', async (t) => {
   const { user, session } = await accounts.signUp({ email: ' Ada@EXAMPLE.com ', password }, visit());
   t.match(user, { email, emailAsTyped: 'Ada@EXAMPLE.com', status: 'active', emailVerifiedAt: null });
   t.notOk('passwordHash' in user);
-  t.match(await sessions.find(session.generateToken, client), { id: session.id, userId: user.id, email });
+  t.match(await sessions.find(session.generateToken, client), {
+    id: session.id,
+    userId: user.id,
+    claims: { email },
+  });
   t.match(await hashOf(), /^\$argon2id\$v=19\$m=64,t=1,p=1\$/);
   t.same(hashed, [password]);
 });

@@ -8,8 +8,8 @@ import { t as root, type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import type { Adapters } from '../../src/adapters/adapters.ts';
 import { keyEncryptionKeyOf, lockDataFolder } from '../../src/adapters/data-folder.ts';
-import { createTransact } from '../../src/adapters/database-guard.ts';
 import { openEmbedded } from '../../src/adapters/embedded.ts';
+import { createTransact } from '../../src/db/database-guard.ts';
 
 const modulePath = new URL('../../src/adapters/embedded.ts', import.meta.url).href;
 const user = {

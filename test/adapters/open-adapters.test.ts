@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { freePort } from '../support/servers.ts';
 
 test('with the URLs of servers it is those', async (t) => {

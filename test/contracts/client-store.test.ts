@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Test, test } from 'tap';
-import { createClientStore, type NewClient, type StoredCredentials } from '../../src/clients/client-store.ts';
 import { clientSecrets } from '../../src/db/schema.ts';
+import { createClientStore, type NewClient, type StoredCredentials } from '../../src/oauth/client-store.ts';
 import { databases, type TestDatabase } from '../support/adapters.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Test, test } from 'tap';
-import type { Transaction } from '../../src/adapters/adapters.ts';
-import { deadlineGuard, guardStore } from '../../src/adapters/database-guard.ts';
+import type { Transaction } from '../../src/db/database.ts';
+import { deadlineGuard, guardStore } from '../../src/db/database-guard.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
 import { signingKeys } from '../../src/db/schema.ts';
 import { createKeyStore, type KeyStore, type NewStoredKey } from '../../src/keys/key-store.ts';

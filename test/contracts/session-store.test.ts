@@ -60,8 +60,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.strictSame((await findSession(store, session.tokenHash))?.record, {
       id: session.id,
       userId: user.id,
-      email: user.email,
-      emailVerified: false,
+      claims: { email: user.email, email_verified: false },
       userStatus: 'active',
       createdAt: startedAt,
       lastSeenAt: startedAt,
@@ -105,7 +104,11 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       status: 'banned',
       claimsVersion: sql`${users.claimsVersion} + 1`,
     });
-    t.match(await getRecord(session), { emailVerified: true, userStatus: 'banned', version: version + 1 });
+    t.match(await getRecord(session), {
+      claims: { email_verified: true },
+      userStatus: 'banned',
+      version: version + 1,
+    });
   });
 
   t.test('the same look-up works time and again, also many at once', async (t) => {

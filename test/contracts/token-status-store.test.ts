@@ -1,11 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
-import { createClientStore } from '../../src/clients/client-store.ts';
-import { createTokenStatusStore } from '../../src/clients/token-status-store.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
 import { spentTokens, users } from '../../src/db/schema.ts';
+import { createClientStore } from '../../src/oauth/client-store.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
+import { createTokenStatusStore } from '../../src/tokens/token-status-store.ts';
 import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
 
 const MINUTE_MS = 60_000;
@@ -50,33 +50,33 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   t.test('a token of a live session has its user, as the database has them now', async (t) => {
     const { store, database, email, makeToken } = await setUp(t);
     const token = makeToken();
-    t.strictSame(await store.findUser(token), { email, emailVerified: false });
+    t.strictSame(await store.findUserClaims(token), { email, email_verified: false });
     await database.update(users).set({ email: `new-${email}`, emailVerifiedAt: sql`now()` });
-    t.strictSame(await store.findUser(token), { email: `new-${email}`, emailVerified: true });
+    t.strictSame(await store.findUserClaims(token), { email: `new-${email}`, email_verified: true });
   });
 
   t.test('a token of another user, or of another session, has none', async (t) => {
     const { store, makeToken } = await setUp(t);
-    t.equal(await store.findUser({ ...makeToken(), userId: randomUUID() }), null);
-    t.equal(await store.findUser({ ...makeToken(), sessionId: randomUUID() }), null);
+    t.equal(await store.findUserClaims({ ...makeToken(), userId: randomUUID() }), null);
+    t.equal(await store.findUserClaims({ ...makeToken(), sessionId: randomUUID() }), null);
   });
 
   t.test('a token has none once the session has ended', async (t) => {
     const { store, signOut, makeToken } = await setUp(t);
     await signOut();
-    t.equal(await store.findUser(makeToken()), null);
+    t.equal(await store.findUserClaims(makeToken()), null);
   });
 
   t.test('a token has none once the session was not used for too long', async (t) => {
     const { store, moveTime, makeToken } = await setUp(t);
     await moveTime(HOUR_MS);
-    t.equal(await store.findUser(makeToken()), null);
+    t.equal(await store.findUserClaims(makeToken()), null);
   });
 
   t.test('a token has none while its user is banned', async (t) => {
     const { store, ban, makeToken, makeRedemption } = await setUp(t);
     await ban();
-    t.equal(await store.findUser(makeToken()), null);
+    t.equal(await store.findUserClaims(makeToken()), null);
     t.equal(await store.redeem(makeRedemption()), false);
   });
 
@@ -84,8 +84,8 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const { store, makeToken, inAnHour } = await setUp(t);
     const [revoked, other] = [makeToken(), makeToken()];
     for (const _ of [1, 2]) await store.revoke(revoked.jti, 'payments', inAnHour);
-    t.equal(await store.findUser(revoked), null);
-    t.not(await store.findUser(other), null);
+    t.equal(await store.findUserClaims(revoked), null);
+    t.not(await store.findUserClaims(other), null);
   });
 
   t.test("a client's own token holds until the client is disabled or the token revoked", async (t) => {

@@ -1,29 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import postgres from 'postgres';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
-import { createTransact } from '../../src/adapters/database-guard.ts';
-import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
-import { createRedisCache } from '../../src/adapters/redis-cache.ts';
-import { parseRedisUrl } from '../../src/adapters/redis-target.ts';
-import { createBatch } from '../../src/core/batch.ts';
+import { createRedisCache } from '../../src/cache/redis-cache.ts';
+import { parseRedisUrl } from '../../src/config/redis-target.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
-import { createOutboxService } from '../../src/outbox/outbox-service.ts';
-import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
 import { hashGenerateToken } from '../../src/sessions/generate-token.ts';
-import { createLastSeen } from '../../src/sessions/last-seen.ts';
-import { createSessionCache } from '../../src/sessions/session-cache.ts';
-import { createSessionService, deliverSessionsEnded } from '../../src/sessions/session-service.ts';
+import { openSessions } from '../../src/sessions/open-sessions.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
-import { createUnknownTokens } from '../../src/sessions/unknown-tokens.ts';
+import { createPlatform } from '../support/platform.ts';
 import type { Probe, Scenario } from './probe.ts';
 import type { World } from './world.ts';
 
 const { drizzle } = loadPostgresDriver();
 
 const PAST_FRESHNESS_MS = 61_000;
-const DAY_MS = 24 * 3_600_000;
 /** These are about order: a command that a busy machine keeps waiting must not fail. */
 const GENEROUS_DEADLINE_MS = 10_000;
 const ADDRESS = '127.0.0.1';
@@ -37,9 +29,7 @@ async function openReplicas({ database: server, redis }: World) {
   if (target === null) throw new Error('not a Redis URL');
   const client = postgres(server.url, { max: 5, onnotice: () => {} });
   const database = drizzle(client, { schema });
-  const transact = createTransact(database);
   const store = createSessionStore(database);
-  const find = createBatch(store.findAll, 100);
   const accounts = createAccountStore(database);
   const ignore = () => {};
   const cache = createRedisCache(
@@ -56,51 +46,53 @@ async function openReplicas({ database: server, redis }: World) {
   )
     await new Promise((resolve) => setTimeout(resolve, 10));
   const state: { shiftMs: number; gate: Gate | null } = { shiftMs: 0, gate: null };
-  const lastSeen = createLastSeen(async () => {}, ignore);
+  const table = {
+    ...store,
+    touch: async () => {},
+    findAll: async (tokenHashes: Buffer[]) => {
+      const { gate } = state;
+      const found = await store.findAll(tokenHashes);
+      gate?.hasRead();
+      await gate?.mayGoOn;
+      return found;
+    },
+  };
+  const [one, two] = [createReplica(), createReplica()];
+  const [runner, other] = [one.service, two.service];
 
   return {
     cache,
     state,
-    runner: createReplica(),
-    other: createReplica(),
+    runner,
+    other,
     /** A session of a user of its own. */
     async start(): Promise<string> {
       const id = randomUUID();
       const email = `${id}@example.com`;
-      const { generateToken } = await transact(async (transaction) => {
+      const { generateToken } = await platform().transact(async (transaction) => {
         await accounts.insert(transaction, { id, email, emailAsTyped: email, passwordHash: '' });
-        return createReplica().start(transaction, id, { ip: ADDRESS, userAgent: null });
+        return runner.start(transaction, id, { ip: ADDRESS, userAgent: null });
       });
       return generateToken;
     },
     async close(): Promise<void> {
-      await lastSeen.close();
+      for (const replica of [one, two]) await replica.close();
       cache.close();
       await client.end();
     },
   };
 
-  function createReplica() {
+  function platform() {
     const clock = createDatabaseClock(Date.now);
-    const sessionCache = createSessionCache({
+    return createPlatform(database, {
       cache,
-      now: () => clock.now() + state.shiftMs,
-      load: async (tokenHash) => {
-        const { gate } = state;
-        const found = await find(tokenHash);
-        gate?.hasRead();
-        await gate?.mayGoOn;
-        return found?.record ?? null;
-      },
+      // Past freshness in the cache's eyes alone: neither the database nor Redis can be moved here.
+      clock: { ...clock, now: () => clock.now() + state.shiftMs },
     });
-    const outbox = createOutboxService({
-      store: createOutboxStore(database),
-      deliver: { sessions_ended: (payload) => deliverSessionsEnded(sessionCache, payload) },
-      onError: ignore,
-    });
-    const unknownTokens = createUnknownTokens(createMemoryCache(Date.now));
-    const parts = { store, cache: sessionCache, transact, clock, outbox, unknownTokens, lastSeen };
-    return createSessionService({ ...parts, ttlMs: 30 * DAY_MS, idleTtlMs: 14 * DAY_MS });
+  }
+
+  function createReplica() {
+    return openSessions(platform(), table);
   }
 }
 

@@ -24,7 +24,7 @@ const { enum: allCodes } = ProblemSchema.properties.code as unknown as { enum: E
 
 /** Those that only a real socket can meet: see test/e2e/sockets.test.ts. */
 const socketCodes = ['duplicate_host', 'headers_too_large', 'request_timeout'];
-/** That of a token that is for something else: see test/admin/doctor.test.ts. */
+/** That of a token that is for something else: see test/gateway/doctor.test.ts. */
 const tokenCodes = ['insufficient_scope'];
 /** Those that the load or the client's address bring about: here, in rate-limits.test.ts. */
 const loadCodes = ['overloaded', 'rate_limited'];

@@ -2,12 +2,8 @@ import { createPublicKey, randomBytes, sign, verify } from 'node:crypto';
 import fc from 'fast-check';
 import { calculateJwkThumbprint } from 'jose';
 import { test } from 'tap';
-import {
-  createKeySeal,
-  generateKeyMaterial,
-  KeyEncryptionKeyError,
-  type SigningAlgorithm,
-} from '../../src/keys/key-material.ts';
+import type { SigningAlgorithm } from '../../src/core/jwk.ts';
+import { createKeySeal, generateKeyMaterial, KeyEncryptionKeyError } from '../../src/keys/key-material.ts';
 
 const { kid, privateKey } = await generateKeyMaterial('ES256');
 const keyEncryptionKey = randomBytes(32);

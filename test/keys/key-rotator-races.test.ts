@@ -1,10 +1,13 @@
 import type postgres from 'postgres';
 import t, { type Test } from 'tap';
 import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
-import { loadConfig } from '../../src/config.ts';
+import { openPlatform } from '../../src/adapters/platform.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
+import type { Log } from '../../src/core/log.ts';
 import type { KeyRing } from '../../src/keys/key-store.ts';
-import { createKeyServices, startServices } from '../../src/services.ts';
+import { openKeys } from '../../src/keys/open-keys.ts';
+import { startServices } from '../../src/services.ts';
 import { createTokenService } from '../../src/tokens/token-service.ts';
 import { createPlace, type Place, quickSettings } from '../helper.ts';
 import { moveDatabaseTime } from '../support/database.ts';
@@ -161,9 +164,7 @@ t.test('five replicas that start at once on an empty database have one key', asy
     Array.from({ length: 5 }, async () => {
       const adapters = await openAdapters(config, Date.now, UNHEARD);
       t.teardown(() => adapters.close());
-      const services = await startServices(config, adapters, createDatabaseClock(Date.now), ({ err }) =>
-        t.error(err),
-      );
+      const services = await startServices(config, adapters, createDatabaseClock(Date.now), failOnTrouble(t));
       t.teardown(services.close);
       return services;
     }),
@@ -177,19 +178,27 @@ t.test('five replicas that start at once on an empty database have one key', asy
   }
 });
 
+/** Nothing is worth a warning here. */
+function failOnTrouble(t: Test): Log {
+  const fail = (context: object) => void t.error('err' in context ? context.err : context);
+  return { debug: () => {}, warn: fail, error: fail };
+}
+
 /** One replica whose own clock is off, and what it mints. */
 async function openSkewed(t: Test, place: Place, skewMs: number) {
   const config = loadConfig({ ...quickSettings, ...place });
   const clock = createDatabaseClock(() => Date.now() + skewMs);
   const adapters = await openAdapters(config, clock.local, UNHEARD);
   t.teardown(() => adapters.close());
-  const services = createKeyServices(config, adapters, clock, ({ err }) => t.error(err));
-  const session = { id: 's', userId: 'u', email: 'e', emailVerified: false, createdAt: 0 };
+  const platform = openPlatform(config, adapters, clock, failOnTrouble(t));
+  t.teardown(platform.close);
+  const services = openKeys(platform);
+  const session = { id: 's', userId: 'u', claims: { email: 'e', email_verified: false }, createdAt: 0 };
   const sessions = { find: async () => session } as unknown as Parameters<
     typeof createTokenService
   >[0]['sessions'];
   const tokens = createTokenService({
-    ...{ sessions, keys: services.keys, now: clock.now, issuer: 'i', clientId: 'c', audiences: ['a'] },
+    ...{ sessions, keys: services.service, now: clock.now, issuer: 'i', clientId: 'c', audiences: ['a'] },
     findKey: async () => null,
     ttlMs: config.ACCESS_TOKEN_TTL,
     reuseMs: 0,
@@ -219,7 +228,7 @@ for (const skewMs of [MINUTE_MS, DAY_MS]) {
       const now = Math.floor((Date.now() + passedMs) / 1000);
       for (const { iat } of minted) t.ok(Math.abs(iat - now) <= 1, `iat is off by ${iat - now} s`);
       t.equal(new Set(minted.map(({ kid }) => kid)).size, 1, 'one key signs');
-      const served = replicas.map(({ keys }) => keys.jwks());
+      const served = replicas.map(({ service }) => service.jwks());
       t.equal(new Set(served.map(({ body }) => body)).size, 1, 'one key set');
       const ages = served.map(({ maxAgeSeconds }) => maxAgeSeconds);
       t.ok(Math.max(...ages) - Math.min(...ages) <= 1, `max-age ${ages}`);

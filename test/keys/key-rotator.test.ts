@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { test } from 'tap';
-import type { Database } from '../../src/adapters/adapters.ts';
+import type { Database } from '../../src/db/database.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { KeyEncryptionKeyError } from '../../src/keys/key-material.ts';
 import { countKeys, DAY_MS, kidOf, kidsOf, MINUTE_MS, openKeys, policy } from '../support/keys.ts';

@@ -1,10 +1,10 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from 'jose';
 import { test } from 'tap';
+import type { SigningAlgorithm } from '../../src/core/jwk.ts';
 import { sql } from '../../src/db/drizzle.ts';
-import { createTokenSigner } from '../../src/http/token-signer.ts';
-import type { SigningAlgorithm } from '../../src/keys/key-material.ts';
 import type { KeyService, SignerKey } from '../../src/keys/key-service.ts';
+import { createTokenSigner } from '../../src/keys/token-signer.ts';
 import { createWire } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 import {
@@ -197,7 +197,7 @@ test('a replica that the database confirms no more stops signing in time, and re
   const time = { passedMs: 0 };
   const wire = await createWire(t, place.url);
   const { keys, schedule } = place.replica(
-    { maxUnconfirmedMs: 10 * MINUTE_MS, deadlineMs: 2_000, local: () => Date.now() + time.passedMs },
+    { deadlineMs: 2_000, local: () => Date.now() + time.passedMs },
     { url: wire.url, name: 'cut off' },
   );
   await schedule.look();

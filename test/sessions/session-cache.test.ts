@@ -1,10 +1,10 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { test } from 'tap';
-import type { Cache } from '../../src/adapters/adapters.ts';
-import { DatabaseError } from '../../src/adapters/database-guard.ts';
-import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
+import type { Cache } from '../../src/cache/cache.ts';
+import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
+import { DatabaseError } from '../../src/db/database-guard.ts';
 import { createGenerateToken, hashGenerateToken } from '../../src/sessions/generate-token.ts';
 import { createSessionCache } from '../../src/sessions/session-cache.ts';
 import type { SessionRecord } from '../../src/sessions/session-rules.ts';
@@ -18,8 +18,7 @@ function makeRecord(changes: Partial<SessionRecord> = {}): SessionRecord {
   return {
     id: randomUUID(),
     userId: randomUUID(),
-    email: 'ada@example.com',
-    emailVerified: false,
+    claims: { email: 'ada@example.com', email_verified: false },
     userStatus: 'active',
     createdAt: START_MS,
     lastSeenAt: START_MS,

@@ -7,8 +7,7 @@ const NOW_MS = 1_800_000_000_000;
 const session: SessionRecord = {
   id: 'a',
   userId: 'b',
-  email: 'ada@example.com',
-  emailVerified: true,
+  claims: { email: 'ada@example.com', email_verified: true },
   userStatus: 'active',
   createdAt: NOW_MS - 1,
   lastSeenAt: NOW_MS - 1,

@@ -18,7 +18,7 @@ import {
 import t, { type Test } from 'tap';
 import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
 import { buildApp } from '../../src/app.ts';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/http/logging.ts';
 import type { KeyListing } from '../../src/keys/key-commands.ts';
 import { createPlace, newCredentials, quickSettings } from '../helper.ts';

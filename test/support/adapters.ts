@@ -4,14 +4,15 @@ import { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root, type Test } from 'tap';
-import type { Cache, Database, Transact } from '../../src/adapters/adapters.ts';
-import { createTransact, deadlineGuard } from '../../src/adapters/database-guard.ts';
-import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
-import { MIGRATIONS_FOLDER } from '../../src/adapters/migrations.ts';
 import { UNHEARD } from '../../src/adapters/open-adapters.ts';
-import { createRedisCache } from '../../src/adapters/redis-cache.ts';
-import { parseRedisUrl, type RedisTarget } from '../../src/adapters/redis-target.ts';
+import type { Cache } from '../../src/cache/cache.ts';
+import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { createRedisCache } from '../../src/cache/redis-cache.ts';
+import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-target.ts';
+import type { Database, Transact } from '../../src/db/database.ts';
+import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
 import { loadPGliteDriver, loadPostgresDriver, sql } from '../../src/db/drizzle.ts';
+import { MIGRATIONS_FOLDER } from '../../src/db/migrations.ts';
 import * as schema from '../../src/db/schema.ts';
 import {
   createTestDatabase,

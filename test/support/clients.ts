@@ -1,6 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify';
-import { loadConfig } from '../../src/config.ts';
-import { runCommand } from '../../src/run-command.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
 import { type Place, quickSettings, type TestApp } from '../helper.ts';
 
 type App = TestApp['app'];

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { LOCKS } from '../../src/db/locks.ts';
 import { eventually } from './adapters.ts';
 import { countKeys, kidOf, openSeparateKeys, policy, type Replica } from './keys.ts';
 
@@ -20,7 +21,7 @@ const holdAtCommit = `
 
 /** What the test locks, on a connection of its own, to hold a rotation there. */
 const moments = {
-  'before it has the lock': 'select pg_advisory_xact_lock(7236455022)',
+  'before it has the lock': `select pg_advisory_xact_lock(${LOCKS.rotateKeys})`,
   'before its first write': 'lock table signing_keys in share mode',
   'before it touches the active key':
     'select from signing_keys where activated_at is not null and retired_at is null for update',

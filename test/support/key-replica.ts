@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
-import type { Database, Transact } from '../../src/adapters/adapters.ts';
-import { createTransact, deadlineGuard, guardStore } from '../../src/adapters/database-guard.ts';
-import { createDatabaseClock } from '../../src/core/clock.ts';
+import type { Database, Transact } from '../../src/db/database.ts';
+import { createTransact, deadlineGuard, guardStore } from '../../src/db/database-guard.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { createKeySeal } from '../../src/keys/key-material.ts';
-import { keyStatus } from '../../src/keys/key-rotation.ts';
-import { createKeyRotator, type RotatorPolicy } from '../../src/keys/key-rotator.ts';
-import { createKeySchedule } from '../../src/keys/key-schedule.ts';
-import { createKeyService, type Sign, type SignerKey } from '../../src/keys/key-service.ts';
+import type { RotatorPolicy } from '../../src/keys/key-rotator.ts';
+import type { Sign, SignerKey } from '../../src/keys/key-service.ts';
 import { createKeyStore, type KeyRing } from '../../src/keys/key-store.ts';
+import { openKeys } from '../../src/keys/open-keys.ts';
+import { keyStatus } from '../../src/keys/rotation-plan.ts';
+import { createPlatform, keepErrors } from './platform.ts';
 
 const { drizzle } = loadPostgresDriver();
 
@@ -32,45 +32,37 @@ export type ReplicaOptions = {
   policy?: Partial<RotatorPolicy>;
   keyEncryptionKey?: Buffer;
   previous?: Buffer;
-  /** How far this replica's own clock is off. */
-  skewMs?: number;
   createSigner?: (key: SignerKey) => Promise<Sign>;
-  maxUnconfirmedMs?: number;
-  jwksMaxAgeMs?: number;
   deadlineMs?: number;
   /** This replica's own clock, in place of the usual one. */
   local?: () => number;
 };
 
-/** Loaded where it is used: a process that only rotates starts the sooner. */
-async function createUsualSigner(key: SignerKey): Promise<Sign> {
-  const { createTokenSigner } = await import('../../src/http/token-signer.ts');
-  return createTokenSigner(key);
+/** The signing keys of one replica, opened as the server opens them. */
+export function createReplica(database: Database, transact: Transact, options: ReplicaOptions = {}) {
+  const { keyEncryptionKey = randomBytes(32), previous, createSigner, deadlineMs, local } = options;
+  const errors: unknown[] = [];
+  const platform = createPlatform(database, {
+    config: { ...settingsOf({ ...policy, ...options.policy }), KEY_ENCRYPTION_KEY_PREVIOUS: previous },
+    transact,
+    keyEncryptionKey,
+    log: keepErrors(errors),
+    ...(deadlineMs !== undefined && { deadlineMs }),
+    ...(local !== undefined && { local }),
+  });
+  const { service: keys, rotator, schedule, commands } = openKeys(platform, createSigner);
+  const store = guardStore(createKeyStore(database), platform.guard);
+  const seal = createKeySeal(keyEncryptionKey, previous);
+  return { store, seal, keys, rotator, schedule, commands, clock: platform.clock, errors };
 }
 
-/** The signing keys of one replica, put together as `services.ts` does it. */
-export function createReplica(database: Database, transact: Transact, options: ReplicaOptions = {}) {
-  const { keyEncryptionKey = randomBytes(32), previous, skewMs = 0 } = options;
-  const clock = createDatabaseClock(options.local ?? (() => Date.now() + skewMs));
-  const mine = { ...policy, ...options.policy };
-  const store = guardStore(
-    createKeyStore(database),
-    deadlineGuard(options.deadlineMs ?? GENEROUS_DEADLINE_MS),
-  );
-  const seal = createKeySeal(keyEncryptionKey, previous);
-  const keys = createKeyService({
-    store,
-    seal,
-    clock,
-    policy: mine,
-    createSigner: options.createSigner ?? createUsualSigner,
-    jwksMaxAgeMs: options.jwksMaxAgeMs ?? 10 * MINUTE_MS,
-    maxUnconfirmedMs: options.maxUnconfirmedMs ?? 14 * MINUTE_MS,
-  });
-  const rotator = createKeyRotator({ store, transact, seal, policy: mine });
-  const errors: unknown[] = [];
-  const schedule = createKeySchedule(keys, rotator, (error) => void errors.push(error));
-  return { store, seal, keys, rotator, schedule, clock, errors };
+function settingsOf({ algorithm, rotateEveryMs, publishAheadMs, retainMs }: RotatorPolicy) {
+  return {
+    SIGNING_ALGORITHM: algorithm,
+    KEY_ROTATION_EVERY: rotateEveryMs,
+    KEY_PUBLISH_AHEAD: publishAheadMs,
+    KEY_RETAIN: retainMs,
+  };
 }
 
 export type Replica = ReturnType<typeof createReplica>;

@@ -1,18 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
-import type { Cache } from '../../src/adapters/adapters.ts';
-import { createMemoryCache } from '../../src/adapters/memory-cache.ts';
-import { createBatch } from '../../src/core/batch.ts';
-import { createDatabaseClock } from '../../src/core/clock.ts';
-import { createOutboxService } from '../../src/outbox/outbox-service.ts';
-import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
-import { createLastSeen } from '../../src/sessions/last-seen.ts';
-import { createSessionCache } from '../../src/sessions/session-cache.ts';
-import { createSessionService, deliverSessionsEnded } from '../../src/sessions/session-service.ts';
+import type { Cache } from '../../src/cache/cache.ts';
+import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { openSessions as openReplica } from '../../src/sessions/open-sessions.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
-import { createUnknownTokens } from '../../src/sessions/unknown-tokens.ts';
 import { openPostgres } from './adapters.ts';
+import { createPlatform, keepErrors } from './platform.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -34,43 +28,36 @@ export async function openSessions(t: Test) {
   const now = () => Date.now() + passedMs;
   const memory = createMemoryCache(now);
   const store = createSessionStore(database);
-  const find = createBatch(store.findAll, 100);
   const accounts = createAccountStore(database);
   const counted = { loads: 0, noted: 0 };
   const cacheErrors: unknown[] = [];
-
-  function createReplica({ skewMs = 0, cache, ...ttls }: ReplicaOptions = {}) {
-    const clock = createDatabaseClock(() => now() + skewMs);
-    const load = async (tokenHash: Buffer) => {
-      counted.loads += 1;
-      const found = await find(tokenHash);
-      if (found !== null) clock.observe(found.databaseNow);
-      return found?.record ?? null;
-    };
-    const { ttlMs = 2 * HOUR_MS, idleTtlMs = HOUR_MS } = ttls;
-    const touch = async (ids: string[]) => {
+  const table = {
+    ...store,
+    findAll: async (tokenHashes: Buffer[]) => {
+      counted.loads += tokenHashes.length;
+      return store.findAll(tokenHashes);
+    },
+    touch: async (ids: string[], idleTtlMs: number) => {
       counted.noted += ids.length;
       await store.touch(ids, idleTtlMs);
-    };
-    const lastSeen = createLastSeen(touch, t.error);
-    t.teardown(lastSeen.close);
-    const sessionCache = createSessionCache({ cache: { ...memory, ...cache }, load, now: clock.now });
-    const outbox = createOutboxService({
-      store: createOutboxStore(database),
-      deliver: { sessions_ended: (payload) => deliverSessionsEnded(sessionCache, payload) },
-      onError: (error) => void cacheErrors.push(error),
-    });
-    const sessions = createSessionService({
-      store,
-      cache: sessionCache,
-      outbox,
-      unknownTokens: createUnknownTokens(createMemoryCache(now)),
+    },
+  };
+
+  function createReplica({
+    skewMs = 0,
+    cache,
+    ttlMs = 2 * HOUR_MS,
+    idleTtlMs = HOUR_MS,
+  }: ReplicaOptions = {}) {
+    const platform = createPlatform(database, {
+      config: { SESSION_TTL: ttlMs, SESSION_IDLE_TTL: idleTtlMs },
+      local: () => now() + skewMs,
       transact,
-      clock,
-      lastSeen,
-      ttlMs,
-      idleTtlMs,
+      cache: { ...memory, ...cache },
+      log: keepErrors(cacheErrors),
     });
+    const { service: sessions, outbox, lastSeen, close } = openReplica(platform, table);
+    t.teardown(close);
     return { sessions, outbox, flush: lastSeen.flush };
   }
 

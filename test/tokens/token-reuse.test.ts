@@ -1,8 +1,8 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { type Test, test } from 'tap';
-import { loadConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import type { KeyService } from '../../src/keys/key-service.ts';
-import { runCommand } from '../../src/run-command.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
 import type { SessionRecord } from '../../src/sessions/session-rules.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
 import { createTokenReuse } from '../../src/tokens/token-reuse.ts';
@@ -25,8 +25,7 @@ const WINDOW_MS = 30_000;
 const session: SessionRecord = {
   id: 's1',
   userId: 'u1',
-  email: 'a@example.com',
-  emailVerified: false,
+  claims: { email: 'a@example.com', email_verified: false },
   userStatus: 'active',
   createdAt: 0,
   lastSeenAt: 0,

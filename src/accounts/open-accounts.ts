@@ -1,0 +1,25 @@
+import type { Platform } from '../adapters/platform.ts';
+import { guardStore } from '../db/database-guard.ts';
+import { createPasswordHasher } from '../passwords/password-hash.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import { createAccountService } from './account-service.ts';
+import { createAccountStore } from './account-store.ts';
+
+/** Accounts, and the threads that hash their passwords. */
+export function openAccounts({ config, database, guard, transact, log }: Platform, sessions: SessionService) {
+  const passwords = createPasswordHasher({
+    memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
+    iterations: config.PASSWORD_HASH_ITERATIONS,
+    threads: config.PASSWORD_HASH_THREADS,
+    onWorkerError: (err) => log.warn({ err }, 'a password hashing thread failed and was replaced'),
+  });
+  const service = createAccountService({
+    store: guardStore(createAccountStore(database), guard),
+    sessions,
+    passwords,
+    transact,
+    passwordMinLength: config.PASSWORD_MIN_LENGTH,
+    onRehashError: (err) => log.warn({ err }, 'could not store a stronger password hash'),
+  });
+  return { service, sweeps: [], close: passwords.close };
+}

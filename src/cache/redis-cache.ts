@@ -1,0 +1,88 @@
+import type { RedisTarget } from '../config/redis-target.ts';
+import { createCircuitBreaker } from '../core/circuit-breaker.ts';
+import { COMMAND_TIMEOUT_MS } from './batched-redis.ts';
+import type { Cache } from './cache.ts';
+import { connectRedis } from './redis-client.ts';
+
+const FAILURES_TO_OPEN = 5;
+const PROBE_EVERY_MS = 250;
+
+const REPLACE = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`;
+
+const INCREMENT = `
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return { count, redis.call('PTTL', KEYS[1]) }`;
+
+type Scripts = {
+  replaceValue(key: string, expected: string, value: string, ttlMs: number): Promise<number>;
+  incrementInWindow(key: string, windowMs: number): Promise<[number, number]>;
+};
+
+export type RedisCache = Cache & { close(): void };
+
+export type RedisCacheEvents = {
+  /** Hears of connection trouble; the URL, which may hold a password, is not in it. */
+  onError(error: Error): void;
+  /** Hears when requests stop waiting for Redis, and when they ask it again. */
+  onBreak(isOpen: boolean): void;
+};
+
+/**
+ * The cache of many replicas. Only single-key commands, so that Redis Cluster works.
+ *
+ * After five failures in a row nobody waits for it any more (half a second at the most, one request after the
+ * other), until a ping of its own, every quarter of a second, is answered.
+ * @param commandTimeoutMs what a test that is not about time may lengthen
+ */
+export function createRedisCache(
+  target: RedisTarget,
+  keyPrefix: string,
+  events: RedisCacheEvents,
+  commandTimeoutMs = COMMAND_TIMEOUT_MS,
+): RedisCache {
+  const scripts = {
+    replaceValue: { numberOfKeys: 1, lua: REPLACE },
+    incrementInWindow: { numberOfKeys: 1, lua: INCREMENT },
+  };
+  const redis = connectRedis<Scripts>(target, scripts, commandTimeoutMs);
+  redis.on('error', events.onError);
+  const breaker = createCircuitBreaker({
+    threshold: FAILURES_TO_OPEN,
+    // A server that is full refuses to write and still answers reads.
+    isFailure: (error) => !(error instanceof Error && error.message.startsWith('OOM')),
+    probe: () => redis.ping(),
+    probeEveryMs: PROBE_EVERY_MS,
+    onChange: events.onBreak,
+  });
+
+  // ioredis' own `keyPrefix` looks up in a table which arguments of a command are keys, for each command anew.
+  const named = (key: string) => keyPrefix + key;
+
+  return {
+    get: (key) => breaker.run(() => redis.get(named(key))),
+    put: async (key, value, ttlMs) => {
+      await breaker.run(() => redis.set(named(key), value, 'PX', ttlMs));
+    },
+    putIfAbsent: (key, value, ttlMs) =>
+      breaker.run(async () => (await redis.set(named(key), value, 'PX', ttlMs, 'NX')) === 'OK'),
+    replace: (key, expected, value, ttlMs) =>
+      breaker.run(async () => (await redis.replaceValue(named(key), expected, value, ttlMs)) === 1),
+    increment: (key, windowMs) =>
+      breaker.run(async () => {
+        const [count, ttlMs] = await redis.incrementInWindow(named(key), windowMs);
+        return { count, ttlMs };
+      }),
+    // Past the breaker: whoever asks for its health wants to know how it is now.
+    ping: async () => {
+      await redis.ping();
+    },
+    close: () => {
+      breaker.close();
+      redis.disconnect();
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { Cluster, type Redis } from 'ioredis';
+import type { RedisTarget } from '../config/redis-target.ts';
+import { BatchedRedis } from './batched-redis.ts';
+
+const CONNECT_TIMEOUT_MS = 1_000;
+const MAX_RECONNECT_DELAY_MS = 1_000;
+/** A connection that owes an answer for this long is dropped: one that a broken network swallowed would never end by itself. */
+const SOCKET_TIMEOUT_MS = 1_000;
+
+/**
+ * The ioredis client of a target, with every wait bounded: its own defaults would wait for ever on a hung server. A
+ * command fails after `commandTimeoutMs`, and at once while there is no connection. The connection comes back by itself.
+ */
+export function connectRedis<Scripts>(
+  target: RedisTarget,
+  scripts: Record<string, { lua: string; numberOfKeys: number }>,
+  commandTimeoutMs: number,
+): (Redis | Cluster) & Scripts {
+  const backOff = (attempt: number) => Math.min(attempt * 50, MAX_RECONNECT_DELAY_MS);
+  const bounds = {
+    commandTimeout: commandTimeoutMs,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // After a failover the old master may live on as a replica, and its connections with it.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  };
+  const single = { ...bounds, scripts, enableOfflineQueue: false, retryStrategy: backOff };
+  return connect() as (Redis | Cluster) & Scripts;
+
+  function connect(): Redis | Cluster {
+    if (target.kind === 'plain') return new BatchedRedis(target.url, single);
+    const { nodes, credentials, name, db } = target;
+    if (target.kind === 'sentinel') {
+      const sentinel = { sentinels: nodes, name, sentinelRetryStrategy: backOff };
+      return new BatchedRedis({ ...single, ...credentials, ...sentinel, db });
+    }
+    return new Cluster(nodes, {
+      scripts,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: backOff,
+      slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+      // One hop to where a slot has moved; a cluster in trouble must not make a request wait for it.
+      maxRedirections: 2,
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      retryDelayOnTryAgain: 0,
+      redisOptions: { ...bounds, ...credentials },
+    });
+  }
+}

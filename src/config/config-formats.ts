@@ -1,0 +1,137 @@
+import { isIP } from 'node:net';
+import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
+
+/** How the text of a setting is read: what it must be, in words and as a check, and what it then becomes. */
+export type Format<T> = {
+  /** Completes "expected …"; also the format column of the documentation. */
+  expects: string;
+  accepts: (text: string) => boolean;
+  /** Called only with text that `accepts` took. */
+  decode: (text: string) => T;
+};
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function durationMs(text: string): number {
+  const [, digits, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(digits) * unitMs[unit as keyof typeof unitMs];
+}
+
+/** A duration such as `500ms`, `15s`, `30m`, `12h` or `30d`, within both bounds. Decodes to milliseconds. */
+export function duration(least: string, most: string): Format<number> {
+  return {
+    expects: `a duration from ${least} to ${most}`,
+    accepts: (text) => durationMs(text) >= durationMs(least) && durationMs(text) <= durationMs(most),
+    decode: durationMs,
+  };
+}
+
+/** A whole number in decimal digits, within both bounds. */
+export function integer(least: number, most: number): Format<number> {
+  return {
+    expects: `a whole number from ${least} to ${most}`,
+    accepts: (text) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most,
+    decode: Number,
+  };
+}
+
+export const flag: Format<boolean> = {
+  expects: 'true or false',
+  accepts: (text) => text === 'true' || text === 'false',
+  decode: (text) => text === 'true',
+};
+
+/** One of a few words, in exactly this spelling. */
+export function oneOf<const Word extends string>(...words: Word[]): Format<Word> {
+  return {
+    expects: `one of ${words.join(', ')}`,
+    accepts: (text) => words.some((word) => word === text),
+    decode: (text) => text as Word,
+  };
+}
+
+/** Text that passes a check and is used as it stands. */
+export function text(expects: string, accepts: (text: string) => boolean): Format<string> {
+  return { expects, accepts, decode: (text) => text };
+}
+
+/** The same format, or nothing: the empty text decodes to undefined. */
+export function optional<T>({ expects, accepts, decode }: Format<T>): Format<T | undefined> {
+  return {
+    expects,
+    accepts: (text) => text === '' || accepts(text),
+    decode: (text) => (text === '' ? undefined : decode(text)),
+  };
+}
+
+function listItems(text: string): string[] {
+  return text === '' ? [] : text.split(',').map((item) => item.trim());
+}
+
+/** Items between commas, each trimmed, none empty. The empty text is the empty list. */
+export function list(what: string, accepts: (item: string) => boolean): Format<string[]> {
+  return {
+    expects: `a comma-separated list of ${what}`,
+    accepts: (text) => listItems(text).every((item) => item !== '' && accepts(item)),
+    decode: listItems,
+  };
+}
+
+function isAudience(item: string): boolean {
+  return !item.includes(':') || URL.canParse(item);
+}
+
+/** What `aud` may name: StringOrURI (RFC 7519 section 2), where whatever holds a colon has to be a URI. */
+export const audiences: Format<string[]> = {
+  ...list('different names or URIs', isAudience),
+  accepts: (text) =>
+    listItems(text).every((item, i, all) => item && isAudience(item) && all.indexOf(item) === i),
+};
+
+/** A web origin (RFC 6454) spelled as browsers send it; `*` and `null` are none. */
+export function isWebOrigin(item: string): boolean {
+  return /^https?:/.test(item) && URL.parse(item)?.origin === item;
+}
+
+/** An IP address or CIDR block. A prefix of 0 is refused: to trust every peer is to trust nobody's address. */
+export function isAddressBlock(item: string): boolean {
+  const [address = '', prefix, ...rest] = item.split('/');
+  const bits = isIP(address) === 4 ? 32 : 128;
+  const prefixFits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix > 0 && +prefix <= bits);
+  return isIP(address) !== 0 && prefixFits && rest.length === 0;
+}
+
+/** A URL with one of these schemes, in the `scheme://` form, used as it stands. */
+export function urlOf(...schemes: string[]): Format<string> {
+  const starts = schemes.map((scheme) => `${scheme}://`);
+  return text(
+    `a URL that starts with ${starts.join(' or ')}`,
+    (text) => starts.some((start) => text.startsWith(start)) && URL.canParse(text),
+  );
+}
+
+function isBareHttpUrl(text: string): boolean {
+  const url = /^https?:\/\/[^\s?#\\]+$/i.test(text) ? URL.parse(text) : null;
+  return url !== null && url.username === '' && url.password === '';
+}
+
+/** An http or https URL with nothing after its path. Decodes to its normal form, without a trailing slash. */
+export const httpUrl: Format<string> = {
+  expects: 'an http:// or https:// URL without query, fragment, user or password',
+  accepts: isBareHttpUrl,
+  decode: (text) => new URL(text).href.replace(/\/+$/, ''),
+};
+
+/** 32 bytes as 64 hex digits, or as 43 characters of base64 or base64url with or without the closing `=`. */
+export const key256: Format<Buffer> = {
+  expects: '32 bytes in base64 or hex',
+  accepts: (text) => /^([0-9a-f]{64}|([\w-]{43}|[a-z0-9+/]{43})=?)$/i.test(text),
+  decode: (text) => Buffer.from(text, text.length === 64 ? 'hex' : 'base64'),
+};
+
+/** One Redis server, or several behind Sentinel or as a cluster. Decodes to what to connect to. */
+export const redisTarget: Format<RedisTarget> = {
+  expects: 'a URL: redis://…, rediss://…, redis+sentinel://host:port,…/NAME or redis+cluster://host:port,…',
+  accepts: (text) => parseRedisUrl(text) !== null,
+  decode: (text) => parseRedisUrl(text) as RedisTarget,
+};

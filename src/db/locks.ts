@@ -1,0 +1,31 @@
+import type { Transaction } from './database.ts';
+import { sql } from './drizzle.ts';
+
+/**
+ * One number for each job that one replica does at a time. Any numbers will do, as long as no two are alike and every
+ * release has the same ones: during an upgrade two releases run side by side.
+ */
+export const LOCKS = {
+  migrate: 7_236_455_021,
+  rotateKeys: 7_236_455_022,
+  sweepSessions: 7_236_455_023,
+  sweepSpentTokens: 7_236_455_024,
+} as const;
+
+type Job = keyof typeof LOCKS;
+
+/**
+ * Takes the lock of a job until the transaction ends. Never waits.
+ * @returns false while another transaction has it
+ */
+export async function tryLock({ database }: Transaction, job: Job): Promise<boolean> {
+  const [lock] = await database
+    .select({ isMine: sql<boolean>`pg_try_advisory_xact_lock(${LOCKS[job]})` })
+    .from(sql`(select) as always`);
+  return lock?.isMine === true;
+}
+
+/** Takes the lock of a job until the transaction ends, and waits while another transaction has it. */
+export async function waitForLock({ database }: Transaction, job: Job): Promise<void> {
+  await database.select({ locked: sql`pg_advisory_xact_lock(${LOCKS[job]})` }).from(sql`(select) as always`);
+}

@@ -1,0 +1,82 @@
+import postgres, { type Sql } from 'postgres';
+import { cleanError, DATABASE_DEADLINE_MS, withDeadline } from './database-guard.ts';
+import { loadPostgresDriver } from './drizzle.ts';
+import { LOCKS } from './locks.ts';
+import { MIGRATIONS_FOLDER } from './migrations.ts';
+
+const { drizzle, migrate } = loadPostgresDriver();
+
+/** A pool of at most `poolSize` connections, opened on first use. */
+export function connect(databaseUrl: string, poolSize: number): Sql {
+  return postgres(databaseUrl, {
+    max: poolSize,
+    connect_timeout: DATABASE_DEADLINE_MS / 1000,
+    onnotice: () => {},
+    // Drizzle reads lists itself. The driver's own query for their types rejects unheard when the connection is given up
+    // meanwhile, and a rejection that nobody hears ends the process.
+    fetch_types: false,
+    connection: {
+      application_name: 'doorward',
+      statement_timeout: DATABASE_DEADLINE_MS,
+      idle_in_transaction_session_timeout: DATABASE_DEADLINE_MS * 2,
+    },
+  });
+}
+
+/**
+ * A client whose connections can all be given up at once. Those that a failover or a broken network left behind
+ * never end by themselves, and postgres.js would go on queueing behind them.
+ */
+export function createRenewableClient(open: () => Sql) {
+  let current = open();
+  // Drizzle holds on to what it is given, so it is given something that passes its calls on.
+  const sql = new Proxy(current, { get: (_first, name) => Reflect.get(current, name) });
+  return {
+    sql,
+    current: () => current,
+    renew(): void {
+      const abandoned = current;
+      current = open();
+      // Drizzle has set these on the first one: it reads and writes dates and JSON itself.
+      Object.assign(current.options.parsers, abandoned.options.parsers);
+      Object.assign(current.options.serializers, abandoned.options.serializers);
+      void abandoned.end({ timeout: 0 }).catch(() => {});
+    },
+  };
+}
+
+/** Drizzle's migrator takes no lock, so replicas that start together would fail on each other's work. */
+export async function migrateUnderLock(databaseUrl: string): Promise<void> {
+  const client = postgres(databaseUrl, {
+    max: 1,
+    onnotice: () => {},
+    connection: { application_name: 'doorward' },
+  });
+  try {
+    await client`select pg_advisory_lock(${LOCKS.migrate})`;
+    await migrate(drizzle(client), { migrationsFolder: MIGRATIONS_FOLDER });
+  } catch (error) {
+    throw cleanError(error);
+  } finally {
+    // Closing the connection gives the lock back, whatever happened.
+    await client.end({ timeout: 1 });
+  }
+}
+
+/** @throws PoolSizeError when one replica alone would ask for more connections than the server ever gives */
+export async function checkPoolSize(client: Sql, poolSize: number): Promise<void> {
+  const asked = client<{ free: number }[]>`
+    select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
+  const [row] = await withDeadline(asked, DATABASE_DEADLINE_MS);
+  if (row !== undefined && poolSize > row.free) throw new PoolSizeError(poolSize, row.free);
+}
+
+/** The pool does not fit the server: the message says by how much. */
+export class PoolSizeError extends Error {
+  override readonly name = 'PoolSizeError';
+  constructor(poolSize: number, free: number) {
+    super(
+      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower the one or raise the other`,
+    );
+  }
+}

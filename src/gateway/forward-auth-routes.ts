@@ -1,0 +1,172 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { AppError } from '../core/errors.ts';
+import { clientNetwork } from '../http/client-address.ts';
+import { isOwnPage, MINDS_ORIGIN_ITSELF } from '../http/origin-check.ts';
+import { problemResponses, READ_PROBLEMS } from '../http/problem.ts';
+import { Text } from '../http/schemas.ts';
+import type { SessionCookie } from '../sessions/session-cookie.ts';
+import { bearerOf } from '../tokens/access-token-check.ts';
+import { type GatewayRequest, readOriginalRequest } from './forward-auth-request.ts';
+import type { ForwardAuthService, Identity } from './forward-auth-service.ts';
+
+const DoorQuery = Type.Object(
+  {
+    audience: Type.Optional(
+      Text({ description: 'The audience of the service behind the door; any when left out' }),
+    ),
+    check: Type.Optional(
+      Type.Literal('session', { description: 'Ask the database, so that a sign-out counts at once' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const AnyQuery = Type.Object({});
+
+/** What Envoy can add to its question; a query it cannot. From a client they could only narrow what passes. */
+const DoorHeaders = Type.Object({
+  'x-forward-auth-audience': Type.Optional(Text()),
+  'x-forward-auth-check': Type.Optional(Type.Literal('session')),
+});
+
+const identityHeaders = {
+  'X-Auth-Subject': { type: 'string', description: "The user's id, or the service client's" },
+  'X-Auth-Email': {
+    type: 'string',
+    description: 'Percent-encoded where it is not ASCII; empty for a client',
+  },
+  'X-Auth-Session': { type: 'string', description: 'Empty for a client' },
+  'X-Auth-Scope': { type: 'string' },
+  Authorization: {
+    type: 'string',
+    description: 'The token that was sent, or one for the service where the cookie was',
+  },
+};
+
+type DoorWish = {
+  audience?: string | undefined;
+  check?: 'session' | undefined;
+  /** Envoy passes on no header that it was not told to: that there is no Origin says nothing then. */
+  needsOrigin?: boolean;
+};
+
+type ForwardAuthRoutesOptions = {
+  forwardAuth: ForwardAuthService;
+  cookie: SessionCookie;
+  appOrigins: string[];
+};
+
+/** The door that a gateway asks at: may this request pass, and who is it from? */
+export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptions> = async (
+  app,
+  { forwardAuth, cookie, appOrigins },
+) => {
+  const allowedOrigins = new Set(appOrigins);
+  const options = {
+    // Asked for every request of every service: nothing that a log should tell.
+    logLevel: 'warn',
+    config: { [MINDS_ORIGIN_ITSELF]: true },
+    schema: {
+      tags: ['gateway'],
+      summary: 'May the request that a gateway holds pass?',
+      description:
+        'For nginx auth_request, Traefik ForwardAuth, Caddy forward_auth and, with the original method and path appended, Envoy ext_authz.',
+      security: [{ accessToken: [] }, { session: [] }],
+      querystring: DoorQuery,
+      response: {
+        200: { description: 'It may', headers: identityHeaders, type: 'null' },
+        ...problemResponses(
+          ...READ_PROBLEMS,
+          'validation_failed',
+          'unknown_audience',
+          'invalid_token',
+          'not_signed_in',
+          'origin_not_allowed',
+          'forwarded_request_refused',
+          'rate_limited',
+        ),
+      },
+    },
+  } as const;
+
+  // Envoy leaves the body away, and whoever sends it means it for the service.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+
+  app.get('/forward-auth', options, (request, reply) => answer(request, reply, request.query));
+  // Some gateways keep the original method.
+  app.route({
+    ...options,
+    method: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/forward-auth',
+    schema: { ...options.schema, hide: true },
+    handler: (request, reply) => answer(request, reply, request.query),
+  });
+  app.route({
+    ...options,
+    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    url: '/forward-auth/*',
+    schema: { ...options.schema, querystring: AnyQuery, headers: DoorHeaders, hide: true },
+    // The query is the original one's here, and says nothing about the door.
+    handler: (request, reply) => {
+      const { 'x-forward-auth-audience': audience, 'x-forward-auth-check': check } = request.headers;
+      return answer(request, reply, { audience, check, needsOrigin: true });
+    },
+  });
+
+  // Whatever else is asked here gets a no: an answered preflight would let the original request pass, and a gateway would
+  // pass a 404 on, as if the page that somebody asked for were missing.
+  app.all('/forward-auth*', { config: { cors: { preflight: false } }, schema: { hide: true } }, refuse);
+  await app.register(async (door) => door.setNotFoundHandler(refuse), { prefix: '/forward-auth' });
+
+  async function answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { audience, check, needsOrigin = false }: DoorWish,
+  ): Promise<void> {
+    const original = readOriginalRequest(gatewayRequestOf(request, app.prefix));
+    if ('refused' in original) throw new AppError('forwarded_request_refused', { detail: original.refused });
+    const query = { audience, checkSession: check === 'session' };
+    const { authorization } = request.headers;
+    if (authorization !== undefined) {
+      return admit(reply, await forwardAuth.byToken(bearerOf(authorization), query));
+    }
+    // The cookie goes along by itself: any page could make the user's browser send this.
+    const isMeant = isOwnPage(request, allowedOrigins) && !(needsOrigin && tellsNoOrigin(request));
+    if (original.isUnsafe && !isMeant) throw new AppError('origin_not_allowed');
+    const generateToken = cookie.read(request, reply);
+    return admit(reply, await forwardAuth.byCookie(generateToken, clientNetwork(request), query));
+  }
+};
+
+async function refuse(): Promise<never> {
+  throw new AppError('not_signed_in', { acceptsToken: true });
+}
+
+function tellsNoOrigin({ headers }: FastifyRequest): boolean {
+  return headers.origin === undefined && headers['sec-fetch-site'] === undefined;
+}
+
+function gatewayRequestOf({ method, raw }: FastifyRequest, prefix: string): GatewayRequest {
+  const path = String(raw.url).slice(`${prefix}/forward-auth`.length);
+  return { method, path, rawHeaders: raw.rawHeaders };
+}
+
+/** All headers each time: one that is left out, a gateway could take from the client, or take away. */
+function admit(reply: FastifyReply, identity: Identity): void {
+  reply.headers({
+    'x-auth-subject': identity.subject,
+    'x-auth-email': toAscii(identity.email),
+    'x-auth-session': identity.session,
+    'x-auth-scope': identity.scope,
+    authorization: `Bearer ${identity.accessToken}`,
+  });
+  reply.send();
+}
+
+/** Header values are ASCII: the rest is percent-encoded, and so is the percent sign. */
+function toAscii(text: string): string {
+  return text.replace(/[^!-$&-~]/gu, encodeURIComponent);
+}

@@ -1,0 +1,40 @@
+import type { FastifyPluginAsync } from 'fastify';
+import type { Config } from '../config/config.ts';
+import type { SessionCookie } from '../sessions/session-cookie.ts';
+import type { TokenService } from '../tokens/token-service.ts';
+import type { TokenStatusService } from '../tokens/token-status-service.ts';
+import { doctorRoutes } from './doctor-routes.ts';
+import { forwardAuthRoutes } from './forward-auth-routes.ts';
+import type { ForwardAuthService } from './forward-auth-service.ts';
+import type { GatewaySettings } from './gateway-report.ts';
+
+type GatewayOptions = {
+  forwardAuth: ForwardAuthService;
+  tokens: TokenService;
+  statuses: TokenStatusService;
+  cookie: SessionCookie;
+  config: Config;
+};
+
+/** All that a proxy meets: the door at which it asks, and what shows an operator how a request came through it. */
+export const gateway: FastifyPluginAsync<GatewayOptions> = async (
+  app,
+  { forwardAuth, tokens, statuses, cookie, config },
+) => {
+  await app.register(forwardAuthRoutes, { forwardAuth, cookie, appOrigins: config.APP_ORIGINS });
+  await app.register(doctorRoutes, { tokens, statuses, settings: settingsOf(config, cookie.name) });
+};
+
+function settingsOf(config: Config, cookieName: string): GatewaySettings {
+  const cookie = {
+    name: cookieName,
+    secure: config.COOKIE_MODE !== 'insecure',
+    domain: config.COOKIE_DOMAIN,
+  };
+  return {
+    publicUrl: config.PUBLIC_URL,
+    pathPrefix: config.PATH_PREFIX,
+    trustedProxies: config.TRUSTED_PROXIES,
+    cookie,
+  };
+}

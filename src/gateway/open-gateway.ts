@@ -1,0 +1,21 @@
+import { nothingToClose, type Platform } from '../adapters/platform.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import type { TokenService } from '../tokens/token-service.ts';
+import type { TokenStatusService } from '../tokens/token-status-service.ts';
+import { createForwardAuthService } from './forward-auth-service.ts';
+
+type Below = {
+  sessions: SessionService;
+  tokens: { service: TokenService; statuses: TokenStatusService };
+};
+
+/** What gateways ask of: sessions and tokens. */
+export function openGateway({ config }: Platform, { sessions, tokens }: Below) {
+  const service = createForwardAuthService({
+    sessions,
+    tokens: tokens.service,
+    statuses: tokens.statuses,
+    audiences: config.AUDIENCES,
+  });
+  return { service, sweeps: [], close: nothingToClose };
+}

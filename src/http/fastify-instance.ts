@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Config } from '../config/config.ts';
+import { AppError } from '../core/errors.ts';
+import type { Lifecycle } from './health-routes.ts';
+import { addRequestLog, createRequestLogger } from './logging.ts';
+import { refuseConnection, sendProblem } from './problem.ts';
+import { addResponseHeaders } from './response-headers.ts';
+import { isText } from './schemas.ts';
+
+const BODY_LIMIT_BYTES = 16 * 1024;
+/** Time for a whole request, and for its headers, to arrive. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const HEADERS_TIMEOUT_MS = 5_000;
+
+/** An instance with our bounds on requests and our own words for what the framework refuses; no routes yet. */
+export function createFastify(config: Config, logger: FastifyBaseLogger): FastifyInstance {
+  return Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: createRequestLogger,
+    genReqId: () => randomUUID(),
+    trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
+    // Closing is announced by /health/ready and `Connection: close` first; whoever still comes is served.
+    return503OnClosing: false,
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: true,
+        formats: { text: isText },
+      },
+    },
+    frameworkErrors: sendProblem,
+    clientErrorHandler: refuseConnection,
+  });
+}
+
+/** What holds for every answer, errors included. */
+export function addEdges(app: FastifyInstance, lifecycle: Lifecycle): void {
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) => sendProblem(new AppError('not_found'), request, reply));
+  addRequestLog(app);
+  addResponseHeaders(app);
+  // Late, so that a request that was under way already does not leave an idle connection to wait for either.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (lifecycle.draining) reply.header('connection', 'close');
+    done(null, payload);
+  });
+}

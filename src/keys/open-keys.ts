@@ -1,0 +1,65 @@
+import type { Platform } from '../adapters/platform.ts';
+import { type Config, KEY_MARGIN_MS } from '../config/config.ts';
+import { guardStore } from '../db/database-guard.ts';
+import { createKeyCommands } from './key-commands.ts';
+import { createKeyLookup } from './key-lookup.ts';
+import { createKeySeal } from './key-material.ts';
+import { createKeyRotator, type RotatorPolicy } from './key-rotator.ts';
+import { createKeySchedule } from './key-schedule.ts';
+import { createKeyService } from './key-service.ts';
+import { createKeyStore } from './key-store.ts';
+import { createTokenSigner } from './token-signer.ts';
+
+/** As long as sessions are served without the database, too: a replica that is cut off must not sign for ever. */
+const MAX_UNCONFIRMED_MS = 10 * 60_000;
+
+/**
+ * The signing keys, and what operators can do to them. Nothing runs until `schedule.start()`: a command must not do
+ * what the schedule would, by settings that may not be the server's.
+ */
+export function openKeys(
+  { config, database, guard, transact, keyEncryptionKey, clock, log }: Platform,
+  createSigner = createTokenSigner,
+) {
+  const policy = policyOf(config);
+  const store = guardStore(createKeyStore(database), guard);
+  const seal = createKeySeal(keyEncryptionKey, config.KEY_ENCRYPTION_KEY_PREVIOUS);
+  const service = createKeyService({
+    store,
+    seal,
+    createSigner,
+    policy,
+    clock,
+    jwksMaxAgeMs: config.JWKS_MAX_AGE,
+    maxUnconfirmedMs: maxUnconfirmedMsOf(config),
+  });
+  const rotator = createKeyRotator({ store, transact, seal, policy });
+  const schedule = createKeySchedule(service, rotator, (err) =>
+    log.warn({ err }, 'could not look after the signing keys'),
+  );
+  return {
+    service,
+    rotator,
+    schedule,
+    /** Finds the keys of our own tokens, also one that another replica has just made. */
+    findKey: createKeyLookup(service, schedule.look, clock.local),
+    /** @param afterChange lets the server that runs the command take over the change at once */
+    commands: (afterChange: () => Promise<void>) => createKeyCommands({ store, rotator, afterChange }),
+    sweeps: [],
+    close: schedule.close,
+  };
+}
+
+function policyOf(config: Config): RotatorPolicy {
+  return {
+    algorithm: config.SIGNING_ALGORITHM,
+    rotateEveryMs: config.KEY_ROTATION_EVERY,
+    publishAheadMs: config.KEY_PUBLISH_AHEAD,
+    retainMs: config.KEY_RETAIN,
+  };
+}
+
+/** A token signed by a key that has been retired meanwhile must have expired before verifiers drop that key. */
+function maxUnconfirmedMsOf({ KEY_RETAIN, ACCESS_TOKEN_TTL }: Config): number {
+  return Math.min(MAX_UNCONFIRMED_MS, KEY_RETAIN - ACCESS_TOKEN_TTL - KEY_MARGIN_MS);
+}

@@ -1,0 +1,159 @@
+import { AppError, type FieldError, validationFailed } from '../core/errors.ts';
+import type { Transact } from '../db/database.ts';
+import { readPublicKeys } from './client-keys.ts';
+import { createClientSecret, hashClientSecret } from './client-secret.ts';
+import { isClientId } from './client-service.ts';
+import type { ClientStore, StoredClient, StoredCredentials } from './client-store.ts';
+
+/** One service client, as operators and their programs see it. Instants are RFC 3339 in UTC. */
+export type ClientListing = {
+  client_id: string;
+  name: string;
+  authentication: 'secret' | 'public_keys';
+  scopes: string[];
+  audiences: string[];
+  created_at: string;
+  disabled_at: string | null;
+};
+
+/** A client, and its secret: the only moment at which that is known. Null where the client signs assertions. */
+export type NewCredentials = { client: ClientListing; client_secret: string | null };
+
+type AddArguments = {
+  id: string;
+  name?: string;
+  scopes?: string[];
+  audiences?: string[];
+  /** A JWK or JWK Set, for `private_key_jwt`; without it a secret is made. */
+  public_keys?: unknown;
+};
+
+type RotateArguments = {
+  id: string;
+  /** How long the secrets before still count, at most. */
+  overlap_ms: number;
+  public_keys?: unknown;
+};
+
+type ClientCommandParts = {
+  store: ClientStore;
+  transact: Transact;
+  /** What a client may get tokens for, and see tokens of. */
+  audiences: string[];
+  /** Ids that tokens of another kind have for their client. */
+  reservedIds: string[];
+};
+
+/** RFC 6749 §3.3. */
+const SCOPE = /^[!#-[\]-~]{1,100}$/;
+const MAX_NAME_LENGTH = 100;
+
+/** What operators can do to the service clients. Plain JSON in, plain JSON out. */
+export function createClientCommands(parts: ClientCommandParts) {
+  const { store, transact, audiences: known, reservedIds } = parts;
+  return {
+    list: async (): Promise<ClientListing[]> => (await store.list()).map(toListing),
+
+    /** @throws AppError `validation_failed` */
+    async add({
+      id,
+      name = id,
+      scopes = [],
+      audiences = [],
+      public_keys,
+    }: AddArguments): Promise<NewCredentials> {
+      refuse([
+        ...problemsOfName(id, name),
+        ...scopes
+          .filter((scope) => !SCOPE.test(scope))
+          .map((scope) => problem('/scopes', scope, 'is not a scope')),
+        ...audiences
+          .filter((audience) => !known.includes(audience))
+          .map((audience) => problem('/audiences', audience, `is none of ${known.join(', ')}`)),
+      ]);
+      const { stored, secret } = newCredentials(public_keys);
+      const client = {
+        id,
+        name,
+        scopes: [...new Set(scopes)],
+        audiences: [...new Set(audiences)],
+        ...stored,
+      };
+      if (!(await transact((transaction) => store.insert(transaction, client))))
+        throw validationFailed([problem('/id', id, 'is the id of another client')]);
+      return { client: await get(id), client_secret: secret };
+    },
+
+    /**
+     * New credentials for a client. Its secrets go on for the overlap; public keys are replaced at once.
+     * @throws AppError `not_found`, `validation_failed`
+     */
+    async rotateSecret({ id, overlap_ms, public_keys }: RotateArguments): Promise<NewCredentials> {
+      const { stored, secret } = newCredentials(public_keys);
+      const done = await transact((transaction) =>
+        store.replaceCredentials(transaction, id, stored, overlap_ms),
+      );
+      if (!done) throw unknown(id);
+      return { client: await get(id), client_secret: secret };
+    },
+
+    /** Lets a client in no more: its own tokens are inactive from now on. @throws AppError `not_found` */
+    async disable({ id }: { id: string }): Promise<ClientListing> {
+      await store.disable(id);
+      return get(id);
+    },
+  };
+
+  async function get(id: string): Promise<ClientListing> {
+    const client = await store.find(id);
+    if (client === null) throw unknown(id);
+    return toListing(client);
+  }
+
+  function problemsOfName(id: string, name: string): FieldError[] {
+    const problems: FieldError[] = [];
+    if (!isClientId(id))
+      problems.push(
+        problem(
+          '/id',
+          id,
+          'must be 1 to 64 of a-z, 0-9, ".", "_" and "-", a letter or digit first, and no UUID',
+        ),
+      );
+    if (reservedIds.includes(id)) problems.push(problem('/id', id, 'is taken by this server'));
+    if (name === '' || name.length > MAX_NAME_LENGTH || !/^[^\p{Cc}]*$/u.test(name))
+      problems.push({ path: '/name', message: `must be 1 to ${MAX_NAME_LENGTH} characters on one line` });
+    return problems;
+  }
+}
+
+function newCredentials(publicKeys: unknown): { stored: StoredCredentials; secret: string | null } {
+  if (publicKeys !== undefined)
+    return { stored: { secretHash: null, publicKeys: readPublicKeys(publicKeys) }, secret: null };
+  const secret = createClientSecret();
+  return { stored: { secretHash: hashClientSecret(secret), publicKeys: null }, secret };
+}
+
+function problem(path: string, value: string, message: string): FieldError {
+  return { path, message: `${JSON.stringify(value)} ${message}` };
+}
+
+function refuse(errors: FieldError[]): void {
+  if (errors.length > 0) throw validationFailed(errors);
+}
+
+function unknown(id: string): AppError {
+  return new AppError('not_found', { detail: `There is no client ${id}.` });
+}
+
+function toListing(client: StoredClient): ClientListing {
+  return {
+    client_id: client.id,
+    name: client.name,
+    authentication: client.publicKeys === null ? 'secret' : 'public_keys',
+    scopes: client.scopes,
+    audiences: client.audiences,
+    created_at: client.createdAt.toISOString(),
+    disabled_at: client.disabledAt?.toISOString() ?? null,
+  };
+}

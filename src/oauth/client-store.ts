@@ -1,0 +1,121 @@
+import type { PublicJwk } from '../core/jwk.ts';
+import type { Database, Transaction } from '../db/database.ts';
+import { and, asc, eq, gt, isNull, lte, or, sql } from '../db/drizzle.ts';
+import { clientSecrets, serviceClients } from '../db/schema.ts';
+
+export type StoredClient = {
+  id: string;
+  name: string;
+  /** Of the secrets that count right now, in database time. */
+  secretHashes: Buffer[];
+  publicKeys: PublicJwk[] | null;
+  scopes: string[];
+  audiences: string[];
+  createdAt: Date;
+  disabledAt: Date | null;
+};
+
+/** A client has a secret or public keys. */
+export type StoredCredentials =
+  | { secretHash: Buffer; publicKeys: null }
+  | { secretHash: null; publicKeys: PublicJwk[] };
+
+export type NewClient = Pick<StoredClient, 'id' | 'name' | 'scopes' | 'audiences'> & StoredCredentials;
+
+export type ClientStore = ReturnType<typeof createClientStore>;
+
+const MAX_LISTED = 1_000;
+
+const counts = or(isNull(clientSecrets.expiresAt), gt(clientSecrets.expiresAt, sql`now()`));
+
+/** In hexadecimal, with commas: neither driver reads lists of bytes. */
+const secretHashes = sql`
+  array_to_string(array(
+    select encode(${clientSecrets.secretHash}, 'hex') from ${clientSecrets}
+    where ${clientSecrets.clientId} = ${serviceClients.id} and ${counts}
+  ), ',')`.mapWith((text: string) =>
+  text === '' ? [] : text.split(',').map((hash) => Buffer.from(hash, 'hex')),
+);
+
+const columns = {
+  id: serviceClients.id,
+  name: serviceClients.name,
+  secretHashes,
+  publicKeys: serviceClients.publicKeys,
+  scopes: serviceClients.scopes,
+  audiences: serviceClients.audiences,
+  createdAt: serviceClients.createdAt,
+  disabledAt: serviceClients.disabledAt,
+};
+
+/** The `service_clients` and `client_secrets` tables. */
+export function createClientStore(database: Database) {
+  const findById = database
+    .select(columns)
+    .from(serviceClients)
+    .where(eq(serviceClients.id, sql.placeholder('id')))
+    .prepare('find_service_client_by_id');
+
+  return {
+    async find(id: string): Promise<StoredClient | null> {
+      const [client] = await findById.execute({ id });
+      return client ?? null;
+    },
+
+    /** All clients by id, at most 1,000. */
+    async list(): Promise<StoredClient[]> {
+      return database.select(columns).from(serviceClients).orderBy(asc(serviceClients.id)).limit(MAX_LISTED);
+    },
+
+    /** @returns false where the id is taken */
+    async insert({ database }: Transaction, { secretHash, ...client }: NewClient): Promise<boolean> {
+      const inserted = await database
+        .insert(serviceClients)
+        .values(client)
+        .onConflictDoNothing()
+        .returning({ id: serviceClients.id });
+      if (inserted.length === 0) return false;
+      if (secretHash !== null)
+        await database.insert(clientSecrets).values({ secretHash, clientId: client.id });
+      return true;
+    },
+
+    /**
+     * Puts new credentials in force. Secrets that count still do, for `overlapMs` at most; public keys are replaced.
+     * @returns false where nobody has that id
+     */
+    async replaceCredentials(
+      { database }: Transaction,
+      id: string,
+      { secretHash, publicKeys }: StoredCredentials,
+      overlapMs: number,
+    ): Promise<boolean> {
+      const updated = await database
+        .update(serviceClients)
+        .set({ publicKeys })
+        .where(eq(serviceClients.id, id))
+        .returning({ id: serviceClients.id });
+      if (updated.length === 0) return false;
+      const ofClient = eq(clientSecrets.clientId, id);
+      await database.delete(clientSecrets).where(and(ofClient, lte(clientSecrets.expiresAt, sql`now()`)));
+      const end = sql`now() + ${overlapMs} * interval '1 millisecond'`;
+      await database
+        .update(clientSecrets)
+        .set({ expiresAt: sql`least(${clientSecrets.expiresAt}, ${end})` })
+        .where(ofClient);
+      if (secretHash !== null) await database.insert(clientSecrets).values({ secretHash, clientId: id });
+      return true;
+    },
+
+    /** @returns false where nobody has that id, or it was disabled before */
+    async disable(id: string): Promise<boolean> {
+      const open = and(eq(serviceClients.id, id), isNull(serviceClients.disabledAt));
+      const disabled = await database
+        .update(serviceClients)
+        .set({ disabledAt: sql`now()` })
+        .where(open)
+        .returning({ id: serviceClients.id });
+      return disabled.length > 0;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { nothingToClose, type Platform } from '../adapters/platform.ts';
+import { createMemoryCache } from '../cache/memory-cache.ts';
+import { createMissLimit } from '../cache/miss-limit.ts';
+import { guardStore } from '../db/database-guard.ts';
+import type { TokenService } from '../tokens/token-service.ts';
+import type { TokenStatusService } from '../tokens/token-status-service.ts';
+import { createClientCommands } from './client-commands.ts';
+import { createClientService } from './client-service.ts';
+import { createClientStore } from './client-store.ts';
+import { createIntrospectionService } from './introspection-service.ts';
+
+type Tokens = { service: TokenService; statuses: TokenStatusService };
+
+/** Service clients, and what they may ask. */
+export function openOAuth(
+  { config, database, guard, clock }: Platform,
+  { service: tokens, statuses }: Tokens,
+) {
+  const service = createClientService({
+    store: guardStore(createClientStore(database), guard),
+    statuses,
+    tokens,
+    failures: createMissLimit(createMemoryCache(clock.local)),
+    memory: createMemoryCache(clock.local),
+    issuer: config.PUBLIC_URL,
+    now: clock.now,
+  });
+  const introspection = createIntrospectionService({ tokens, statuses });
+  return { service, introspection, sweeps: [], close: nothingToClose };
+}
+
+/**
+ * What operators can do to the service clients.
+ * @param reservedIds that tokens of another kind have for their client
+ */
+export function openClientCommands({ config, database, guard, transact }: Platform, reservedIds: string[]) {
+  return createClientCommands({
+    store: guardStore(createClientStore(database), guard),
+    transact,
+    audiences: [...config.AUDIENCES, config.PUBLIC_URL],
+    reservedIds: [config.CLIENT_ID, ...reservedIds],
+  });
+}

@@ -1,0 +1,77 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
+import Fastify from 'fastify';
+import { AppError } from '../core/errors.ts';
+import { sendProblem } from '../http/problem.ts';
+import { explainError } from './explain-error.ts';
+
+/** What operators can ask for, by name. Arguments and answers are plain JSON. */
+export type Commands = Record<string, (args: never) => Promise<unknown>>;
+
+/**
+ * Takes commands on a Unix socket: whoever may open it (mode 0600) is the operator.
+ *
+ * They run in this process and not on a second connection to its database: PGlite is one session, so a stranger's
+ * statement in the midst of a transaction would be committed, or rolled back, with it.
+ * @returns stops listening
+ * @throws Error when the system does not let it listen there: a path may be too long (some 100 bytes)
+ */
+export async function serveCommands(path: string, commands: Commands): Promise<() => Promise<void>> {
+  const app = Fastify();
+  app.setErrorHandler((error: Error, call, reply) => sendProblem(forOperator(error), call, reply));
+  app.setNotFoundHandler(() => {
+    throw new AppError('not_found', { detail: 'The server that runs is of another version: restart it.' });
+  });
+  for (const [name, run] of Object.entries(commands)) {
+    app.post(`/${name}`, async (call) => ({ result: await run(call.body as never) }));
+  }
+  // Left over from a process that was killed: the lock on the folder tells that nobody else listens.
+  rmSync(path, { force: true });
+  await app.listen({ path });
+  chmodSync(path, 0o600);
+  return () => app.close();
+}
+
+/** Unlike a client, an operator is told the cause too. */
+function forOperator(error: Error): AppError {
+  if (error instanceof AppError) return error;
+  return new AppError('internal_error', { detail: explainError(error), cause: error });
+}
+
+/** Nothing there, left over from a killed process, or a path too long for any server to listen at. */
+const NOBODY_LISTENS = ['ENOENT', 'ECONNREFUSED', 'EINVAL', 'ENAMETOOLONG'];
+
+/**
+ * Asks the server that listens at `path`.
+ * @returns its answer, or null when no server listens
+ * @throws AppError with the server's own code and detail
+ */
+export async function callCommand(
+  path: string,
+  name: string,
+  args: object,
+): Promise<{ result: unknown } | null> {
+  const answer = await post(path, `/${name}`, JSON.stringify(args)).catch((error: NodeJS.ErrnoException) => {
+    if (NOBODY_LISTENS.includes(String(error.code))) return null;
+    throw error;
+  });
+  if (answer === null || answer.status === 200) return answer && JSON.parse(answer.body);
+  const { code, detail, errors } = JSON.parse(answer.body);
+  throw new AppError(code, { detail, errors });
+}
+
+async function post(
+  socketPath: string,
+  path: string,
+  body: string,
+): Promise<{ status: number; body: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const headers = { 'content-type': 'application/json' };
+  // No agent: a connection kept for the next call could be one that the server has closed since.
+  const call = request({ socketPath, path, method: 'POST', headers, agent: false }, (response) => {
+    text(response).then((answer) => resolve({ status: Number(response.statusCode), body: answer }), reject);
+  });
+  call.on('error', reject).end(body);
+  return promise;
+}

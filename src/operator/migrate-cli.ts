@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import { openAdapters, UNHEARD } from '../adapters/open-adapters.ts';
+import { loadConfig } from '../config/config.ts';
+
+async function migrate(): Promise<void> {
+  const adapters = await openAdapters(loadConfig(process.env), Date.now, UNHEARD);
+  try {
+    await adapters.migrate();
+    process.stdout.write(`The schema is up to date: ${adapters.location}\n`);
+  } finally {
+    await adapters.close();
+  }
+}
+
+/** `doorward migrate`. */
+export function addMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .description('bring the database schema up to date; safe to run from several places at once')
+    .action(migrate);
+}

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data-folder.ts';
+import { openAdapters, UNHEARD } from '../adapters/open-adapters.ts';
+import { openCommandPlatform } from '../adapters/platform.ts';
+import type { Config } from '../config/config.ts';
+import { createDatabaseClock } from '../core/clock.ts';
+import { openKeys } from '../keys/open-keys.ts';
+import { callCommand } from './command-socket.ts';
+import { createOperatorCommands, type OperatorCommands } from './operator-commands.ts';
+
+type Answer<Name extends keyof OperatorCommands> = Awaited<ReturnType<OperatorCommands[Name]>>;
+
+/**
+ * Runs an operator's command: inside the embedded server where one runs on the data folder, else in this process on
+ * the database itself.
+ * @throws AppError, DataFolderError, KeyEncryptionKeyError, DatabaseError
+ */
+export async function runCommand<Name extends keyof OperatorCommands>(
+  config: Config,
+  name: Name,
+  ...args: Parameters<OperatorCommands[Name]>
+): Promise<Answer<Name>> {
+  if (config.EMBEDDED) {
+    const answer = await callCommand(join(config.DATA_DIR, COMMAND_SOCKET), name, args[0] ?? {});
+    if (answer !== null) return answer.result as Answer<Name>;
+    // Else a mistyped folder, or a forgotten DATABASE_URL, would get a database of its own.
+    if (!holdsDatabase(config.DATA_DIR)) {
+      throw new DataFolderError(
+        `${config.DATA_DIR} holds no database: set DATA_DIR, or DATABASE_URL and REDIS_URL, as the server has them`,
+      );
+    }
+  }
+  const adapters = await openAdapters(config, Date.now, UNHEARD);
+  try {
+    const platform = openCommandPlatform(config, adapters, createDatabaseClock(Date.now));
+    const keys = openKeys(platform);
+    const commands = createOperatorCommands(platform, {
+      keys,
+      afterKeyChange: async () => {},
+      prepareKeys: keys.service.refresh,
+    });
+    const run = commands[name] as (...args: Parameters<OperatorCommands[Name]>) => Promise<Answer<Name>>;
+    return await run(...args);
+  } finally {
+    await adapters.close();
+  }
+}

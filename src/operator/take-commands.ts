@@ -1,0 +1,26 @@
+import type { FastifyInstance } from 'fastify';
+import type { Log } from '../core/log.ts';
+import { serveCommands } from './command-socket.ts';
+import type { OperatorCommands } from './operator-commands.ts';
+
+/** Once the server listens, so does its socket for operators, where it has one. */
+export function takeCommands(
+  app: FastifyInstance,
+  path: string | null,
+  commands: OperatorCommands,
+  log: Log,
+): void {
+  if (path === null) return;
+  let stop = async () => {};
+  app.addHook('onListen', async () => {
+    try {
+      stop = await serveCommands(path, commands);
+    } catch (err) {
+      // Users are served all the same.
+      log.warn({ err }, `takes no commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);
+    }
+  });
+  app.addHook('onClose', () => stop());
+}
+
+const ONLY_WHILE_STOPPED = 'only while this server is stopped. Mostly a shorter DATA_DIR helps';

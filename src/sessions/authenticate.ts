@@ -1,0 +1,31 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, preHandlerAsyncHookHandler } from 'fastify';
+import { AppError } from '../core/errors.ts';
+import { clientNetwork } from '../http/client-address.ts';
+import type { SessionCookie } from './session-cookie.ts';
+import type { SessionRecord } from './session-rules.ts';
+import type { SessionService } from './session-service.ts';
+
+const sessionOf = Symbol('session');
+
+/** Lets requests through that carry the cookie of a live session, and keeps that session for the handler. */
+export type Authenticate = preHandlerAsyncHookHandler;
+
+export function createAuthenticate(
+  app: FastifyInstance,
+  sessions: SessionService,
+  cookie: SessionCookie,
+): Authenticate {
+  app.decorateRequest(sessionOf, null);
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const generateToken = cookie.read(request, reply);
+    const session =
+      generateToken === null ? null : await sessions.find(generateToken, clientNetwork(request));
+    if (session === null) throw new AppError('not_signed_in');
+    request.setDecorator(sessionOf, session);
+  };
+}
+
+/** The session that `authenticate` let in. */
+export function signedIn(request: FastifyRequest): SessionRecord {
+  return request.getDecorator<SessionRecord>(sessionOf);
+}

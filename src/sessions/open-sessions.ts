@@ -1,0 +1,55 @@
+import type { Platform } from '../adapters/platform.ts';
+import { createMemoryCache } from '../cache/memory-cache.ts';
+import { createMissLimit } from '../cache/miss-limit.ts';
+import { createBatch } from '../core/batch.ts';
+import { guardStore } from '../db/database-guard.ts';
+import { openOutbox } from '../outbox/open-outbox.ts';
+import { createLastSeen } from './last-seen.ts';
+import { createSessionCache } from './session-cache.ts';
+import { createSessionService, deliverSessionsEnded } from './session-service.ts';
+import { createSessionStore, type SessionStore } from './session-store.ts';
+
+/** Looked up by one statement: more of them would keep the first one waiting. */
+const SESSIONS_AT_ONCE = 100;
+
+/**
+ * Sessions: the rows, their copies in the cache, and the batches in between.
+ * @param table for tests that watch or hold what is asked of the database's own
+ */
+export function openSessions(
+  platform: Platform,
+  table: SessionStore = createSessionStore(platform.database),
+) {
+  const { config, guard, transact, cache, clock, log } = platform;
+  const store = guardStore(table, guard);
+  const findSession = createBatch(store.findAll, SESSIONS_AT_ONCE);
+  const sessionCache = createSessionCache({
+    cache,
+    now: clock.now,
+    load: async (tokenHash) => {
+      const found = await findSession(tokenHash);
+      if (found === null) return null;
+      clock.observe(found.databaseNow);
+      return found.record;
+    },
+  });
+  const outbox = openOutbox(platform, {
+    sessions_ended: (payload) => deliverSessionsEnded(sessionCache, payload),
+  });
+  const lastSeen = createLastSeen(
+    (sessionIds) => store.touch(sessionIds, config.SESSION_IDLE_TTL),
+    (err) => log.warn({ err }, 'could not note when sessions were last seen'),
+  );
+  const service = createSessionService({
+    store,
+    cache: sessionCache,
+    outbox,
+    missLimit: createMissLimit(createMemoryCache(clock.local)),
+    transact,
+    clock,
+    lastSeen,
+    ttlMs: config.SESSION_TTL,
+    idleTtlMs: config.SESSION_IDLE_TTL,
+  });
+  return { service, outbox, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
+}

@@ -1,0 +1,27 @@
+import { nothingToClose, type Platform } from '../adapters/platform.ts';
+import { guardStore } from '../db/database-guard.ts';
+import type { FindKey } from '../keys/key-lookup.ts';
+import type { KeyService } from '../keys/key-service.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import { createTokenService } from './token-service.ts';
+import { createTokenStatusService } from './token-status-service.ts';
+import { createTokenStatusStore } from './token-status-store.ts';
+
+type Below = { sessions: SessionService; keys: { service: KeyService; findKey: FindKey } };
+
+/** Tokens: made and verified by `service`; whether one still holds is for `statuses` to say. */
+export function openTokens({ config, database, guard, clock }: Platform, { sessions, keys }: Below) {
+  const service = createTokenService({
+    sessions,
+    keys: keys.service,
+    findKey: keys.findKey,
+    now: clock.now,
+    issuer: config.PUBLIC_URL,
+    clientId: config.CLIENT_ID,
+    audiences: config.AUDIENCES,
+    ttlMs: config.ACCESS_TOKEN_TTL,
+    reuseMs: config.ACCESS_TOKEN_REUSE,
+  });
+  const store = guardStore(createTokenStatusStore(database), guard);
+  return { service, statuses: createTokenStatusService(store), sweeps: [store.sweep], close: nothingToClose };
+}

@@ -1,0 +1,145 @@
+import type { SQL } from 'drizzle-orm';
+import type { UserClaims } from '../core/user-claims.ts';
+import type { Database, Transaction } from '../db/database.ts';
+import { and, eq, inArray, isNull, lt, or, sql } from '../db/drizzle.ts';
+import { isLiveSession } from '../db/live-session.ts';
+import { tryLock } from '../db/locks.ts';
+import { serviceClients, sessions, spentTokens, users } from '../db/schema.ts';
+import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
+
+/** What a user's token claims of itself, for the database to say whether it still holds. */
+export type UserToken = { jti: string; sessionId: string; userId: string };
+
+export type Redemption = UserToken & {
+  clientId: string;
+  /** With it the winner may ask again, should the answer get lost. */
+  idempotencyKey: string | null;
+  expiresAt: Date;
+};
+
+export type TokenStatusStore = ReturnType<typeof createTokenStatusStore>;
+
+const notSpent = (): SQL =>
+  sql`not exists (select from ${spentTokens} where ${spentTokens.jti} = ${sql.placeholder('jti')})`;
+
+/** The truth about tokens that verify: of the `sessions`, `users`, `service_clients` and `spent_tokens` tables. */
+export function createTokenStatusStore(database: Database) {
+  const isSame = and(eq(sessions.id, sql.placeholder('sessionId')), eq(users.id, sql.placeholder('userId')));
+  const findLiveUser = database
+    .select(userClaimsColumns)
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(isSame, isLiveSession(), notSpent()))
+    .prepare('find_user_of_live_token');
+  const findLiveClient = database
+    .select({ id: serviceClients.id })
+    .from(serviceClients)
+    .where(
+      and(eq(serviceClients.id, sql.placeholder('clientId')), isNull(serviceClients.disabledAt), notSpent()),
+    )
+    .prepare('find_client_of_live_token');
+
+  return {
+    /** What a token of that user says right now; null when its session is over or the token was revoked. */
+    async findUserClaims(token: UserToken): Promise<UserClaims | null> {
+      const [row] = await findLiveUser.execute(token);
+      return row === undefined ? null : toUserClaims(row);
+    },
+
+    /** Whether a client's own token holds: the client was not disabled, the token not revoked. */
+    async isClientTokenLive(jti: string, clientId: string): Promise<boolean> {
+      const found = await findLiveClient.execute({ jti, clientId });
+      return found.length > 0;
+    },
+
+    /**
+     * Redeems a single-use token, if its session lives: one statement, so that of any number of callers one wins. The
+     * winner may ask again with its idempotency key and wins again, even when the session has ended since.
+     * @returns whether the caller is the winner
+     */
+    async redeem({
+      jti,
+      sessionId,
+      userId,
+      clientId,
+      idempotencyKey,
+      expiresAt,
+    }: Redemption): Promise<boolean> {
+      const isWinner = sql`
+        ${spentTokens.reason} = 'redeemed' and ${spentTokens.clientId} = ${clientId}
+        and ${spentTokens.idempotencyKey} = ${idempotencyKey}::text`;
+      const mayRedeem = database
+        .select({
+          jti: sql`${jti}::text`.as('jti'),
+          reason: sql`'redeemed'`.as('reason'),
+          clientId: sql`${clientId}::text`.as('client_id'),
+          idempotencyKey: sql`${idempotencyKey}::text`.as('idempotency_key'),
+          spentAt: sql`now()`.as('spent_at'),
+          expiresAt: sql`${expiresAt.toISOString()}::timestamptz`.as('expires_at'),
+        })
+        .from(sessions)
+        .innerJoin(users, eq(users.id, sessions.userId))
+        .where(
+          and(
+            eq(sessions.id, sessionId),
+            eq(users.id, userId),
+            or(
+              isLiveSession(),
+              sql`exists (select from ${spentTokens} where ${and(eq(spentTokens.jti, jti), isWinner)})`,
+            ),
+          ),
+        );
+      const won = await database
+        .insert(spentTokens)
+        .select(mayRedeem)
+        .onConflictDoUpdate({
+          target: spentTokens.jti,
+          set: { idempotencyKey: sql`excluded.idempotency_key` },
+          setWhere: isWinner,
+        })
+        .returning({ jti: spentTokens.jti });
+      return won.length > 0;
+    },
+
+    /** Ends an access token before its time. */
+    async revoke(jti: string, clientId: string, expiresAt: Date): Promise<void> {
+      await database
+        .insert(spentTokens)
+        .values({ jti, reason: 'revoked', clientId, expiresAt })
+        .onConflictDoNothing();
+    },
+
+    /** Takes a client's assertion as used. @returns false when it was before */
+    async spendAssertion(
+      clientId: string,
+      { jti, expiresAt }: { jti: string; expiresAt: Date },
+    ): Promise<boolean> {
+      const used = await database
+        .insert(spentTokens)
+        // A client chooses these ids, and those of our tokens have no slash in them.
+        .values({ jti: `${clientId}/${jti}`, reason: 'asserted', clientId, expiresAt })
+        .onConflictDoNothing()
+        .returning({ jti: spentTokens.jti });
+      return used.length > 0;
+    },
+
+    /**
+     * Deletes what has expired, at most `limit` rows.
+     * @returns how many; none while another replica is at it
+     */
+    async sweep(transaction: Transaction, limit: number): Promise<number> {
+      if (!(await tryLock(transaction, 'sweepSpentTokens'))) return 0;
+      const { database } = transaction;
+      const over = database
+        .select({ jti: spentTokens.jti })
+        .from(spentTokens)
+        .where(lt(spentTokens.expiresAt, sql`now() - interval '1 minute'`))
+        .limit(limit);
+      const swept = await database
+        .delete(spentTokens)
+        .where(inArray(spentTokens.jti, over))
+        .returning({ jti: spentTokens.jti });
+      return swept.length;
+    },
+  };
+}

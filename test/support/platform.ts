@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto';
+import type { Platform } from '../../src/adapters/platform.ts';
+import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { type Config, loadConfig } from '../../src/config/config.ts';
+import { createDatabaseClock } from '../../src/core/clock.ts';
+import type { Log } from '../../src/core/log.ts';
+import type { Database } from '../../src/db/database.ts';
+import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
+
+/** Far beyond what a busy machine needs, and what a test holds a transaction for. */
+const GENEROUS_DEADLINE_MS = 30_000;
+
+const silent: Log = { debug: () => {}, warn: () => {}, error: () => {} };
+
+export type PlatformOptions = Partial<Omit<Platform, 'database' | 'config'>> & {
+  /** Decoded settings in place of the defaults. */
+  config?: Partial<Config>;
+  /** This replica's own clock, milliseconds since the epoch. */
+  local?: () => number;
+  deadlineMs?: number;
+};
+
+/** What features open themselves on, for one replica on a test's database. */
+export function createPlatform(database: Database, options: PlatformOptions = {}): Platform {
+  const { config, local = Date.now, deadlineMs = GENEROUS_DEADLINE_MS, ...parts } = options;
+  const guard = deadlineGuard(deadlineMs);
+  return {
+    config: { ...loadConfig({}), ...config },
+    database,
+    guard,
+    transact: createTransact(database, guard),
+    cache: createMemoryCache(local),
+    keyEncryptionKey: randomBytes(32),
+    clock: createDatabaseClock(local),
+    log: silent,
+    ...parts,
+  };
+}
+
+/** A log that keeps the errors which it was told of. */
+export function keepErrors(errors: unknown[]): Log {
+  const keep = (context: object) => void ('err' in context && errors.push(context.err));
+  return { debug: () => {}, warn: keep, error: keep };
+}
