@@ -16,7 +16,7 @@ const offset = fc.integer({ min: -3, max: 3 });
 const row = fc.record({
   expires: offset,
   idleExpires: offset,
-  ended: fc.option(offset),
+  ended: fc.option(offset, { freq: 1 }),
   status: fc.constantFrom('active' as const, 'banned' as const),
 });
 
