@@ -5,10 +5,11 @@ import { addDoctor } from './operator/doctor-cli.ts';
 import { explainError } from './operator/explain-error.ts';
 import { addKeys } from './operator/keys-cli.ts';
 import { addMigrate } from './operator/migrate-cli.ts';
+import { addOutbox } from './operator/outbox-cli.ts';
 import { addSettings } from './operator/settings-cli.ts';
 
 /** Each adds one command to the program. */
-const commands = [addSettings, addMigrate, addKeys, addClients, addDoctor];
+const commands = [addSettings, addMigrate, addKeys, addClients, addOutbox, addDoctor];
 
 /** Runs one command line, in the form of `process.argv`. An error is explained on stderr, and the exit code is 1. */
 export async function runCli(argv: string[], adders = commands): Promise<void> {

@@ -9,6 +9,7 @@ import { openGateway } from './gateway/open-gateway.ts';
 import { openKeys } from './keys/open-keys.ts';
 import { openOAuth } from './oauth/open-oauth.ts';
 import { createOperatorCommands } from './operator/operator-commands.ts';
+import { openOutbox } from './outbox/open-outbox.ts';
 import { openSessions } from './sessions/open-sessions.ts';
 import { openTokens } from './tokens/open-tokens.ts';
 
@@ -20,14 +21,15 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const platform = openPlatform(config, adapters, clock, log);
   const keys = openKeys(platform);
   await keys.schedule.start();
-  const sessions = openSessions(platform);
+  const outbox = openOutbox(platform);
+  const sessions = openSessions(platform, outbox.service);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, sessions.service);
   const oauth = openOAuth(platform, tokens);
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
-  const opened = [keys, sessions, tokens, accounts, oauth, gateway];
-  const retries = sessions.outbox.start();
+  const opened = [keys, outbox, sessions, tokens, accounts, oauth, gateway];
+  outbox.service.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
@@ -49,7 +51,6 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
       prepareKeys: async () => {},
     }),
     async close(): Promise<void> {
-      await retries.close();
       await sweeping.close();
       for (const { close } of opened) await close();
       platform.close();

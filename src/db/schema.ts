@@ -96,14 +96,26 @@ export const signingKeys = pgTable(
   ],
 );
 
-/** What has been committed and must still reach a part outside the database. */
-export const outbox = pgTable('outbox', {
-  /** UUIDv7: in the order of their making. */
-  id: uuid('id').primaryKey(),
-  kind: text('kind', { enum: ['sessions_ended'] }).notNull(),
-  payload: jsonb('payload').$type<unknown>().notNull(),
-  createdAt: instant('created_at').notNull().default(sql`now()`),
-});
+/** What has been committed and must still reach a part outside the database. A delivered message is deleted. */
+export const outbox = pgTable(
+  'outbox',
+  {
+    id: uuid('id').primaryKey(),
+    /** The lane: the feature that opened it knows what the payload holds. */
+    kind: text('kind').notNull(),
+    payload: jsonb('payload').$type<unknown>().notNull(),
+    createdAt: instant('created_at').notNull().default(sql`now()`),
+    /** Begun, however they ended. It also tells one claim from the next. */
+    attempts: integer('attempts').notNull().default(0),
+    /** Until then no replica claims it: one is at it, or it waits after a failure. */
+    notBefore: instant('not_before').notNull().default(sql`now()`),
+    /** After the last attempt: kept for operators. */
+    deadAt: instant('dead_at'),
+    /** The code or the name of the last error; never its message, which may quote what is secret. */
+    lastError: text('last_error'),
+  },
+  (table) => [index('outbox_due_idx').on(table.kind, table.notBefore).where(sql`${table.deadAt} is null`)],
+);
 
 /** Machine callers with credentials of their own (RFC 6749 clients). */
 export const serviceClients = pgTable('service_clients', {

@@ -2,6 +2,7 @@ import type { Platform } from '../adapters/platform.ts';
 import { createDoctorCommand, DOCTOR_CLIENT_ID } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
 import { openClientCommands } from '../oauth/open-oauth.ts';
+import { openOutboxCommands } from '../outbox/open-outbox.ts';
 
 /** What operators can ask for, by name. */
 export type OperatorCommands = ReturnType<typeof createOperatorCommands>;
@@ -22,6 +23,7 @@ export function createOperatorCommands(
   const { config, clock } = platform;
   const signing = keys.commands(afterKeyChange);
   const clients = openClientCommands(platform, [DOCTOR_CLIENT_ID]);
+  const outbox = openOutboxCommands(platform);
   const issuer = config.PUBLIC_URL;
   const doctor = createDoctorCommand({ keys: keys.service, prepareKeys, issuer, now: clock.now });
   return {
@@ -32,6 +34,9 @@ export function createOperatorCommands(
     'clients.add': clients.add,
     'clients.rotate-secret': clients.rotateSecret,
     'clients.disable': clients.disable,
+    'outbox.list': outbox.list,
+    'outbox.retry': outbox.retry,
+    'outbox.drop': outbox.drop,
     'doctor.ticket': doctor.ticket,
   };
 }

@@ -1,13 +1,16 @@
 import type { Platform } from '../adapters/platform.ts';
 import { guardStore } from '../db/database-guard.ts';
-import { createOutboxService, type Deliveries } from './outbox-service.ts';
+import { createOutboxCommands } from './outbox-commands.ts';
+import { createOutboxService } from './outbox-service.ts';
 import { createOutboxStore } from './outbox-store.ts';
 
-/** The outbox, which delivers nothing again until it is started. */
-export function openOutbox({ database, guard, log }: Platform, deliver: Deliveries) {
-  return createOutboxService({
-    store: guardStore(createOutboxStore(database), guard),
-    deliver,
-    onError: (err) => log.warn({ err }, 'could not tell the cache of ended sessions; trying again'),
-  });
+/** The outbox. Its lanes are opened by the features above; nothing runs until `service.start()`. */
+export function openOutbox({ database, guard, log }: Platform) {
+  const service = createOutboxService({ store: guardStore(createOutboxStore(database), guard), log });
+  return { service, sweeps: [], close: service.close };
+}
+
+/** What operators can do with messages that could not be delivered. */
+export function openOutboxCommands({ database, guard }: Platform) {
+  return createOutboxCommands(guardStore(createOutboxStore(database), guard));
 }

@@ -1,31 +1,165 @@
 import type { Database, Transaction } from '../db/database.ts';
-import { asc, inArray, lt, sql } from '../db/drizzle.ts';
+import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from '../db/drizzle.ts';
 import { outbox } from '../db/schema.ts';
 
-export type OutboxKind = (typeof outbox.$inferSelect)['kind'];
-export type OutboxMessage = { id: string; kind: OutboxKind; payload: unknown };
+export type NewMessage = { id: string; kind: string; payload: unknown };
+
+/** A message that this replica alone may deliver, until its lease ends. */
+export type ClaimedMessage = {
+  id: string;
+  payload: unknown;
+  /** This one counted. */
+  attempts: number;
+  /** Since it was written, by the database's clock. */
+  ageMs: number;
+};
+
+/** What became of a claimed message that could not be delivered. */
+export type Failure = {
+  id: string;
+  /** As claimed: a message that was claimed again since is left alone. */
+  attempts: number;
+  /** Null: that was the last attempt. */
+  delayMs: number | null;
+  error: string;
+};
+
+/** How many messages of a kind there are. */
+export type LaneCount = { kind: string; waiting: number; oldestAt: Date | null; dead: number };
+
+export type DeadMessage = {
+  id: string;
+  kind: string;
+  attempts: number;
+  createdAt: Date;
+  deadAt: Date;
+  lastError: string | null;
+};
 
 export type OutboxStore = ReturnType<typeof createOutboxStore>;
 
-/** The `outbox` table. */
+const MAX_LISTED = 1_000;
+
+const inMs = (ms: number) => sql`${ms} * interval '1 millisecond'`;
+
+/** The `outbox` table. Every time in it is the database's own. */
 export function createOutboxStore(database: Database) {
   return {
-    async insert(transaction: Transaction, message: OutboxMessage): Promise<void> {
-      await transaction.database.insert(outbox).values(message);
+    /** Writes a message that is due at once. */
+    async insert(transaction: Transaction, message: NewMessage): Promise<void> {
+      await transaction.database.insert(outbox).values({ ...message, notBefore: sql`now()` });
     },
 
-    /** Messages that have been waiting for at least `minAgeMs`, the oldest first. */
-    async list(minAgeMs: number, limit: number): Promise<OutboxMessage[]> {
+    /** Writes a message that its writer has claimed already, for `leaseMs`. */
+    async insertClaimed(transaction: Transaction, message: NewMessage, leaseMs: number): Promise<void> {
+      const notBefore = sql`now() + ${inMs(leaseMs)}`;
+      await transaction.database.insert(outbox).values({ ...message, attempts: 1, notBefore });
+    },
+
+    /**
+     * Claims messages of one kind that are due, the longest due first. No two claims get the same one, however many
+     * replicas ask at once, until its lease has ended.
+     */
+    async claim(kind: string, limit: number, leaseMs: number): Promise<ClaimedMessage[]> {
+      // A query of its own and not a condition with `in`: that, PostgreSQL may run again, and lock more than the limit.
+      const due = database.$with('due').as(
+        database
+          .select({ id: outbox.id })
+          .from(outbox)
+          .where(and(eq(outbox.kind, kind), isNull(outbox.deadAt), lte(outbox.notBefore, sql`now()`)))
+          .orderBy(asc(outbox.notBefore))
+          .limit(limit)
+          .for('update', { skipLocked: true }),
+      );
       return database
-        .select({ id: outbox.id, kind: outbox.kind, payload: outbox.payload })
-        .from(outbox)
-        .where(lt(outbox.createdAt, sql`now() - ${minAgeMs} * interval '1 millisecond'`))
-        .orderBy(asc(outbox.id))
-        .limit(limit);
+        .with(due)
+        .update(outbox)
+        .set({ attempts: sql`${outbox.attempts} + 1`, notBefore: sql`now() + ${inMs(leaseMs)}` })
+        .from(due)
+        .where(eq(outbox.id, due.id))
+        .returning({
+          id: outbox.id,
+          payload: outbox.payload,
+          attempts: outbox.attempts,
+          ageMs: sql`extract(epoch from now() - ${outbox.createdAt}) * 1000`.mapWith(Number),
+        });
     },
 
+    /** Forgets messages that were delivered. */
     async delete(ids: string[]): Promise<void> {
       await database.delete(outbox).where(inArray(outbox.id, ids));
     },
+
+    /** Lets messages wait, or puts them aside as dead. */
+    async fail(failures: Failure[]): Promise<void> {
+      // As text: a driver would take a parameter that it sees used as JSON for a value to encode.
+      const rows = sql`jsonb_to_recordset(${JSON.stringify(failures)}::text::jsonb)`;
+      await database.execute(sql`
+        update ${outbox} set
+          not_before = case when failed."delayMs" is null then ${outbox.notBefore}
+            else now() + failed."delayMs" * interval '1 millisecond' end,
+          dead_at = case when failed."delayMs" is null then now() end,
+          last_error = failed.error
+        from ${rows} as failed(id uuid, attempts integer, "delayMs" float8, error text)
+        where ${outbox.id} = failed.id and ${outbox.attempts} = failed.attempts and ${outbox.deadAt} is null`);
+    },
+
+    /** Every kind that has messages, by name. */
+    async count(): Promise<LaneCount[]> {
+      const isWaiting = sql`filter (where ${outbox.deadAt} is null)`;
+      return database
+        .select({
+          kind: outbox.kind,
+          waiting: sql`count(*) ${isWaiting}`.mapWith(Number),
+          oldestAt: sql<Date | null>`min(${outbox.createdAt}) ${isWaiting}`.mapWith(outbox.createdAt),
+          dead: sql`count(${outbox.deadAt})`.mapWith(Number),
+        })
+        .from(outbox)
+        .groupBy(outbox.kind)
+        .orderBy(asc(outbox.kind))
+        .limit(MAX_LISTED);
+    },
+
+    /** Messages after their last attempt, the latest first, at most 1,000. Without payloads, which may hold secrets. */
+    async listDead(): Promise<DeadMessage[]> {
+      const rows = await database
+        .select({
+          id: outbox.id,
+          kind: outbox.kind,
+          attempts: outbox.attempts,
+          createdAt: outbox.createdAt,
+          deadAt: outbox.deadAt,
+          lastError: outbox.lastError,
+        })
+        .from(outbox)
+        .where(isNotNull(outbox.deadAt))
+        .orderBy(desc(outbox.deadAt), asc(outbox.id))
+        .limit(MAX_LISTED);
+      return rows as DeadMessage[];
+    },
+
+    /**
+     * Makes dead messages due, with all their attempts before them.
+     * @param id null: all of them
+     * @returns how many
+     */
+    async revive(id: string | null): Promise<number> {
+      const revived = await database
+        .update(outbox)
+        .set({ attempts: 0, deadAt: null, notBefore: sql`now()` })
+        .where(deadOnes(id))
+        .returning({ id: outbox.id });
+      return revived.length;
+    },
+
+    /** Deletes a dead message. @returns whether there was one */
+    async drop(id: string): Promise<boolean> {
+      const dropped = await database.delete(outbox).where(deadOnes(id)).returning({ id: outbox.id });
+      return dropped.length > 0;
+    },
   };
+}
+
+function deadOnes(id: string | null) {
+  return and(isNotNull(outbox.deadAt), id === null ? undefined : eq(outbox.id, id));
 }

@@ -3,11 +3,12 @@ import { createMemoryCache } from '../cache/memory-cache.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { createBatch } from '../core/batch.ts';
 import { guardStore } from '../db/database-guard.ts';
-import { openOutbox } from '../outbox/open-outbox.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLastSeen } from './last-seen.ts';
 import { createSessionCache } from './session-cache.ts';
-import { createSessionService, deliverSessionsEnded } from './session-service.ts';
+import { createSessionService } from './session-service.ts';
 import { createSessionStore, type SessionStore } from './session-store.ts';
+import { sessionsEndedLane } from './sessions-ended.ts';
 
 /** Looked up by one statement: more of them would keep the first one waiting. */
 const SESSIONS_AT_ONCE = 100;
@@ -18,6 +19,7 @@ const SESSIONS_AT_ONCE = 100;
  */
 export function openSessions(
   platform: Platform,
+  outbox: OutboxService,
   table: SessionStore = createSessionStore(platform.database),
 ) {
   const { config, guard, transact, cache, clock, log } = platform;
@@ -33,9 +35,6 @@ export function openSessions(
       return found.record;
     },
   });
-  const outbox = openOutbox(platform, {
-    sessions_ended: (payload) => deliverSessionsEnded(sessionCache, payload),
-  });
   const lastSeen = createLastSeen(
     (sessionIds) => store.touch(sessionIds, config.SESSION_IDLE_TTL),
     (err) => log.warn({ err }, 'could not note when sessions were last seen'),
@@ -43,7 +42,7 @@ export function openSessions(
   const service = createSessionService({
     store,
     cache: sessionCache,
-    outbox,
+    ended: outbox.openLane(sessionsEndedLane(sessionCache)),
     missLimit: createMissLimit(createMemoryCache(clock.local)),
     transact,
     clock,
@@ -51,5 +50,5 @@ export function openSessions(
     ttlMs: config.SESSION_TTL,
     idleTtlMs: config.SESSION_IDLE_TTL,
   });
-  return { service, outbox, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
+  return { service, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
 }

@@ -8,7 +8,8 @@ import { UserClaims } from '../core/user-claims.ts';
 import type { SessionRecord } from './session-rules.ts';
 
 const FRESH_MS = 60_000;
-const KEEP_MS = 10 * 60_000;
+/** No copy of a session lives longer than this. */
+export const KEEP_MS = 10 * 60_000;
 /** A fill that takes longer than this is not written. */
 const LEASE_MS = 3_000;
 /** Nobody waits for the row of a stale entry again so soon after somebody has waited in vain. */

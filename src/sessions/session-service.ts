@@ -3,13 +3,14 @@ import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import type { OutboxService } from '../outbox/outbox-service.ts';
+import type { Lane } from '../outbox/outbox-lane.ts';
 import type { Device } from './device.ts';
 import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
 import type { LastSeen } from './last-seen.ts';
 import type { SessionCache } from './session-cache.ts';
 import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
 import type { EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
+import type { SessionsEnded } from './sessions-ended.ts';
 
 /** A session just started: the only moment at which its generate token is known. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
@@ -22,7 +23,8 @@ type SessionServiceParts = {
   lastSeen: LastSeen;
   ttlMs: number;
   idleTtlMs: number;
-  outbox: OutboxService;
+  /** By which the cache learns of ended sessions. */
+  ended: Lane<typeof SessionsEnded>;
   missLimit: MissLimit;
 };
 
@@ -30,7 +32,7 @@ export type SessionService = ReturnType<typeof createSessionService>;
 
 /** Starts, finds and ends sessions. */
 export function createSessionService(parts: SessionServiceParts) {
-  const { store, cache, transact, clock, outbox, missLimit, lastSeen, ttlMs, idleTtlMs } = parts;
+  const { store, cache, transact, clock, ended, missLimit, lastSeen, ttlMs, idleTtlMs } = parts;
 
   return {
     /** Starts a session for a user whose password has just been checked. */
@@ -106,19 +108,8 @@ export function createSessionService(parts: SessionServiceParts) {
     reason: EndReason,
   ): Promise<number> {
     const tokenHashes = await store.end(transaction, selector, reason);
-    if (tokenHashes.length > 0) await outbox.send(transaction, 'sessions_ended', toMessage(tokenHashes));
+    if (tokenHashes.length > 0)
+      await ended.send(transaction, { tokenHashes: tokenHashes.map((hash) => hash.toString('hex')) });
     return tokenHashes.length;
   }
-}
-
-type SessionsEnded = { tokenHashes: string[] };
-
-function toMessage(tokenHashes: Buffer[]): SessionsEnded {
-  return { tokenHashes: tokenHashes.map((hash) => hash.toString('hex')) };
-}
-
-/** Delivers what ended sessions leave in the outbox: no replica's cache may speak for them any more. */
-export async function deliverSessionsEnded(cache: SessionCache, payload: unknown): Promise<void> {
-  const { tokenHashes } = payload as SessionsEnded;
-  await Promise.all(tokenHashes.map((hash) => cache.invalidate(Buffer.from(hash, 'hex'))));
 }

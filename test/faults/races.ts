@@ -6,6 +6,7 @@ import { parseRedisUrl } from '../../src/config/redis-target.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
+import { openOutbox } from '../../src/outbox/open-outbox.ts';
 import { hashGenerateToken } from '../../src/sessions/generate-token.ts';
 import { openSessions } from '../../src/sessions/open-sessions.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
@@ -92,7 +93,8 @@ async function openReplicas({ database: server, redis }: World) {
   }
 
   function createReplica() {
-    return openSessions(platform(), table);
+    const on = platform();
+    return openSessions(on, openOutbox(on).service, table);
   }
 }
 

@@ -1,193 +1,422 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mock } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { type Test, test } from 'tap';
+import Type from 'typebox';
 import { outbox as rows } from '../../src/db/schema.ts';
+import { DELIVERY_CHANNEL, type DeliveryEvent } from '../../src/outbox/delivery-channel.ts';
+import type { LaneSettings } from '../../src/outbox/outbox-lane.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
 import { createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
-import { openPostgres } from '../support/adapters.ts';
+import { eventually, openPostgres } from '../support/adapters.ts';
 
 const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const DEADLINE_MS = 10 * SECOND_MS;
+const LEASE_MS = 2 * DEADLINE_MS;
 
-/** Replicas on one outbox, and another side that can go away. */
-async function setUp() {
+const Payload = Type.Object({ n: Type.Integer() });
+type Changes = Partial<LaneSettings<typeof Payload>>;
+type Line = { level: string; context: Record<string, unknown>; message: string };
+
+/** Another side that can go away, and replicas with a lane to it. */
+async function setUp(t: Test) {
   const opened = await openPostgres();
   const { database, transact, moveTime } = opened;
-  const otherSide = { away: false, got: [] as unknown[], tried: 0 };
-  const errors: unknown[] = [];
-  const failure = new Error('the other side is away');
+  const otherSide = { away: false, got: [] as number[], tried: 0, seen: [] as object[] };
+  const failure = Object.assign(new Error('the other side is away'), { code: 'EAWAY' });
+  const lines: Line[] = [];
+  const keep = (level: string) => (context: object, message: string) =>
+    void lines.push({ level, context: context as Line['context'], message });
+  const log = { debug: keep('debug'), warn: keep('warn'), error: keep('error') };
   const store = createOutboxStore(database);
-  const deliver = async (payload: unknown) => {
-    otherSide.tried += 1;
-    if (otherSide.away) throw failure;
-    otherSide.got.push(payload);
-  };
-  const createReplica = (changes: Partial<OutboxStore> = {}) =>
-    createOutboxService({
-      store: { ...store, ...changes },
-      deliver: { sessions_ended: deliver },
-      onError: (error) => void errors.push(error),
-    });
-  const replica = createReplica();
-  const send = (payload: unknown, by = replica) =>
-    transact((transaction) => by.send(transaction, 'sessions_ended', payload));
+  const events: DeliveryEvent[] = [];
+  const listener = (event: unknown) => void events.push(event as DeliveryEvent);
+  subscribe(DELIVERY_CHANNEL, listener);
+  t.teardown(() => unsubscribe(DELIVERY_CHANNEL, listener));
+
+  function openReplica(changes: Changes = {}, storeChanges: Partial<OutboxStore> = {}) {
+    const outbox = createOutboxService({ store: { ...store, ...storeChanges }, log, random: () => 0.5 });
+    const lane = outbox.openLane({ ...laneTo(otherSide, failure), ...changes });
+    t.teardown(outbox.close);
+    const send = (n: number) => transact((transaction) => lane.send(transaction, { n }));
+    return { outbox, lane, send };
+  }
+
   const waiting = () => database.$count(rows);
-  const ripen = () => moveTime(3 * SECOND_MS);
-  return { ...opened, otherSide, errors, failure, createReplica, replica, send, waiting, ripen };
+  const linesOf = (level: string) => lines.filter((line) => line.level === level);
+  const ripen = () => moveTime(LEASE_MS);
+  return { ...opened, store, log, otherSide, failure, lines, linesOf, events, openReplica, waiting, ripen };
+}
+
+function laneTo(
+  otherSide: { away: boolean; got: number[]; tried: number; seen: object[] },
+  failure: Error,
+): LaneSettings<typeof Payload> {
+  return {
+    kind: 'test',
+    payload: Payload,
+    deliver: async ({ n }, delivery) => {
+      otherSide.tried += 1;
+      otherSide.seen.push(delivery);
+      if (otherSide.away) throw failure;
+      otherSide.got.push(n);
+    },
+    isAwaited: true,
+    atOnce: 10,
+    deadlineMs: DEADLINE_MS,
+    retry: { firstDelayMs: 4 * MINUTE_MS, maxDelayMs: 60 * MINUTE_MS, maxAttempts: 3 },
+  };
+}
+
+/** Waits until it is so. */
+function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  return eventually(async () => {
+    if (!(await isSo())) throw new Error('not yet');
+  });
 }
 
 test('a message is delivered once its transaction has been committed, and then gone', async (t) => {
-  const { transact, replica, otherSide, waiting, errors } = await setUp();
+  const { transact, openReplica, otherSide, waiting, lines, events } = await setUp(t);
+  const { lane } = openReplica();
   await transact(async (transaction) => {
-    await replica.send(transaction, 'sessions_ended', { n: 1 });
+    await lane.send(transaction, { n: 1 });
     t.equal(await transaction.database.$count(rows), 1, 'written in the transaction');
-    t.equal(await waiting(), 0, 'nobody else sees it yet');
+    t.equal(await waiting(), 0, 'not seen outside of it');
     t.equal(otherSide.tried, 0);
   });
-  t.same(otherSide.got, [{ n: 1 }]);
+  t.same(otherSide.got, [1]);
   t.equal(await waiting(), 0);
-  t.same(errors, []);
+  t.match(lines, [
+    { level: 'debug', context: { kind: 'test', attempts: 1 }, message: 'delivered a message' },
+  ]);
+  t.match(events, [{ kind: 'test', outcome: 'delivered', attempts: 1, ageMs: 0 }]);
 });
 
 test('a message of a transaction that is rolled back is neither kept nor delivered', async (t) => {
-  const { transact, replica, otherSide, waiting, ripen } = await setUp();
+  const { transact, openReplica, otherSide, waiting, ripen } = await setUp(t);
+  const { outbox, lane } = openReplica();
   const change = new Error('changed my mind');
   const failing = transact(async (transaction) => {
-    await replica.send(transaction, 'sessions_ended', {});
+    await lane.send(transaction, { n: 1 });
     throw change;
   });
   await t.rejects(failing, change);
   await ripen();
-  await replica.retry();
+  await outbox.deliverDue();
   t.equal(otherSide.tried, 0);
   t.equal(await waiting(), 0);
 });
 
-test('what cannot be delivered is told, stays, and is tried until the other side is back', async (t) => {
-  const { send, replica, otherSide, errors, failure, waiting, ripen } = await setUp();
-  otherSide.away = true;
-  await t.resolves(send({ n: 1 }), 'the transaction stands');
-  t.same(errors, [failure]);
-  await ripen();
-  for (const _ of [1, 2]) await t.rejects(replica.retry(), failure);
-  t.equal(await waiting(), 1);
-  otherSide.away = false;
-  await replica.retry();
-  t.same(otherSide.got, [{ n: 1 }]);
-  t.equal(await waiting(), 0);
-});
-
-test('a message of a process that died after its commit is delivered by another replica', async (t) => {
-  const { transact, createReplica, otherSide, waiting, ripen } = await setUp();
-  const dying = createReplica();
-  await transact((transaction) =>
-    dying.send({ ...transaction, database: transaction.database, afterCommit: () => {} }, 'sessions_ended', {
-      n: 1,
-    }),
-  );
-  t.equal(await waiting(), 1);
-  const other = createReplica();
-  await other.retry();
-  t.equal(otherSide.tried, 0, 'as long as it is young, its own replica may be at it');
-  await ripen();
-  await other.retry();
-  t.same(otherSide.got, [{ n: 1 }]);
-  t.equal(await waiting(), 0);
-});
-
-test('a retry stops at the first failure, and keeps what it could not deliver', async (t) => {
-  const { send, otherSide, errors, failure, createReplica, waiting, ripen } = await setUp();
-  otherSide.away = true;
-  for (const n of [1, 2, 3]) await send({ n });
-  await ripen();
-  otherSide.tried = 0;
-  await t.rejects(createReplica().retry(), failure);
-  t.equal(otherSide.tried, 1);
-  t.equal(errors.length, 3);
-  t.equal(await waiting(), 3);
-});
-
-test('what was delivered before a failure does not stay', async (t) => {
-  const { transact, replica, otherSide, waiting, ripen, createReplica, database } = await setUp();
-  otherSide.away = true;
-  for (const n of [1, 2, 3]) {
-    await transact((transaction) => replica.send(transaction, 'sessions_ended', { n }));
-  }
-  await ripen();
-  const store = createOutboxStore(database);
-  otherSide.away = false;
-  // The other side goes away again after the first.
-  const list = async (minAgeMs: number, limit: number) => {
-    const messages = await store.list(minAgeMs, limit);
-    return messages.map((message, index) => ({
-      ...message,
-      get payload() {
-        otherSide.away = index > 0;
-        return message.payload;
-      },
-    }));
-  };
-  await t.rejects(createReplica({ list }).retry());
-  t.same(otherSide.got, [{ n: 1 }]);
-  t.equal(await waiting(), 2);
-});
-
-test('a backlog of more than one batch is delivered whole, in order', async (t) => {
-  const { send, replica, otherSide, waiting, ripen } = await setUp();
-  otherSide.away = true;
-  for (let n = 0; n < 101; n += 1) await send({ n });
-  otherSide.away = false;
-  await ripen();
-  await replica.retry();
-  t.same(
-    otherSide.got,
-    Array.from({ length: 101 }, (_, n) => ({ n })),
-  );
-  t.equal(await waiting(), 0);
-});
-
-test('a row that could not be deleted is told, and the message delivered again', async (t) => {
-  const { send, createReplica, otherSide, errors, ripen } = await setUp();
-  const failure = new Error('no database');
-  const failing = createReplica({
-    delete: async () => {
-      throw failure;
+test('a request does not wait for a lane that is not awaited, which is woken by the commit', async (t) => {
+  const { openReplica, otherSide, waiting } = await setUp(t);
+  const gate = Promise.withResolvers<void>();
+  const { send } = openReplica({
+    isAwaited: false,
+    deliver: async ({ n }) => {
+      await gate.promise;
+      otherSide.got.push(n);
     },
   });
-  await send({ n: 1 }, failing);
-  t.same(errors, [failure]);
-  await ripen();
-  await createReplica().retry();
-  t.same(otherSide.got, [{ n: 1 }, { n: 1 }]);
+  await send(1);
+  t.same(otherSide.got, [], 'the request has gone on');
+  t.equal(await waiting(), 1);
+  gate.resolve();
+  await until(async () => (await waiting()) === 0);
+  t.same(otherSide.got, [1]);
 });
 
-/** Lets everything happen that waits for nothing but a promise. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
+test('what cannot be delivered waits longer each time, and is dead after the last attempt', async (t) => {
+  const { openReplica, otherSide, failure, linesOf, events, store, moveTime, waiting } = await setUp(t);
+  const { outbox, send } = openReplica();
+  otherSide.away = true;
+  await t.resolves(send(1), 'the transaction stands');
+  // Half of it is random, and that is 0.5 here: 3 minutes of 4, then 6 of 8.
+  for (const delayMs of [3 * MINUTE_MS, 6 * MINUTE_MS]) {
+    await moveTime(delayMs - MINUTE_MS);
+    const before = otherSide.tried;
+    await outbox.deliverDue();
+    t.equal(otherSide.tried, before, 'not too early');
+    await moveTime(MINUTE_MS);
+    await outbox.deliverDue();
+    t.equal(otherSide.tried, before + 1);
+  }
+  await moveTime(600 * MINUTE_MS);
+  await outbox.deliverDue();
+  t.equal(otherSide.tried, 3, 'no attempt after the last one');
+  t.equal(await waiting(), 1, 'kept for operators');
+  t.match(await store.listDead(), [{ kind: 'test', attempts: 3, lastError: 'EAWAY' }]);
+  t.match(linesOf('warn'), [
+    { context: { kind: 'test', attempts: 1, err: failure, againInMs: 3 * MINUTE_MS } },
+  ]);
+  t.equal(linesOf('warn').length, 1, 'one warning a message');
+  t.match(linesOf('error'), [
+    { context: { kind: 'test', attempts: 3, err: failure }, message: /outbox list/ },
+  ]);
+  t.same(
+    events.map(({ outcome }) => outcome),
+    ['failed', 'failed', 'dead'],
+  );
+});
 
-function enableTimers(t: Test): void {
+test('a message is delivered at a later attempt, under the same id', async (t) => {
+  const { openReplica, otherSide, waiting, moveTime } = await setUp(t);
+  const { outbox, send } = openReplica();
+  otherSide.away = true;
+  await send(1);
+  otherSide.away = false;
+  await moveTime(3 * MINUTE_MS);
+  await outbox.deliverDue();
+  t.same(otherSide.got, [1]);
+  t.equal(await waiting(), 0);
+  const [first, second] = otherSide.seen as { id: string; attempts: number; ageMs: number }[];
+  t.equal(first?.id, second?.id);
+  t.match(second, { attempts: 2 });
+  t.ok(Number(second?.ageMs) >= 3 * MINUTE_MS);
+});
+
+test('a message of a process that died after its commit is taken over when the lease ends', async (t) => {
+  const { transact, openReplica, otherSide, waiting, moveTime } = await setUp(t);
+  const dying = openReplica();
+  await transact((transaction) =>
+    dying.lane.send({ database: transaction.database, afterCommit: () => {} }, { n: 1 }),
+  );
+  t.equal(await waiting(), 1);
+  const other = openReplica();
+  await moveTime(LEASE_MS / 2);
+  await other.outbox.deliverDue();
+  t.equal(otherSide.tried, 0, 'its own replica may be at it');
+  await moveTime(LEASE_MS / 2);
+  await other.outbox.deliverDue();
+  t.same(otherSide.got, [1]);
+  t.equal(await waiting(), 0);
+});
+
+test('a backlog of many batches is delivered whole', async (t) => {
+  const { openReplica, otherSide, waiting } = await setUp(t);
+  const { outbox, send } = openReplica({ isAwaited: false, atOnce: 7 });
+  const all = Array.from({ length: 100 }, (_, n) => n);
+  await Promise.all(all.map(send));
+  await outbox.deliverDue();
+  t.same(
+    otherSide.got.toSorted((a, b) => a - b),
+    all,
+  );
+  t.equal(await waiting(), 0);
+});
+
+test('no more than so many are under way at once', async (t) => {
+  const { openReplica, transact, ripen } = await setUp(t);
+  let [now, most] = [0, 0];
+  const { outbox, lane } = openReplica({
+    atOnce: 4,
+    deliver: async () => {
+      most = Math.max(most, ++now);
+      await turn();
+      now -= 1;
+    },
+  });
+  await transact(async (transaction) => {
+    const silent = { database: transaction.database, afterCommit: () => {} };
+    for (let n = 0; n < 30; n += 1) await lane.send(silent, { n });
+  });
+  await ripen();
+  await outbox.deliverDue();
+  t.equal(most, 4);
+});
+
+test('a message that hangs holds up no other of its lane', async (t) => {
+  const { openReplica, transact, otherSide, waiting } = await setUp(t);
+  const gate = Promise.withResolvers<void>();
+  const { outbox, lane } = openReplica({
+    isAwaited: false,
+    atOnce: 2,
+    // Far beyond what the test waits for.
+    deadlineMs: 3_600 * SECOND_MS,
+    deliver: async ({ n }) => {
+      if (n === 0) await gate.promise;
+      otherSide.got.push(n);
+    },
+  });
+  await transact(async (transaction) => {
+    for (let n = 0; n < 20; n += 1) await lane.send(transaction, { n });
+  });
+  await until(() => otherSide.got.length === 19);
+  t.notOk(otherSide.got.includes(0));
+  gate.resolve();
+  await outbox.deliverDue();
+  t.equal(otherSide.got.length, 20);
+  t.equal(await waiting(), 0);
+});
+
+test('a lane that fails or hangs delays no other lane', async (t) => {
+  const { database, store, log, transact, failure, otherSide } = await setUp(t);
+  const outbox = createOutboxService({ store, log });
+  const usual = laneTo(otherSide, failure);
+  const failing = outbox.openLane({ ...usual, kind: 'failing', deliver: () => Promise.reject(failure) });
+  const hanging = outbox.openLane({
+    ...usual,
+    kind: 'hanging',
+    deliver: () => new Promise(() => {}),
+    isAwaited: false,
+  });
+  const working = outbox.openLane({ ...usual, kind: 'working', isAwaited: false });
+  for (let n = 0; n < 50; n += 1) {
+    await transact((transaction) => failing.send(transaction, { n }));
+    await transact((transaction) => hanging.send(transaction, { n }));
+    await transact((transaction) => working.send(transaction, { n }));
+  }
+  await until(() => otherSide.got.length === 50);
+  const counts = await store.count();
+  t.match(counts, [
+    { kind: 'failing', waiting: 50 },
+    { kind: 'hanging', waiting: 50 },
+  ]);
+  t.equal(await database.$count(rows), 100);
+});
+
+test('an attempt that takes longer than the deadline has failed, and is told to stop', async (t) => {
+  const { openReplica, transact, ripen, linesOf, events } = await setUp(t);
+  const signals: AbortSignal[] = [];
+  const { outbox, lane } = openReplica({
+    deliver: (_payload, { signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    },
+  });
+  await transact((transaction) =>
+    lane.send({ database: transaction.database, afterCommit: () => {} }, { n: 1 }),
+  );
+  await ripen();
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
-}
+  const done = outbox.deliverDue();
+  while (signals.length === 0) await turn();
+  mock.timers.tick(DEADLINE_MS - 1);
+  await turn();
+  t.equal(signals[0]?.aborted, false);
+  mock.timers.tick(1);
+  await done;
+  t.equal(signals[0]?.aborted, true);
+  t.match(linesOf('debug'), [{ context: { err: { name: 'DeliveryTimeout' } } }]);
+  t.match(events, [{ outcome: 'failed', attempts: 2 }]);
+});
 
-test('once started it retries every second, tells failures, and stops when it is closed', async (t) => {
-  const { createReplica, errors } = await setUp();
+test('a payload in a form that this release does not know fails, and the others go on', async (t) => {
+  const { openReplica, database, otherSide, store } = await setUp(t);
+  const { outbox, send } = openReplica({ isAwaited: false });
+  for (const payload of [{ m: 1 }, 'text', null, { n: 'one' }])
+    await database.insert(rows).values({ id: crypto.randomUUID(), kind: 'test', payload: payload ?? {} });
+  await send(1);
+  await outbox.deliverDue();
+  t.same(otherSide.got, [1]);
+  t.match(await store.count(), [{ kind: 'test', waiting: 4 }]);
+  t.match(await database.select().from(rows), Array(4).fill({ lastError: 'PayloadError' }));
+});
+
+test('whatever a delivery throws is a failure', async (t) => {
+  const { openReplica, waiting, linesOf } = await setUp(t);
+  const thrown: unknown[] = ['a word', undefined, null, 0];
+  const { send } = openReplica({
+    deliver: async ({ n }) => {
+      throw thrown[n];
+    },
+  });
+  for (const n of thrown.keys()) await t.resolves(send(n));
+  t.equal(await waiting(), 4);
+  t.equal(linesOf('warn').length, 4);
+});
+
+test('what became of a message may be lost, and then it goes out again', async (t) => {
+  const { openReplica, otherSide, linesOf, ripen, waiting } = await setUp(t);
+  const lost = new Error('no database');
+  const reject = async () => {
+    throw lost;
+  };
+  const failing = openReplica({}, { delete: reject, fail: reject });
+  await t.resolves(failing.send(1));
+  t.match(linesOf('warn'), [{ context: { err: lost } }]);
+  otherSide.away = true;
+  await t.resolves(failing.send(2));
+  otherSide.away = false;
+  t.equal(await waiting(), 2);
+  await ripen();
+  await openReplica().outbox.deliverDue();
+  t.same(otherSide.got.toSorted(), [1, 1, 2]);
+  t.equal(await waiting(), 0);
+});
+
+test('once started it looks every second, tells failures, and stops when it is closed', async (t) => {
+  const { openReplica, linesOf } = await setUp(t);
   let looks = 0;
   const failure = new Error('no database');
-  const list = async () => {
+  const claim = async () => {
     looks += 1;
     if (looks === 1) throw failure;
     return [];
   };
-  enableTimers(t);
-  const retries = createReplica({ list }).start();
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const { outbox } = openReplica({}, { claim });
+  outbox.start();
   for (const round of [1, 2, 3]) {
     mock.timers.tick(SECOND_MS);
-    await settle();
+    await turn();
     t.equal(looks, round);
   }
-  t.same(errors, [failure]);
-  await retries.close();
+  t.match(linesOf('warn'), [{ context: { err: failure, kind: 'test' } }]);
+  await outbox.close();
   mock.timers.tick(9 * SECOND_MS);
-  await settle();
+  await turn();
   t.equal(looks, 3);
+});
+
+test('closing waits for what is under way, and begins nothing more', async (t) => {
+  const { openReplica, transact, otherSide, waiting } = await setUp(t);
+  const gate = Promise.withResolvers<void>();
+  const { outbox, lane, send } = openReplica({
+    isAwaited: false,
+    atOnce: 1,
+    deliver: async ({ n }) => {
+      await gate.promise;
+      otherSide.got.push(n);
+    },
+  });
+  await transact(async (transaction) => {
+    for (const n of [1, 2]) await lane.send(transaction, { n });
+  });
+  await until(async () => (await claimedOnes()).length === 1);
+  let isClosed = false;
+  const closing = outbox.close().then(() => {
+    isClosed = true;
+  });
+  await turn();
+  t.equal(isClosed, false);
+  gate.resolve();
+  await closing;
+  await send(3);
+  await turn();
+  t.equal(otherSide.got.length, 1);
+  t.equal(await waiting(), 2);
+
+  async function claimedOnes() {
+    const all = await transact((transaction) => transaction.database.select().from(rows));
+    return all.filter(({ attempts }) => attempts > 0);
+  }
+});
+
+test('a failure to look that nothing waits for is told', async (t) => {
+  const { openReplica, linesOf } = await setUp(t);
+  const failure = new Error('no database');
+  const { send } = openReplica(
+    { isAwaited: false },
+    {
+      claim: async () => {
+        throw failure;
+      },
+    },
+  );
+  await send(1);
+  await until(() => linesOf('warn').length === 1);
+  t.match(linesOf('warn'), [{ context: { err: failure } }]);
 });

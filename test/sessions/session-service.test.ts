@@ -303,6 +303,6 @@ test('an end that the cache did not hear of reaches it when it is back', async (
   t.ok(await other.sessions.find(generateToken, client), 'an entry that nobody could revoke');
   await passTime(3_000);
   away = false;
-  await one.outbox.retry();
+  await one.outbox.deliverDue();
   t.equal(await other.sessions.find(generateToken, client), null);
 });

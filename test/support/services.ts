@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { openOutbox } from '../../src/outbox/open-outbox.ts';
 import { openSessions as openReplica } from '../../src/sessions/open-sessions.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
 import { openPostgres } from './adapters.ts';
@@ -56,7 +57,8 @@ export async function openSessions(t: Test) {
       cache: { ...memory, ...cache },
       log: keepErrors(cacheErrors),
     });
-    const { service: sessions, outbox, lastSeen, close } = openReplica(platform, table);
+    const { service: outbox } = openOutbox(platform);
+    const { service: sessions, lastSeen, close } = openReplica(platform, outbox, table);
     t.teardown(close);
     return { sessions, outbox, flush: lastSeen.flush };
   }

@@ -1,0 +1,111 @@
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Log } from '../core/log.ts';
+import { publishDelivery } from './delivery-channel.ts';
+import { errorName, type RetryPolicy, retryDelayMs } from './outbox-rules.ts';
+import type { ClaimedMessage, Failure } from './outbox-store.ts';
+
+/** What a delivery knows of its message beside the payload. */
+export type Delivery = {
+  /** The same at each attempt. */
+  id: string;
+  attempts: number;
+  ageMs: number;
+  /** Aborted at the deadline. */
+  signal: AbortSignal;
+};
+
+export type DeliverySettings<Payload extends TSchema> = {
+  kind: string;
+  payload: Payload;
+  /** Delivers one message. May be called again for the same one: after a failure, or after a crash. */
+  deliver(payload: Static<Payload>, delivery: Delivery): Promise<void>;
+  /** An attempt that takes longer has failed. */
+  deadlineMs: number;
+  retry: RetryPolicy;
+};
+
+type DeliveryParts = { log: Log; random(): number };
+
+/**
+ * One attempt to deliver a message of one kind; it is logged and published.
+ * @returns null when the message was delivered; never rejects
+ */
+export function createAttempt<Payload extends TSchema>(
+  { kind, payload: schema, deliver, deadlineMs, retry }: DeliverySettings<Payload>,
+  { log, random }: DeliveryParts,
+): (message: ClaimedMessage) => Promise<Failure | null> {
+  const shape = Compile(schema);
+
+  return async (message) => {
+    const startedAt = performance.now();
+    const error = await attempt(message);
+    const failure = error === null ? null : failureOf(message, error);
+    const durationMs = performance.now() - startedAt;
+    const outcome = failure === null ? 'delivered' : failure.delayMs === null ? 'dead' : 'failed';
+    publishDelivery({ kind, outcome, attempts: message.attempts, durationMs, ageMs: message.ageMs });
+    note(message, durationMs, failure, error);
+    return failure;
+  };
+
+  /** @returns null when the message was delivered, else why not */
+  async function attempt({ id, payload, attempts, ageMs }: ClaimedMessage): Promise<unknown> {
+    try {
+      if (!shape.Check(payload))
+        throw new PayloadError('another release wrote this payload, in another form');
+      await inTime(
+        (signal) => deliver(payload as Static<Payload>, { id, attempts, ageMs, signal }),
+        deadlineMs,
+      );
+      return null;
+    } catch (error) {
+      return error ?? new Error('a delivery failed without saying why');
+    }
+  }
+
+  function failureOf({ id, attempts }: ClaimedMessage, error: unknown): Failure {
+    return { id, attempts, delayMs: retryDelayMs(attempts, retry, random()), error: errorName(error) };
+  }
+
+  function note(
+    { id, attempts }: ClaimedMessage,
+    durationMs: number,
+    failure: Failure | null,
+    err: unknown,
+  ): void {
+    const context = { kind, id, attempts, ms: Math.round(durationMs) };
+    if (failure === null) {
+      log.debug(context, 'delivered a message');
+    } else if (failure.delayMs === null) {
+      log.error({ ...context, err }, 'gave up on a message: see `doorward outbox list`');
+    } else {
+      // One warning a message: in a long outage each is tried many times.
+      const level = attempts === 1 ? 'warn' : 'debug';
+      log[level](
+        { ...context, err, againInMs: failure.delayMs },
+        'could not deliver a message; trying again',
+      );
+    }
+  }
+}
+
+/** What is stored does not fit the lane's schema. */
+class PayloadError extends Error {
+  override readonly name = 'PayloadError';
+}
+
+/** The deadline is over. */
+class DeliveryTimeout extends Error {
+  override readonly name = 'DeliveryTimeout';
+}
+
+async function inTime(work: (signal: AbortSignal) => Promise<void>, deadlineMs: number): Promise<void> {
+  const controller = new AbortController();
+  const { promise: deadline, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const error = new DeliveryTimeout(`not delivered in ${deadlineMs} ms`);
+    controller.abort(error);
+    reject(error);
+  }, deadlineMs);
+  await Promise.race([work(controller.signal), deadline]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,150 @@
+import type { Static, TSchema } from 'typebox';
+import { v7 as uuidv7 } from 'uuid';
+import { createBatch } from '../core/batch.ts';
+import type { Log } from '../core/log.ts';
+import { type Repetition, repeat } from '../core/repeat.ts';
+import type { Transaction } from '../db/database.ts';
+import { createAttempt, type DeliverySettings } from './outbox-delivery.ts';
+import type { ClaimedMessage, OutboxStore } from './outbox-store.ts';
+
+export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & {
+  /**
+   * Whether the request that sends a message waits for its first attempt. Otherwise the message is left to the lane,
+   * and nothing of the delivery is on the request's path.
+   */
+  isAwaited: boolean;
+  /** Messages under way at the same time; those that requests wait for are not counted. */
+  atOnce: number;
+};
+
+type LaneParts = { store: OutboxStore; log: Log; random(): number };
+
+/** What a feature sends its messages by. */
+export type Lane<Payload extends TSchema> = {
+  /** Writes the message in the transaction; it goes out once that has been committed. */
+  send(transaction: Transaction, payload: Static<Payload>): Promise<void>;
+};
+
+const LOOK_EVERY_MS = 1_000;
+const WRITTEN_AT_ONCE = 1_000;
+
+/**
+ * Delivers the messages of one kind, apart from all others: a lane that fails or hangs delays no other lane, and in a lane
+ * no message waits for another one that fails, as long as there is room.
+ *
+ * A message is claimed before it is delivered, by one replica at a time. A claim lasts for twice the deadline: the rest
+ * is there to write down what became of it. A process that dies leaves its claims to end, and then another replica
+ * takes them over. The attempt counts from the claim, so a message that kills the process ends as dead as well.
+ */
+export function createLane<Payload extends TSchema>(
+  settings: LaneSettings<Payload>,
+  { store, log, random }: LaneParts,
+) {
+  const { kind, isAwaited, atOnce, deadlineMs } = settings;
+  const leaseMs = 2 * deadlineMs;
+  const attempt = createAttempt(settings, { log, random });
+  const forget = createBatch(answeringEach(store.delete), WRITTEN_AT_ONCE);
+  const fail = createBatch(answeringEach(store.fail), WRITTEN_AT_ONCE);
+  const underWay = new Set<Promise<void>>();
+  let room = atOnce;
+  let mayBeMore = false;
+  let isClosed = false;
+  let isLookDue = false;
+  let looking = Promise.resolve();
+  let looks: Repetition | undefined;
+
+  return {
+    async send(transaction: Transaction, payload: Static<Payload>): Promise<void> {
+      const message = { id: uuidv7(), kind, payload };
+      if (isAwaited) {
+        await store.insertClaimed(transaction, message, leaseMs);
+        transaction.afterCommit(() => track(handle({ ...message, attempts: 1, ageMs: 0 })));
+      } else {
+        await store.insert(transaction, message);
+        transaction.afterCommit(async () => lookAgain());
+      }
+    },
+
+    /** From now on, looks every second for messages that are due, whichever replica wrote them. */
+    start(): void {
+      looks = repeat(look, LOOK_EVERY_MS, noteLostLook);
+    },
+
+    /** Delivers what is due now, and resolves once all of that has been tried. @throws AppError `unavailable` */
+    async deliverDue(): Promise<void> {
+      do {
+        await look();
+        await Promise.all(underWay);
+      } while (mayBeMore);
+    },
+
+    /** Looks no more, and lets what is under way end. */
+    async close(): Promise<void> {
+      isClosed = true;
+      await looks?.close();
+      await looking.catch(() => {});
+      await Promise.all(underWay);
+    },
+  };
+
+  /** One at a time: a second look asked for meanwhile begins when the first has ended. */
+  function look(): Promise<void> {
+    looking = looking.catch(() => {}).then(claimDue);
+    return looking;
+  }
+
+  async function claimDue(): Promise<void> {
+    const asked = isClosed ? 0 : room;
+    if (asked === 0) return;
+    const claimed = await store.claim(kind, asked, leaseMs);
+    mayBeMore = claimed.length === asked;
+    for (const message of claimed) void track(take(message));
+  }
+
+  async function take(message: ClaimedMessage): Promise<void> {
+    room -= 1;
+    await handle(message);
+    room += 1;
+    if (mayBeMore) lookAgain();
+  }
+
+  /** One look for all that ends, or is sent, in this turn of the event loop. */
+  function lookAgain(): void {
+    if (isClosed || isLookDue) return;
+    isLookDue = true;
+    setImmediate(() => {
+      isLookDue = false;
+      look().catch(noteLostLook);
+    });
+  }
+
+  /** Never rejects: what could not be written down is claimed again once the lease has ended. */
+  async function handle(message: ClaimedMessage): Promise<void> {
+    const failure = await attempt(message);
+    try {
+      await (failure === null ? forget(message.id) : fail(failure));
+    } catch (err) {
+      log.warn(
+        { err, kind, id: message.id },
+        'could not write down what became of a message; it may go out again',
+      );
+    }
+  }
+
+  function track(work: Promise<void>): Promise<void> {
+    underWay.add(work);
+    return work.finally(() => underWay.delete(work));
+  }
+
+  function noteLostLook(err: unknown): void {
+    log.warn({ err, kind }, 'could not look for messages to deliver; trying again');
+  }
+}
+
+/** What `createBatch` wants of a call that has nothing to answer. */
+function answeringEach<Item>(write: (items: Item[]) => Promise<void>) {
+  return async (items: Item[]): Promise<undefined[]> => {
+    await write(items);
+    return items.map(() => undefined);
+  };
+}

@@ -1,0 +1,37 @@
+/** How often and how soon a lane tries a message again. */
+export type RetryPolicy = {
+  /** The wait after the first failure, at most. */
+  firstDelayMs: number;
+  /** No wait is longer. */
+  maxDelayMs: number;
+  /** After that many attempts a message is dead. */
+  maxAttempts: number;
+};
+
+/**
+ * How long a message waits after a failed attempt: twice as long each time, up to a bound. The later half of the wait is
+ * random, so that messages which failed together are not all tried again together.
+ * @param attempts so far, at least 1
+ * @param random at least 0 and less than 1
+ * @returns milliseconds, or null after the last attempt
+ */
+export function retryDelayMs(attempts: number, policy: RetryPolicy, random: number): number | null {
+  if (attempts >= policy.maxAttempts) return null;
+  const longestMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** (attempts - 1));
+  return Math.round((longestMs / 2) * (1 + random));
+}
+
+/**
+ * What may be kept of an error for operators: its code or its name. Never its message, which may quote an address, a
+ * parameter or a token.
+ */
+export function errorName(error: unknown): string {
+  if (!(error instanceof Error)) return 'Error';
+  const code = 'code' in error ? error.code : undefined;
+  return (
+    ([code, error.name].find((name) => typeof name === 'string' && WORD.test(name)) as string | undefined) ??
+    'Error'
+  );
+}
+
+const WORD = /^[\w.-]{1,64}$/;

@@ -1,0 +1,60 @@
+import { test } from 'tap';
+import { v7 as uuidv7 } from 'uuid';
+import { outbox as rows } from '../../src/db/schema.ts';
+import { createOutboxCommands } from '../../src/outbox/outbox-commands.ts';
+import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
+import { openPostgres } from '../support/adapters.ts';
+
+async function setUp() {
+  const { database } = await openPostgres();
+  const store = createOutboxStore(database);
+  const addDead = async () => {
+    const id = uuidv7();
+    await database.insert(rows).values({ id, kind: 'mail', payload: { code: 'a secret' } });
+    await store.claim('mail', 1, 60_000);
+    await store.fail([{ id, attempts: 1, delayMs: null, error: 'EAUTH' }]);
+    return id;
+  };
+  return { database, store, addDead, commands: createOutboxCommands(store) };
+}
+
+test('the list has what waits and what is dead, and no payload', async (t) => {
+  const { database, commands, addDead } = await setUp();
+  t.same(await commands.list(), { lanes: [], dead: [] });
+  const id = await addDead();
+  await database.insert(rows).values({ id: uuidv7(), kind: 'mail', payload: { code: 'a secret' } });
+  const listing = await commands.list();
+  const instant = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+  t.match(listing, {
+    lanes: [{ kind: 'mail', waiting: 1, oldest_at: instant, dead: 1 }],
+    dead: [{ id, kind: 'mail', attempts: 1, created_at: instant, dead_at: instant, last_error: 'EAUTH' }],
+  });
+  t.notMatch(JSON.stringify(listing), 'secret');
+});
+
+test('one dead message is tried again, or all of them', async (t) => {
+  const { commands, addDead, store } = await setUp();
+  const [one] = [await addDead(), await addDead(), await addDead()];
+  t.same(await commands.retry({ id: one }), { retried: 1 });
+  await t.rejects(commands.retry({ id: one }), {
+    code: 'not_found',
+    detail: `There is no dead message ${one}.`,
+  });
+  t.same(await commands.retry({}), { retried: 2 });
+  t.same(await commands.retry({}), { retried: 0 });
+  t.equal((await store.claim('mail', 10, 60_000)).length, 3);
+});
+
+test('a dead message is deleted once', async (t) => {
+  const { commands, addDead, database } = await setUp();
+  const id = await addDead();
+  t.same(await commands.drop({ id }), { dropped: id });
+  await t.rejects(commands.drop({ id }), { code: 'not_found' });
+  t.equal(await database.$count(rows), 0);
+});
+
+test('what is no id of a message is refused', async (t) => {
+  const { commands } = await setUp();
+  for (const call of [commands.retry, commands.drop])
+    await t.rejects(call({ id: 'x' }), { code: 'validation_failed', errors: [{ path: '/id' }] });
+});

@@ -1,0 +1,96 @@
+/**
+ * One replica's outbox with a lane of its own, and another side that keeps what it got: a table. As a process it takes
+ * an order on stdin, and lives until it is killed.
+ */
+import { once } from 'node:events';
+import postgres from 'postgres';
+import Type from 'typebox';
+import { loadPostgresDriver } from '../../src/db/drizzle.ts';
+import * as schema from '../../src/db/schema.ts';
+import { createOutboxService } from '../../src/outbox/outbox-service.ts';
+import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
+import { createPlatform } from './platform.ts';
+
+const { drizzle } = loadPostgresDriver();
+
+/** Where a process stops for ever, and can be killed. */
+export const STEPS = [
+  'before the commit',
+  'after the commit, before the delivery',
+  'after the delivery, before it is written down',
+  'after a failure, before it is written down',
+  'after the loop has claimed it',
+] as const;
+export type Step = (typeof STEPS)[number];
+
+export type Order = { url: string; step?: Step };
+
+export const DEADLINE_MS = 1_000;
+export const LEASE_MS = 2 * DEADLINE_MS;
+
+export const deliveredSql = 'create table test_delivered (id uuid not null, replica integer not null)';
+
+/** @param reached called where the replica stops, if it has such a step */
+export function openReplica({ url, step }: Order, reached: (step: Step) => void = () => {}) {
+  const sql = postgres(url, { max: 4, onnotice: () => {} });
+  const database = drizzle(sql, { schema });
+  const { transact, log } = createPlatform(database);
+  const table = createOutboxStore(database);
+  const stopAt = async (here: Step) => {
+    if (here !== step) return;
+    reached(here);
+    await new Promise(() => {});
+  };
+  const store: typeof table = {
+    ...table,
+    async claim(...wish) {
+      const claimed = await table.claim(...wish);
+      if (claimed.length > 0) await stopAt('after the loop has claimed it');
+      return claimed;
+    },
+    async delete(ids) {
+      await stopAt('after the delivery, before it is written down');
+      await table.delete(ids);
+    },
+    async fail(failures) {
+      await stopAt('after a failure, before it is written down');
+      await table.fail(failures);
+    },
+  };
+  const outbox = createOutboxService({ store, log });
+  const lane = outbox.openLane({
+    kind: 'test',
+    payload: Type.Object({}),
+    async deliver(_payload, { id }) {
+      await stopAt('after the commit, before the delivery');
+      if (step === 'after a failure, before it is written down') throw new Error('away');
+      await sql`insert into test_delivered values (${id}, ${process.pid})`;
+    },
+    isAwaited: step !== 'after the loop has claimed it',
+    atOnce: 50,
+    deadlineMs: DEADLINE_MS,
+    retry: { firstDelayMs: 100, maxDelayMs: 200, maxAttempts: 10 },
+  });
+  return {
+    outbox,
+    send: () =>
+      transact(async (transaction) => {
+        await lane.send(transaction, {});
+        await stopAt('before the commit');
+      }),
+    close: async () => {
+      await outbox.close();
+      await sql.end({ timeout: 1 });
+    },
+  };
+}
+
+if (import.meta.main) {
+  const [text] = await once(process.stdin, 'data');
+  const order: Order = JSON.parse(String(text));
+  const replica = openReplica(order, (step) => process.stdout.write(`${step}\n`));
+  // The event loop must not run empty while it waits to be killed.
+  setInterval(() => {}, 1_000);
+  if (order.step === undefined) replica.outbox.start();
+  else await replica.send();
+}
