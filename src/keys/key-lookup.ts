@@ -1,12 +1,11 @@
-import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import type { KeyService } from './key-service.ts';
+import type { KeyService, PublicKey } from './key-service.ts';
 
 /** Tokens with made-up kids must not become queries. */
 const LOOK_AGAIN_AFTER_MS = 1_000;
 
 /** The public key of a `kid`, or null where there is none. @throws AppError `unavailable` when that cannot be known */
-export type FindKey = (kid: string) => Promise<KeyObject | null>;
+export type FindKey = (kid: string) => Promise<PublicKey | null>;
 
 /**
  * Finds the keys of our own tokens. In an emergency another replica may sign with a key that it made a moment ago: a

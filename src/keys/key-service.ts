@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import type { DatabaseClock } from '../core/clock.ts';
 import { unavailable } from '../core/errors.ts';
-import type { SigningAlgorithm } from '../core/jwk.ts';
+import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import type { TokenType } from '../verifier/check-token.ts';
 import type { KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
@@ -18,6 +18,14 @@ export type SignerKey = {
   algorithm: SigningAlgorithm;
   privateKey: KeyObject;
   publicKey: KeyObject;
+};
+
+/** A key of the key set, and the one algorithm that it is for. */
+export type PublicKey = {
+  algorithm: string;
+  key: KeyObject;
+  /** SubjectPublicKeyInfo in PEM, the form that @fastify/jwt takes. */
+  pem: string;
 };
 
 /** The key set as it is served: RFC 7517 §5, in JSON, with its HTTP validators. */
@@ -46,7 +54,7 @@ export function createKeyService(parts: KeyServiceParts) {
   const { store, seal, createSigner, policy, jwksMaxAgeMs, maxUnconfirmedMs, clock } = parts;
   let signers = new Map<string, Sign>();
   let active: { kid: string; sign: Sign } | undefined;
-  let publicKeys = new Map<string, KeyObject>();
+  let publicKeys = new Map<string, PublicKey>();
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let served = { body: '{"keys":[]}', etag: '""' };
   let nextChangeAt = Number.POSITIVE_INFINITY;
@@ -71,7 +79,7 @@ export function createKeyService(parts: KeyServiceParts) {
     activeKid: (): string | null => active?.kid ?? null,
 
     /** The public key of that `kid`, for checking our own tokens; null where no key of the key set has it. */
-    findPublicKey(kid: string): KeyObject | null {
+    findPublicKey(kid: string): PublicKey | null {
       return publicKeys.get(kid) ?? null;
     },
 
@@ -106,7 +114,7 @@ export function createKeyService(parts: KeyServiceParts) {
     nextChangeAt = nextKeySetChangeAt(keys, policy);
     if (body === served.body) return;
     served = { body, etag: etagOf(body) };
-    publicKeys = new Map(jwks.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]));
+    publicKeys = new Map(jwks.map((jwk) => [jwk.kid, publicKeyOf(jwk)]));
   }
 
   async function takeSigners(keys: StoredKey[]): Promise<void> {
@@ -125,6 +133,11 @@ export function createKeyService(parts: KeyServiceParts) {
     const { privateKey } = seal.open(kid, encryptedPrivateKey);
     return { kid, algorithm, privateKey, publicKey: createPublicKey(privateKey) };
   }
+}
+
+function publicKeyOf(jwk: PublicJwk): PublicKey {
+  const key = createPublicKey({ key: jwk, format: 'jwk' });
+  return { algorithm: jwk.alg, key, pem: key.export({ format: 'pem', type: 'spki' }).toString() };
 }
 
 function etagOf(body: string): string {

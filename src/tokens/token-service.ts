@@ -76,7 +76,7 @@ export function createTokenService(parts: TokenServiceParts) {
 
     /**
      * The claims of a token of ours that has not expired; null for anything else. Knows nothing of revocations.
-     * @throws AppError `unavailable` when that cannot be known
+     * @throws AppError `unavailable` when that cannot be known; what is unexpected, as what it is
      */
     async verify(token: string, { types, audiences }: TokenCheck): Promise<CheckedToken | null> {
       const rules = {
@@ -88,11 +88,10 @@ export function createTokenService(parts: TokenServiceParts) {
         now,
       };
       try {
-        return await checkToken(token, ({ kid }) => requireKey(kid), rules);
+        return await checkToken(token, requireKey, rules);
       } catch (error) {
-        const { code, cause } = error as VerifierError;
-        if (code === 'keys_unavailable') throw cause;
-        return null;
+        if (error instanceof VerifierError) return null;
+        throw error;
       }
     },
   };

@@ -15,13 +15,16 @@ export type { TokenClaims } from './token-claims.ts';
 export type TokenType = 'at+jwt' | 'one-time+jwt';
 
 /** A public key to verify with. */
-export type VerificationKey = CryptoKey | KeyObject;
+type VerificationKey = CryptoKey | KeyObject;
+
+/** A key and the one algorithm that it is for. */
+export type KnownKey = { algorithm: string; key: VerificationKey };
 
 /**
- * Finds the key of a token by the configured issuer's key set, never by what else the token says.
- * @throws VerifierError `key_unknown` when there is none; anything else thrown counts as `keys_unavailable`
+ * Finds the key of a token in the configured issuer's key set, by its `kid` and never by what else the token says.
+ * @throws VerifierError `key_unknown` when there is none, `keys_unavailable` when that cannot be known
  */
-export type GetKey = (header: { alg: string; kid: string }) => VerificationKey | Promise<VerificationKey>;
+export type GetKey = (kid: string) => KnownKey | Promise<KnownKey>;
 
 /** What a token is held against. */
 export type TokenRules = ClaimRules & {
@@ -73,7 +76,8 @@ export function assertTokenRules(
  * Checks a token: shape, header, signature, claims, in this order, so that what is cheap to refuse costs little.
  *
  * `jwk`, `jku`, `x5c` and `x5u` in the header count for nothing: whoever makes a token would choose its key.
- * @throws VerifierError and nothing else
+ * @throws VerifierError for whatever may be wrong with a token. Anything else comes from `getKey`, or is a bug or broken
+ *   cryptography, and is thrown as what it is: taken for a refusal, it would stay hidden behind a 401.
  */
 export async function checkToken(token: string, getKey: GetKey, rules: TokenRules): Promise<CheckedToken> {
   checkShape(token);
@@ -123,27 +127,31 @@ function typeOf(typ: unknown): string | undefined {
 }
 
 /** A key that is at hand costs no turn of the event loop. */
-function keyOf(getKey: GetKey, { alg, kid }: CompactJWSHeaderParameters): ReturnType<GetKey> {
+function keyOf(
+  getKey: GetKey,
+  { alg, kid }: CompactJWSHeaderParameters,
+): VerificationKey | Promise<VerificationKey> {
   if (typeof kid !== 'string' || kid === '') throw new VerifierError('key_unknown');
-  try {
-    const key = getKey({ alg, kid });
-    return key instanceof Promise ? key.catch(refuseKey) : key;
-  } catch (error) {
-    return refuseKey(error);
-  }
+  const found = getKey(kid);
+  return found instanceof Promise ? found.then((known) => keyFor(alg, known)) : keyFor(alg, found);
 }
 
-function refuseKey(error: unknown): never {
-  throw error instanceof VerifierError ? error : new VerifierError('keys_unavailable', undefined, error);
+/** A key is good for its own algorithm alone (RFC 8725 §3.1). jose would throw a TypeError, as for a bug. */
+function keyFor(alg: string, { algorithm, key }: KnownKey): VerificationKey {
+  if (algorithm !== alg) throw new VerifierError('algorithm_not_allowed');
+  return key;
 }
 
-/** What jose throws, in our words. Without its causes: those of parsers quote the token. */
+/** What jose throws for a bad token, in our words. Without its causes: those of parsers quote the token. */
 function refuse(error: unknown): never {
-  if (error instanceof VerifierError) throw error;
   if (error instanceof errors.JOSEAlgNotAllowed) throw new VerifierError('algorithm_not_allowed');
   if (error instanceof errors.JOSENotSupported) throw new VerifierError('critical_header');
-  if (error instanceof errors.JWSSignatureVerificationFailed) throw new VerifierError('signature_invalid');
   if (error instanceof errors.JWSInvalid) throw new VerifierError('token_malformed');
-  // A TypeError: the key that has this `kid` is not one for this algorithm.
-  throw new VerifierError('algorithm_not_allowed');
+  if (error instanceof errors.JWSSignatureVerificationFailed) refuseSignature(error);
+  throw error;
+}
+
+/** A wrong signature has no cause. Where there is one, the cryptography failed and said nothing about the token. */
+function refuseSignature({ cause }: errors.JWSSignatureVerificationFailed): never {
+  throw cause ?? new VerifierError('signature_invalid');
 }

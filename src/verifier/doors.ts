@@ -29,7 +29,10 @@ export type Passed = { user: TokenClaims | null };
 /** A request that has passed all rules that need neither body nor auth server. */
 export type Visit = { token: string; claims: TokenClaims };
 
-/** A door that has been declared. Its methods never throw. */
+/**
+ * A door that has been declared. A refusal is an answer of its methods. They reject for nothing but what is unexpected: a
+ * bug, broken cryptography, or an introspection of the service's own that threw something else than a VerifierError.
+ */
 export type DeclaredDoor = {
   /** Whether there is more to do after `enter`. */
   needs: { body: boolean; introspection: boolean; redemption: boolean };
@@ -84,7 +87,7 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
 
   /**
    * May this request pass this door? Whole, for where the body is there from the start.
-   * @throws TypeError for a door that makes no sense
+   * @throws TypeError for a door that makes no sense; what is unexpected, as what it is. That is never a pass
    */
   async function check(door: Door | DeclaredDoor, request: DoorRequest): Promise<Passed | Refusal> {
     const declared = typeof door === 'object' && 'enter' in door ? door : declare(door);
@@ -101,7 +104,7 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
       checkClaimRules(plan, claims, verifier.settings.now());
       return { visit: { token, claims } };
     } catch (error) {
-      if (plan.kind === 'open') return { visit: null };
+      if (plan.kind === 'open' && error instanceof VerifierError) return { visit: null };
       throw error;
     }
   }
@@ -122,7 +125,8 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
     try {
       return await step();
     } catch (error) {
-      return refuse(verifierErrorOf(error), plan, realm);
+      if (error instanceof VerifierError) return refuse(error, plan, realm);
+      throw error;
     }
   }
 }
@@ -143,12 +147,6 @@ function tokenOf(authorization: DoorRequest['authorization']): string {
 
 function malformed(message: string): VerifierError {
   return new VerifierError('authorization_malformed', message);
-}
-
-/** What is none of ours, from an introspection that is not ours, is no answer: never a pass, and never a 500. */
-function verifierErrorOf(error: unknown): VerifierError {
-  if (error instanceof VerifierError) return error;
-  return new VerifierError('introspection_unavailable', undefined, error);
 }
 
 /** One of our own, unless asked otherwise: it outlives a lost answer of the auth server, and nobody else has it. */

@@ -1,5 +1,5 @@
 import type { Door } from './door-rules.ts';
-import type { Doors } from './doors.ts';
+import type { DoorRequest, Doors, Passed } from './doors.ts';
 import type { Refusal } from './refusal.ts';
 import { type HeaderSource, headerValues } from './request-headers.ts';
 import type { TokenClaims } from './token-claims.ts';
@@ -21,28 +21,39 @@ type GuardedResponse = {
 export type DoorMiddleware = (
   request: GuardedRequest,
   response: GuardedResponse,
-  next: () => void,
+  next: (error?: unknown) => void,
 ) => Promise<void>;
 
 /**
  * Makes middleware of doors: `app.post('/buy', express.json(), door({ door: 'once', matchEmail: true }), buy)`.
  *
- * Who passes is in `request.user`. Who does not is answered here: `next` is never called with an error.
+ * Who passes is in `request.user`. Who does not is answered here. `next` is called with an error for what is unexpected
+ * alone; where it takes no argument, as it may without Express, it would take that for a pass: then the promise rejects.
  * @returns what declares a door; it throws TypeError for one that makes no sense
  */
 export function createDoorMiddleware(doors: Doors): (door: Door) => DoorMiddleware {
   return (door) => {
     const declared = doors.declare(door);
     return async (request, response, next) => {
-      const answer = await doors.check(declared, {
-        authorization: headerValues(request, 'authorization'),
-        body: request.body,
-        idempotencyKey: headerValues(request, 'idempotency-key')[0],
-      });
+      let answer: Passed | Refusal;
+      try {
+        answer = await doors.check(declared, doorRequestOf(request));
+      } catch (error) {
+        if (next.length === 0) throw error;
+        return next(error);
+      }
       if (!('user' in answer)) return send(response, answer);
       request.user = answer.user;
       next();
     };
+  };
+}
+
+function doorRequestOf(request: GuardedRequest): DoorRequest {
+  return {
+    authorization: headerValues(request, 'authorization'),
+    body: request.body,
+    idempotencyKey: headerValues(request, 'idempotency-key')[0],
   };
 }
 

@@ -6,8 +6,11 @@ export type VerifierHooks = {
   fetched?: (ms: number, status: number) => unknown;
   /** Keys or metadata could not be had. Those from before go on serving. */
   fetchFailed?: (error: unknown) => unknown;
-  /** A token was checked offline. */
-  verified?: (code: 'ok' | VerifierErrorCode) => unknown;
+  /**
+   * A token was checked offline: once for each, so that the outcomes add up. `unexpected` is no refusal: the check itself
+   * failed (a bug, broken cryptography), and whoever asked for it was thrown the error as it is.
+   */
+  verified?: (outcome: 'ok' | VerifierErrorCode | 'unexpected') => unknown;
   /** A token was checked with keys that could not be renewed in time. */
   stale?: (ageMs: number) => unknown;
   /** The auth server answered an introspection. */

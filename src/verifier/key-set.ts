@@ -1,17 +1,18 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose';
+import type { KnownKey } from './check-token.ts';
 import { type FetchedDocument, objectOf } from './fetch-document.ts';
-
-export type KnownKey = { algorithm: string; key: CryptoKey };
 
 /** The keys of an issuer by their `kid`. */
 export type KeySet = ReadonlyMap<string, KnownKey>;
 
 const MIN_AGE_MS = 1000;
 const DEFAULT_AGE_MS = 5 * 60_000;
+/** RFC 7518 §3.3 and §3.5. */
+const MIN_RSA_BITS = 2048;
 
 /**
  * The usable keys of a JWKS (RFC 7517 §5), imported. What is not for signatures, of an algorithm that is not wanted,
- * or broken is left out, as §5 asks.
+ * broken or too small is left out, as §5 asks: a token that names it finds no key, where it would find an error.
  * @throws Error when no key is left: such an answer says nothing about the keys from before
  */
 export async function readKeySet(document: FetchedDocument, algorithms: string[]): Promise<KeySet> {
@@ -27,10 +28,19 @@ async function importKey(jwk: unknown, algorithms: string[]): Promise<[string, K
   if (!isPublicSigningKey(jwk) || !algorithms.includes(jwk.alg)) return null;
   try {
     const key = await importJWK(jwk, jwk.alg);
-    return key instanceof Uint8Array ? null : [jwk.kid, { algorithm: jwk.alg, key }];
+    return isUsable(key) ? [jwk.kid, { algorithm: jwk.alg, key }] : null;
   } catch {
+    // Whatever the reason, a key that cannot be imported cannot be used. Where it is no fault of the key, no other one
+    // can be imported either, and the empty set is an error.
     return null;
   }
+}
+
+/** What jose would find wrong with a key when it comes to verify with it. A secret is bytes here. */
+function isUsable(key: CryptoKey | Uint8Array): key is CryptoKey {
+  if (key instanceof Uint8Array || !key.usages.includes('verify')) return false;
+  const { modulusLength = MIN_RSA_BITS } = key.algorithm as { modulusLength?: number };
+  return modulusLength >= MIN_RSA_BITS;
 }
 
 function isPublicSigningKey(jwk: unknown): jwk is JWK & { kid: string; alg: string } {

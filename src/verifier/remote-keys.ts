@@ -1,6 +1,7 @@
+import type { KnownKey } from './check-token.ts';
 import { type Fetch, type FetchedDocument, fetchDocument } from './fetch-document.ts';
 import { tell, type VerifierHooks } from './hooks.ts';
-import { freshForMs, type KeySet, type KnownKey, readKeySet } from './key-set.ts';
+import { freshForMs, type KeySet, readKeySet } from './key-set.ts';
 import { VerifierError } from './verifier-error.ts';
 
 type RemoteKeysParts = {
@@ -119,6 +120,8 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
       held = await fetchKeys();
       failures = 0;
     } catch (error) {
+      // Whatever it was, the keys could not be had, which says nothing about a token. What it was, the hook is told, and
+      // so is the caller where no keys are left: it is the cause of `keys_unavailable`.
       failures += 1;
       lastError = error;
       jwksUri = null;

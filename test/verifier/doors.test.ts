@@ -4,7 +4,7 @@ import { createDoors, type DoorRequest, type DoorsOptions } from '../../src/veri
 import type { Fetch } from '../../src/verifier/fetch-document.ts';
 import type { Introspection } from '../../src/verifier/introspection.ts';
 import { createFakeIssuer, dead } from './support/fake-issuer.ts';
-import { type Changes, issuer } from './support/tokens.ts';
+import { breakVerification, type Changes, issuer } from './support/tokens.ts';
 
 /** Doors of the shop, on an auth server that answers introspections as told. */
 async function open(
@@ -192,12 +192,24 @@ test('what does not fit together is refused when it is declared', async (t) => {
   for (const options of bad) t.throws(() => createDoors({ verifier, ...options }), TypeError);
 });
 
-test('an introspection of another make that fails in its own way lets nobody pass', async (t) => {
+test('an introspection of another make that fails in its own way lets no request pass', async (t) => {
   const { verifier, sign } = await open();
+  const bug = new Error('a "bug"\n');
   const introspection: Introspection = {
     introspect: async () => ({ active: true }),
-    confirm: () => Promise.reject(new Error('a "bug"\n')),
+    confirm: () => Promise.reject(bug),
   };
   const { check } = createDoors({ verifier, introspection });
-  t.equal(await short(check('checked', { authorization: await sign() })), '503 introspection_unavailable');
+  const checked = check('checked', { authorization: await sign() });
+  t.equal(await checked.catch((error: unknown) => error), bug);
+});
+
+test('what is unexpected comes through as what it is, at an open door too', async (t) => {
+  const { check, sign } = await open();
+  const authorization = await sign();
+  await check('verified', { authorization });
+  const failure = new DOMException('the provider is gone', 'OperationError');
+  breakVerification(t, failure);
+  for (const door of ['open', 'verified', 'checked'] as const)
+    t.equal(await check(door, { authorization }).catch((error: unknown) => error), failure, door);
 });

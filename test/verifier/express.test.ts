@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import express from 'express';
+import express, { type ErrorRequestHandler } from 'express';
 import { type Test, test } from 'tap';
 import type { Door } from '../../src/verifier/door-rules.ts';
 import { createDoors } from '../../src/verifier/doors.ts';
 import { createDoorMiddleware } from '../../src/verifier/express.ts';
 import { type AuthServer, startAuthServer } from './support/auth-server.ts';
+import { breakVerification } from './support/tokens.ts';
 
 type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: unknown };
 
@@ -72,6 +73,39 @@ test('leaves alone what has been answered meanwhile', async (t) => {
   t.strictSame(written, []);
   await guard({ rawHeaders: [] }, response(false), () => t.fail('passed'));
   t.equal(written.length, 2);
+});
+
+test('what is unexpected is for the error handler of the service', async (t) => {
+  const auth = await startAuthServer(t);
+  const app = express();
+  const guard = createDoorMiddleware(createDoors(auth.doors));
+  const handled: unknown[] = [];
+  app.get('/', guard('verified'), (_request, response) => void response.end());
+  app.use(((error, _request, response, _next) => {
+    handled.push(error);
+    response.status(500).end();
+  }) as ErrorRequestHandler);
+  const server = createServer(app).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const headers = bearer(await auth.mint());
+  t.equal((await fetch(url, { headers })).status, 200);
+  const failure = new DOMException('the provider is gone', 'OperationError');
+  breakVerification(t, failure);
+  t.equal((await fetch(url, { headers })).status, 500);
+  t.strictSame(handled, [failure]);
+});
+
+test('a `next` that would take an error for a pass is not called: the promise rejects', async (t) => {
+  const auth = await startAuthServer(t);
+  const guard = createDoorMiddleware(createDoors(auth.doors))('verified');
+  const request = { rawHeaders: ['authorization', `Bearer ${await auth.mint()}`] };
+  const response = { headersSent: false, writeHead: () => t.fail('answered'), end: () => t.fail('answered') };
+  const failure = new DOMException('the provider is gone', 'OperationError');
+  breakVerification(t, failure);
+  const passed = guard(request, response, () => t.fail('passed'));
+  t.equal(await passed.catch((error: unknown) => error), failure);
 });
 
 test('two Authorization headers are refused, even if the first is good', async (t) => {

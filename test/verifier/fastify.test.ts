@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import { type Test, test } from 'tap';
 import { type DoorwardFastifyOptions, doorwardFastify, userOf } from '../../src/verifier/fastify.ts';
 import { type AuthServer, startAuthServer } from './support/auth-server.ts';
+import { breakVerification } from './support/tokens.ts';
 
 /** A service with doors; `routes` are declared in their scope. */
 async function build(
@@ -173,4 +174,24 @@ test('is registered once in a scope, and beside another user decorator', async (
   t.teardown(() => twice.close().catch(() => {}));
   await twice.register(doorwardFastify, auth.doors);
   await t.rejects(async () => twice.register(doorwardFastify, auth.doors), /already/);
+});
+
+test('what is unexpected is an error of the service: 500, and its error handler sees it', async (t) => {
+  const auth = await startAuthServer(t);
+  const handled: unknown[] = [];
+  const app = await build(t, auth, (service) => {
+    service.setErrorHandler((error, _request, reply) => {
+      handled.push(error);
+      return reply.code(500).send();
+    });
+    for (const door of ['open', 'verified', 'checked', 'once'] as const)
+      service.get(`/${door}`, { config: { door } }, whoami);
+  });
+  const tokens = { open: await auth.mint(), verified: await auth.mint(), checked: await auth.mint() };
+  const failure = new DOMException('the provider is gone', 'OperationError');
+  breakVerification(t, failure);
+  for (const [door, token] of Object.entries({ ...tokens, once: await auth.mintOnce() }))
+    t.equal((await app.inject({ url: `/${door}`, headers: bearer(token) })).statusCode, 500, door);
+  t.strictSame(handled, Array(4).fill(failure));
+  t.equal(auth.introspected.length, 0, 'nothing is redeemed');
 });

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
 import { test } from 'tap';
 import { freshForMs, readKeySet } from '../../src/verifier/key-set.ts';
@@ -15,6 +15,9 @@ function read(body: unknown, status = 200) {
 test('imports the keys that may be used, and leaves out all others', async (t) => {
   const symmetric = { kty: 'oct', kid: 'oct', alg: 'ES256', k: createHash('sha256').digest('base64url') };
   const { publicKey: p384 } = await generateKeyPair('ES384');
+  const { jwk: okp } = await createSigner('EdDSA');
+  const { publicKey: smallRsa } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  const jwkOf = (key: KeyObject) => key.export({ format: 'jwk' });
   const others = [
     { ...jwk, kid: 'for encryption', use: 'enc' },
     { ...jwk, kid: undefined },
@@ -24,6 +27,20 @@ test('imports the keys that may be used, and leaves out all others', async (t) =
     { ...jwk, kid: 'broken', x: 'AAAA' },
     { ...(await exportJWK(privateKey)), kid: 'private', alg: 'ES256' },
     { ...(await exportJWK(p384)), kid: 'wrong curve', alg: 'ES256' },
+    { ...jwk, kid: 'for signing', key_ops: ['sign'] },
+    { ...jwk, kid: 'for nothing', key_ops: [] },
+    { ...jwk, kid: 'for two things', key_ops: ['verify', 'sign'] },
+    { ...jwk, kid: 'operations that are no list', key_ops: 'verify' },
+    { ...jwk, kid: 'curve of another type', crv: 'Ed25519' },
+    { ...jwk, kid: 'curve that is not supported', crv: 'secp256k1' },
+    { ...jwk, kid: 'type that is not supported', kty: 'AKP' },
+    { ...jwk, kid: 'private in another way', priv: 'AAAA' },
+    { ...jwk, kid: 'not a point of the curve', y: jwk.x },
+    { ...jwk, kid: 'a number that is no text', x: 1 },
+    { ...okp, kid: 'Ed448', crv: 'Ed448' },
+    { ...okp, kid: 'X25519', crv: 'X25519' },
+    { ...okp, kid: 'short', x: okp.x?.slice(4) },
+    { ...jwkOf(smallRsa), kid: 'too small', alg: 'RS256' },
     symmetric,
     null,
     'key',

@@ -1,7 +1,7 @@
 import { test } from 'tap';
 import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
 import { createFakeIssuer, dead, jwksUri, settle } from './support/fake-issuer.ts';
-import { codeOf, createSigner, issuer } from './support/tokens.ts';
+import { breakVerification, codeOf, createSigner, issuer } from './support/tokens.ts';
 
 test('verifies a token for this service, and refuses one for another', async (t) => {
   const fake = await createFakeIssuer();
@@ -153,4 +153,17 @@ test('uses the fetch of the runtime, as it is when it is needed', async (t) => {
   });
   globalThis.fetch = (url, init) => fake.fetch(String(url), init ?? {});
   t.equal(await codeOf(verify(await fake.sign())), 'ok');
+});
+
+test('an unexpected error is thrown as what it is, and the hook is told of its outcome', async (t) => {
+  const fake = await createFakeIssuer();
+  const outcomes: string[] = [];
+  const { verify } = fake.verifier({ on: { verified: (outcome) => void outcomes.push(outcome) } });
+  const token = await fake.sign();
+  await verify(token);
+  await codeOf(verify(`${token}AAAA`));
+  const failure = new DOMException('the provider is gone', 'OperationError');
+  breakVerification(t, failure);
+  t.equal(await verify(token).catch((error: unknown) => error), failure);
+  t.strictSame(outcomes, ['ok', 'signature_invalid', 'unexpected']);
 });
