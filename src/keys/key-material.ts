@@ -3,6 +3,7 @@ import {
   createDecipheriv,
   createPrivateKey,
   createPublicKey,
+  type DecipherGCM,
   generateKeyPair,
   type KeyObject,
   randomBytes,
@@ -82,13 +83,19 @@ function encrypt(privateKey: KeyObject, kid: string, key: Buffer): Buffer {
 }
 
 function decrypt(sealed: Buffer, kid: string, key: Buffer): KeyObject | null {
+  if (sealed.length < IV_BYTES + TAG_BYTES) return null;
   const iv = sealed.subarray(0, IV_BYTES);
-  const tag = sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES);
+  const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
+  decipher.setAAD(Buffer.from(kid)).setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
+  const opened = decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES));
+  const rest = finish(decipher);
+  return rest && createPrivateKey({ key: Buffer.concat([opened, rest]), format: 'der', type: 'pkcs8' });
+}
+
+/** Null when the tag is not that of key, kid and bytes, which is the one thing that the end of a GCM decryption can say. */
+function finish(decipher: DecipherGCM): Buffer | null {
   try {
-    const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
-    decipher.setAAD(Buffer.from(kid)).setAuthTag(tag);
-    const pkcs8 = Buffer.concat([decipher.update(sealed.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
-    return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+    return decipher.final();
   } catch {
     return null;
   }

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
+import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { PublicJwk } from '../core/jwk.ts';
 
 /** What a client may sign its assertions with. */
@@ -11,12 +11,13 @@ const MAX_ID_LENGTH = 128;
 
 export type CheckedAssertion = { jti: string; expiresAt: Date };
 
-/** Who an assertion says to be from, unchecked: it tells whose keys to check it with. Null for what is no JWT. */
+/** Who an assertion says to be from, unchecked: it tells whose keys to check it with. Null for what is no JWT, or names none. */
 export function assertionIssuer(assertion: string): string | null {
   try {
-    return decodeJwt(assertion).iss ?? null;
-  } catch {
-    return null;
+    const { iss } = decodeJwt(assertion);
+    return typeof iss === 'string' ? iss : null;
+  } catch (error) {
+    return refuse(error);
   }
 }
 
@@ -33,6 +34,7 @@ type AssertionRules = {
  * Checks a client's assertion (RFC 7523 §3; OpenID Connect Core §9 has `jti` required). That it is not used twice is
  * for the caller to see to.
  * @returns null for one that does not hold
+ * @throws what is unexpected, as what it is: taken for a refusal, a bug would stay hidden behind a 401
  */
 export async function checkAssertion(
   assertion: string,
@@ -49,9 +51,17 @@ export async function checkAssertion(
       requiredClaims: ['exp', 'jti'],
     });
     return boundedOf(payload, now);
-  } catch {
-    return null;
+  } catch (error) {
+    return refuse(error);
   }
+}
+
+/** Null for what jose has to say against an assertion. A wrong signature has no cause: one that has is a failure. */
+function refuse(error: unknown): null {
+  const { JOSEError, JWSSignatureVerificationFailed } = errors;
+  const isFailure = error instanceof JWSSignatureVerificationFailed && error.cause !== undefined;
+  if (error instanceof JOSEError && !isFailure) return null;
+  throw isFailure ? error.cause : error;
 }
 
 function boundedOf({ aud, jti, exp = 0 }: JWTPayload, now: number): CheckedAssertion | null {

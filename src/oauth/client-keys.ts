@@ -10,7 +10,8 @@ const TYPES = ['ec prime256v1', 'ec secp384r1', 'ed25519', 'rsa'];
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * The public keys of a client from a JWK or a JWK Set (RFC 7517).
+ * The public keys of a client from a JWK or a JWK Set (RFC 7517), with the members that count and no others: what else
+ * there is could make a key unusable later, when an assertion is checked with it.
  * @throws AppError `validation_failed` for private keys, keys that cannot be used, and keys that cannot be told apart
  */
 export function readPublicKeys(document: unknown): PublicJwk[] {
@@ -33,17 +34,25 @@ function readPublicKey(jwk: unknown, at: number): PublicJwk {
   const { namedCurve, modulusLength: bits = MIN_RSA_BITS } = { ...key.asymmetricKeyDetails };
   const type = [key.asymmetricKeyType, namedCurve].filter(Boolean).join(' ');
   if (!TYPES.includes(type)) throw refusal(path, 'must be of P-256, P-384, Ed25519 or RSA');
-  const { alg = 'ES256', use = 'sig' } = jwk as Partial<PublicJwk>;
-  if (!ASSERTION_ALGORITHMS.includes(alg) || use !== 'sig')
-    throw refusal(path, `must be for signatures, by one of ${ASSERTION_ALGORITHMS.join(', ')}`);
   if (bits < MIN_RSA_BITS) throw refusal(path, `must have at least ${MIN_RSA_BITS} bits`);
-  return jwk as PublicJwk;
+  return { ...key.export({ format: 'jwk' }), ...readPurpose(jwk, path) } as PublicJwk;
+}
+
+/** What a JWK says about its key, of what it may say (RFC 7517 §4.2 to 4.5). */
+function readPurpose(jwk: object, path: string): Partial<PublicJwk> {
+  const { kid, alg, use, key_ops: operations } = jwk as Partial<Record<string, unknown>>;
+  const verifies = !Array.isArray(operations) || operations.includes('verify');
+  if (!ASSERTION_ALGORITHMS.includes(String(alg ?? 'ES256')) || (use ?? 'sig') !== 'sig' || !verifies)
+    throw refusal(path, `must be for signatures, by one of ${ASSERTION_ALGORITHMS.join(', ')}`);
+  if (kid !== undefined && typeof kid !== 'string') throw refusal(path, 'must have a text for a kid');
+  return JSON.parse(JSON.stringify({ kid, alg, use }));
 }
 
 function importKey(jwk: object, path: string): KeyObject {
   try {
     return createPublicKey({ key: jwk as webcrypto.JsonWebKey, format: 'jwk' });
   } catch {
+    // Whatever it was, the operator has to look at the file: Node has a code for each thing that a JWK lacks.
     throw refusal(path, 'must be a public key of type EC, OKP or RSA');
   }
 }

@@ -11,6 +11,7 @@ import {
   runSql,
   signUp,
 } from '../helper.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
 
 const settings = { AUDIENCES: 'shop,payments' };
@@ -314,4 +315,15 @@ test('works under a path prefix', async (t) => {
     );
   }
   t.equal((await app.inject({ url: '/auth/forward-auth/%', headers: { cookie } })).statusCode, 400);
+});
+
+test('a token that cannot be checked, for a reason that is not in it, is an error of the server and not a 401', async (t) => {
+  const { app, ask, cookie, log } = await setUp(t);
+  const headers = { ...asGet, ...bearer(await mintToken(app, cookie)) };
+  t.equal((await ask(headers)).statusCode, 200);
+  breakVerification(t, new DOMException('the provider is gone', 'OperationError'));
+  const response = await ask(headers);
+  t.same([response.statusCode, codeOf(response)], [500, 'internal_error']);
+  t.notMatch(response.body, /provider/);
+  t.match(log(), /the provider is gone/);
 });

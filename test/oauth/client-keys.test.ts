@@ -23,6 +23,16 @@ test('takes a JWK alone, or a set of keys with different kids', (t) => {
   t.end();
 });
 
+test('keeps the members that count and no others, which could make the key unusable later', (t) => {
+  const { publicJwk } = makeKeys('one');
+  const odd = { key_ops: ['verify', 'sign'], ext: 'yes', priv: 'AAAA', x5c: ['AAAA'] };
+  t.same(readPublicKeys({ ...publicJwk, ...odd, alg: 'ES256', use: 'sig' }), [
+    { ...publicJwk, alg: 'ES256', use: 'sig' },
+  ]);
+  t.same(readPublicKeys({ ...publicJwk, x: `${publicJwk.x}=` }), [publicJwk], 'in the one right spelling');
+  t.end();
+});
+
 test('refuses what is no usable public key, and says where', (t) => {
   const { publicJwk, privateJwk } = makeKeys('one');
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' });
@@ -48,6 +58,9 @@ test('refuses what is no usable public key, and says where', (t) => {
     ],
     [{ ...publicJwk, alg: 'HS256' }, '/keys/0', /for signatures/],
     [{ ...publicJwk, use: 'enc' }, '/keys/0', /for signatures/],
+    [{ ...publicJwk, alg: ['ES256'], use: 'enc' }, '/keys/0', /for signatures/],
+    [{ ...publicJwk, key_ops: ['sign'] }, '/keys/0', /for signatures/],
+    [{ ...publicJwk, kid: 1 }, '/keys/0', /a text for a kid/],
   ];
   for (const [document, path, message] of cases)
     t.throws(() => readPublicKeys(document), { code: 'validation_failed', errors: [{ path, message }] });

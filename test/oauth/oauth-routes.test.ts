@@ -5,6 +5,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
 import { build, createPlace, createWire, quickSettings, runSql, signUp } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { addClient, basic, type ClientWish, mintToken, postForm } from '../support/clients.ts';
 
 const issuer = 'http://localhost:3000';
@@ -261,7 +262,7 @@ async function setUpAssertions(t: Test) {
       client_assertion,
       ...form,
     });
-  return { ...built, config, privateKey, assert, ask };
+  return { ...built, place, config, privateKey, assert, ask };
 }
 
 test('a client signs in with private_key_jwt, once with each assertion', async (t) => {
@@ -296,6 +297,8 @@ test('an assertion that is not the right one is invalid_client', async (t) => {
     ['expired', await assert({ iat: now - 120, exp: now - 60 })],
     ['good for too long', await assert({ exp: now + 3_600 })],
     ['without an issuer', await assert({ iss: undefined })],
+    ['an issuer that is a list', await assert({ iss: ['books'] })],
+    ['an issuer that is a number', await assert({ iss: 5 })],
     ['without an end', await assert({ exp: undefined })],
     ['without an id', await assert({ jti: undefined })],
     ['an empty id', await assert({ jti: '' })],
@@ -309,6 +312,24 @@ test('an assertion that is not the right one is invalid_client', async (t) => {
     t.match(response.json(), { error: 'invalid_client' }, name);
   }
   t.equal((await ask(await assert(), { client_id: 'shop' })).statusCode, 401, 'of another client');
+});
+
+test('an assertion or a token that cannot be checked, for a reason that is not in it, is an error of the server', async (t) => {
+  const { app, place, log, assert, ask } = await setUpAssertions(t);
+  const { cookie } = await signUp(app);
+  const token = await mintToken(app, cookie);
+  const { authorization } = await addClient(place, settings, { audiences: ['shop'] });
+  const assertion = await assert();
+  breakVerification(t, new DOMException('the provider is gone', 'OperationError'));
+  for (const response of [
+    await ask(assertion),
+    await postForm(app, '/oauth/introspect', { token }, { authorization }),
+    await postForm(app, '/oauth/revoke', { token }, { authorization }),
+  ]) {
+    t.equal(response.statusCode, 500);
+    t.match(response.json(), { error: 'server_error' });
+  }
+  t.equal(log().match(/the provider is gone/g)?.length, 2 * 3, 'message and stack of each are in the log');
 });
 
 test('an access token is active, with its claims and what the database says of the user', async (t) => {

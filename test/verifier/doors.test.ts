@@ -3,8 +3,9 @@ import type { Door } from '../../src/verifier/door-rules.ts';
 import { createDoors, type DoorRequest, type DoorsOptions } from '../../src/verifier/doors.ts';
 import type { Fetch } from '../../src/verifier/fetch-document.ts';
 import type { Introspection } from '../../src/verifier/introspection.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead } from './support/fake-issuer.ts';
-import { breakVerification, type Changes, issuer } from './support/tokens.ts';
+import { type Changes, issuer } from './support/tokens.ts';
 
 /** Doors of the shop, on an auth server that answers introspections as told. */
 async function open(

@@ -7,8 +7,8 @@ import { type Test, test } from 'tap';
 import type { Door } from '../../src/verifier/door-rules.ts';
 import { createDoors } from '../../src/verifier/doors.ts';
 import { createDoorMiddleware } from '../../src/verifier/express.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { type AuthServer, startAuthServer } from './support/auth-server.ts';
-import { breakVerification } from './support/tokens.ts';
 
 type Answer = { status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: unknown };
 

@@ -1,8 +1,8 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { type DoorwardFastifyOptions, doorwardFastify, userOf } from '../../src/verifier/fastify.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { type AuthServer, startAuthServer } from './support/auth-server.ts';
-import { breakVerification } from './support/tokens.ts';
 
 /** A service with doors; `routes` are declared in their scope. */
 async function build(

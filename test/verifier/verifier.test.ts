@@ -1,7 +1,8 @@
 import { test } from 'tap';
 import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
+import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead, jwksUri, settle } from './support/fake-issuer.ts';
-import { breakVerification, codeOf, createSigner, issuer } from './support/tokens.ts';
+import { codeOf, createSigner, issuer } from './support/tokens.ts';
 
 test('verifies a token for this service, and refuses one for another', async (t) => {
   const fake = await createFakeIssuer();

@@ -59,10 +59,3 @@ export async function codeOf(refused: Promise<unknown>): Promise<string> {
     (error) => (error.name === 'VerifierError' ? error.code : `not ours: ${error}`),
   );
 }
-
-/** WebCrypto whose `verify` fails with this error until the test is over, as no signature makes it fail. */
-export function breakVerification(t: { teardown(undo: () => void): void }, failure: Error): void {
-  const verify = { value: () => Promise.reject(failure), configurable: true };
-  Object.defineProperty(crypto.subtle, 'verify', verify);
-  t.teardown(() => void Reflect.deleteProperty(crypto.subtle, 'verify'));
-}
