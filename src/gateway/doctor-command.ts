@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
 import type { KeyService } from '../keys/key-service.ts';
 import { clientTokenClaims } from '../tokens/access-token.ts';
 import { createTokenId } from '../tokens/token-id.ts';
@@ -16,9 +17,14 @@ type DoctorCommandParts = { keys: KeyService; prepareKeys(): Promise<unknown>; i
 /** Lets whoever runs commands here look at a request of their own through the gateway. */
 export function createDoctorCommand({ keys, prepareKeys, issuer, now }: DoctorCommandParts) {
   return {
-    /** @returns an access token for `GET /admin/doctor`, good for a minute */
+    /**
+     * @returns an access token for `GET /admin/doctor`, good for a minute
+     * @throws AppError `not_found` before the first start of the server, which makes the first key; `unavailable`
+     */
     async ticket(): Promise<{ access_token: string }> {
       await prepareKeys();
+      if (keys.activeKid() === null)
+        throw new AppError('not_found', { detail: 'There is no signing key yet: start the server first.' });
       const claims = clientTokenClaims(
         { clientId: DOCTOR_CLIENT_ID, scope: DOCTOR_SCOPE },
         {

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import { duration } from '../config/config-formats.ts';
 import type { ClientListing, NewCredentials } from '../oauth/client-commands.ts';
+import { CommandLineError } from './command-line-error.ts';
 import { runCommand } from './run-command.ts';
 import { print, table } from './table.ts';
 
@@ -40,13 +41,15 @@ async function disableClient(id: string, options: ClientOptions): Promise<void> 
   );
 }
 
-/** @throws Error for a file that is not there, or not JSON */
+/** @throws CommandLineError for a file that cannot be read, or is not JSON */
 function publicKeysOf({ publicKeys: path }: ClientOptions): { public_keys?: unknown } {
   if (path === undefined) return {};
   try {
     return { public_keys: JSON.parse(readFileSync(path, 'utf8')) };
-  } catch {
-    throw new InvalidArgumentError(`${path} is not a file with JSON in it.`);
+  } catch (error) {
+    // Without the message of a parser, which quotes the file: that may hold a private key by mistake.
+    const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
+    throw new CommandLineError(`${path} is not a file with JSON in it${code}.`);
   }
 }
 

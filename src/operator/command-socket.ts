@@ -2,8 +2,10 @@ import { chmodSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import Fastify from 'fastify';
-import { AppError } from '../core/errors.ts';
+import { AppError, type ErrorCode, type FieldError, PROBLEMS } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
 import { sendProblem } from '../http/problem.ts';
+import { CommandLineError } from './command-line-error.ts';
 import { explainError } from './explain-error.ts';
 
 /** What operators can ask for, by name. Arguments and answers are plain JSON. */
@@ -14,12 +16,17 @@ export type Commands = Record<string, (args: never) => Promise<unknown>>;
  *
  * They run in this process and not on a second connection to its database: PGlite is one session, so a stranger's
  * statement in the midst of a transaction would be committed, or rolled back, with it.
+ * @param log of the server, where what is unexpected belongs as well
  * @returns stops listening
  * @throws Error when the system does not let it listen there: a path may be too long (some 100 bytes)
  */
-export async function serveCommands(path: string, commands: Commands): Promise<() => Promise<void>> {
+export async function serveCommands(
+  path: string,
+  commands: Commands,
+  log: Log,
+): Promise<() => Promise<void>> {
   const app = Fastify();
-  app.setErrorHandler((error: Error, call, reply) => sendProblem(forOperator(error), call, reply));
+  app.setErrorHandler((error: Error, call, reply) => sendProblem(forOperator(error, log), call, reply));
   app.setNotFoundHandler(() => {
     throw new AppError('not_found', { detail: 'The server that runs is of another version: restart it.' });
   });
@@ -33,9 +40,10 @@ export async function serveCommands(path: string, commands: Commands): Promise<(
   return () => app.close();
 }
 
-/** Unlike a client, an operator is told the cause too. */
-function forOperator(error: Error): AppError {
+/** Unlike a client, an operator is told the cause too: to the one at the terminal it is the error, stack and all. */
+function forOperator(error: Error, log: Log): AppError {
   if (error instanceof AppError) return error;
+  log.error({ err: error }, 'a command failed');
   return new AppError('internal_error', { detail: explainError(error), cause: error });
 }
 
@@ -45,7 +53,7 @@ const NOBODY_LISTENS = ['ENOENT', 'ECONNREFUSED', 'EINVAL', 'ENAMETOOLONG'];
 /**
  * Asks the server that listens at `path`.
  * @returns its answer, or null when no server listens
- * @throws AppError with the server's own code and detail
+ * @throws AppError with the server's own code and detail; CommandLineError for an answer of another version
  */
 export async function callCommand(
   path: string,
@@ -57,16 +65,32 @@ export async function callCommand(
     throw error;
   });
   if (answer === null || answer.status === 200) return answer && JSON.parse(answer.body);
-  const { code, detail, errors } = JSON.parse(answer.body);
-  throw new AppError(code, { detail, errors });
+  throw errorOf(answer);
 }
 
-async function post(
-  socketPath: string,
-  path: string,
-  body: string,
-): Promise<{ status: number; body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+/** What the server answered. One of another version may know codes that are unknown here. */
+function errorOf({ status, body }: Answer): AppError | CommandLineError {
+  const { code, ...told } = parseProblem(body);
+  if (Object.hasOwn(PROBLEMS, String(code))) return new AppError(code as ErrorCode, told);
+  const text = told.detail ?? `It answers ${status}, which is unknown here.`;
+  return new CommandLineError(`The server that runs is of another version: restart it. ${text}`);
+}
+
+type Problem = { code?: unknown; detail?: string; errors?: FieldError[] };
+
+function parseProblem(body: string): Problem {
+  try {
+    return JSON.parse(body) ?? {};
+  } catch {
+    // No problem document of any version.
+    return {};
+  }
+}
+
+type Answer = { status: number; body: string };
+
+async function post(socketPath: string, path: string, body: string): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const headers = { 'content-type': 'application/json' };
   // No agent: a connection kept for the next call could be one that the server has closed since.
   const call = request({ socketPath, path, method: 'POST', headers, agent: false }, (response) => {

@@ -1,32 +1,25 @@
-import { AppError } from '../core/errors.ts';
 import type { GatewayReport } from '../gateway/gateway-report.ts';
+import { CommandLineError } from './command-line-error.ts';
 
 const DEADLINE_MS = 10_000;
 
 /**
  * Asks the server, through whatever is in front of it, what it made of the request.
  * @param url where users reach the server
- * @throws DoctorError with how far the request got
+ * @throws CommandLineError with how far the request got
  */
 export async function fetchGatewayReport(url: string, accessToken: string): Promise<GatewayReport> {
   const at = `${url.replace(/\/+$/, '')}/admin/doctor`;
   const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' };
   const options = { headers, redirect: 'manual', signal: AbortSignal.timeout(DEADLINE_MS) } as const;
   const unreached = (cause: Error): never => {
-    throw new DoctorError(`${at} cannot be reached: ${reasonOf(cause)}.`);
+    throw new CommandLineError(`${at} cannot be reached: ${reasonOf(cause)}.`);
   };
   const response = await fetch(at, options).catch(unreached);
   const body = await response.text().catch(unreached);
   const report = response.status === 200 ? parse(body) : null;
-  if (report === null) throw new DoctorError(explain(at, response, body));
+  if (report === null) throw new CommandLineError(explain(at, response, body));
   return report;
-}
-
-/** The call did not get through to the server. The message says how far it got. */
-class DoctorError extends AppError {
-  constructor(detail: string) {
-    super('internal_error', { detail });
-  }
 }
 
 function reasonOf({ message, cause }: Error): string {
@@ -39,6 +32,7 @@ function parse(body: string): GatewayReport | null {
     const report = JSON.parse(body);
     return report?.chain && report.headers && report.cookie && report.problems ? report : null;
   } catch {
+    // Not JSON: the page of a proxy, say.
     return null;
   }
 }

@@ -14,7 +14,7 @@ export function takeCommands(
   let stop = async () => {};
   app.addHook('onListen', async () => {
     try {
-      stop = await serveCommands(path, commands);
+      stop = await serveCommands(path, commands, log);
     } catch (err) {
       // Users are served all the same.
       log.warn({ err }, `takes no commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);

@@ -149,7 +149,11 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
   for (const [attempt, error] of refusals) await t.rejects(attempt(), error as Error);
   const lines: [string[], RegExp][] = [
     [['add', 'Bad', '--scope', 'a"b'], /^id: "Bad" must be .*\nscopes: .* is not a scope\n$/],
-    [['add', 'x', '--public-keys', keyFile(t, 'text')], /is not a file with JSON in it/],
+    [['add', 'x', '--public-keys', keyFile(t, 'text')], /^[^\n]* is not a file with JSON in it\.\n$/],
+    [
+      ['add', 'x', '--public-keys', '/not/there'],
+      /^\/not\/there is not a file with JSON in it \(ENOENT\)\.\n$/,
+    ],
     [['rotate-secret', 'shop', '--overlap', 'long'], /a duration from 0s to 30d/],
   ];
   for (const [args, line] of lines) {

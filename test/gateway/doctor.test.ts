@@ -78,6 +78,12 @@ async function serve(t: Test, answer: Parameters<typeof createServer>[1]): Promi
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+test('there is no ticket before the server has made its first key', async (t) => {
+  const place = await createPlace(t);
+  const ticket = runCommand(loadConfig({ ...quickSettings, ...place }), 'doctor.ticket');
+  await t.rejects(ticket, { code: 'not_found', message: /no signing key yet: start the server first/ });
+});
+
 test('says how far the request got when no report comes back', async (t) => {
   const answers: [number, Record<string, string>, string, RegExp][] = [
     [302, { location: 'https://elsewhere.example.com/' }, '', /302 and sends on to https:\/\/elsewhere/],
@@ -90,7 +96,7 @@ test('says how far the request got when no report comes back', async (t) => {
   ];
   for (const [status, headers, body, message] of answers) {
     const url = await serve(t, (_request, response) => response.writeHead(status, headers).end(body));
-    await t.rejects(fetchGatewayReport(url, 'token'), { message });
+    await t.rejects(fetchGatewayReport(url, 'token'), { name: 'CommandLineError', message });
   }
   await t.rejects(
     fetchGatewayReport('http://127.0.0.1:1', 'token'),

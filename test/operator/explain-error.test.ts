@@ -5,6 +5,7 @@ import { AppError, unavailable, validationFailed } from '../../src/core/errors.t
 import { DatabaseError } from '../../src/db/database-guard.ts';
 import { PoolSizeError } from '../../src/db/postgres.ts';
 import { KeyEncryptionKeyError } from '../../src/keys/key-material.ts';
+import { CommandLineError } from '../../src/operator/command-line-error.ts';
 import { explainError } from '../../src/operator/explain-error.ts';
 
 test('what an operator can mend is told in a few clear lines', async (t) => {
@@ -12,6 +13,7 @@ test('what an operator can mend is told in a few clear lines', async (t) => {
     [new ConfigError(['PORT: bad', 'HOST: bad']), 'These settings cannot be used:\nPORT: bad\nHOST: bad'],
     [new DataFolderError('the folder is taken'), 'the folder is taken'],
     [new KeyEncryptionKeyError('another key'), 'another key'],
+    [new CommandLineError('the call got no further'), 'the call got no further'],
     [new AppError('not_found', { detail: 'There is no such key.' }), 'There is no such key.'],
     [
       validationFailed([
