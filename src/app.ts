@@ -23,6 +23,7 @@ import { startServices } from './services.ts';
 import { createAuthenticate } from './sessions/authenticate.ts';
 import { createSessionCookie } from './sessions/session-cookie.ts';
 import { sessionRoutes } from './sessions/session-routes.ts';
+import { addBearerCheck } from './tokens/access-token-check.ts';
 import { tokenRoutes } from './tokens/token-routes.ts';
 
 type Surroundings = { clock: Clock; lifecycle: Lifecycle; logger: FastifyBaseLogger };
@@ -68,6 +69,8 @@ export async function buildApp(
     version: packageJson.version,
   });
 
+  await addBearerCheck(app, { tokens, issuer: config.PUBLIC_URL });
+
   const authenticate = createAuthenticate(app, sessions, cookie);
   const limit = credentialLimit(config.CREDENTIAL_RATE_LIMIT);
   const prefix = config.PATH_PREFIX;
@@ -87,7 +90,7 @@ export async function buildApp(
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
-      await guarded.register(gateway, { forwardAuth, tokens, statuses, cookie, config });
+      await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
     },
     { prefix },
   );

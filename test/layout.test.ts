@@ -83,7 +83,6 @@ const fastifyFiles = [
   'app.ts',
   'server.ts',
   'gateway/gateway.ts',
-  'keys/token-signer.ts',
   'oauth/oauth-problem.ts',
   'operator/command-socket.ts',
   'operator/take-commands.ts',

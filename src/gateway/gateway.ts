@@ -1,7 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { Config } from '../config/config.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
-import type { TokenService } from '../tokens/token-service.ts';
 import type { TokenStatusService } from '../tokens/token-status-service.ts';
 import { doctorRoutes } from './doctor-routes.ts';
 import { forwardAuthRoutes } from './forward-auth-routes.ts';
@@ -10,7 +9,6 @@ import type { GatewaySettings } from './gateway-report.ts';
 
 type GatewayOptions = {
   forwardAuth: ForwardAuthService;
-  tokens: TokenService;
   statuses: TokenStatusService;
   cookie: SessionCookie;
   config: Config;
@@ -19,10 +17,10 @@ type GatewayOptions = {
 /** All that a proxy meets: the door at which it asks, and what shows an operator how a request came through it. */
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (
   app,
-  { forwardAuth, tokens, statuses, cookie, config },
+  { forwardAuth, statuses, cookie, config },
 ) => {
   await app.register(forwardAuthRoutes, { forwardAuth, cookie, appOrigins: config.APP_ORIGINS });
-  await app.register(doctorRoutes, { tokens, statuses, settings: settingsOf(config, cookie.name) });
+  await app.register(doctorRoutes, { statuses, settings: settingsOf(config, cookie.name) });
 };
 
 function settingsOf(config: Config, cookieName: string): GatewaySettings {

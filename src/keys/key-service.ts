@@ -17,7 +17,6 @@ export type SignerKey = {
   kid: string;
   algorithm: SigningAlgorithm;
   privateKey: KeyObject;
-  publicKey: KeyObject;
 };
 
 /** A key of the key set, and the one algorithm that it is for. */
@@ -34,7 +33,7 @@ export type ServedKeySet = { body: string; etag: string; maxAgeSeconds: number }
 type KeyServiceParts = {
   store: KeyStore;
   seal: KeySeal;
-  createSigner(key: SignerKey): Promise<Sign>;
+  createSigner(key: SignerKey): Sign | Promise<Sign>;
   policy: RotationPolicy;
   jwksMaxAgeMs: number;
   /** How long this replica may sign without having heard from the database which key is the active one. */
@@ -131,7 +130,7 @@ export function createKeyService(parts: KeyServiceParts) {
 
   function openKey({ kid, algorithm, encryptedPrivateKey }: StoredKey): SignerKey {
     const { privateKey } = seal.open(kid, encryptedPrivateKey);
-    return { kid, algorithm, privateKey, publicKey: createPublicKey(privateKey) };
+    return { kid, algorithm, privateKey };
   }
 }
 

@@ -6,7 +6,7 @@ import { createKeyLookup } from './key-lookup.ts';
 import { createKeySeal } from './key-material.ts';
 import { createKeyRotator, type RotatorPolicy } from './key-rotator.ts';
 import { createKeySchedule } from './key-schedule.ts';
-import { createKeyService } from './key-service.ts';
+import { createKeyService, type Sign, type SignerKey } from './key-service.ts';
 import { createKeyStore } from './key-store.ts';
 import { createTokenSigner } from './token-signer.ts';
 
@@ -19,7 +19,7 @@ const MAX_UNCONFIRMED_MS = 10 * 60_000;
  */
 export function openKeys(
   { config, database, guard, transact, keyEncryptionKey, clock, log }: Platform,
-  createSigner = createTokenSigner,
+  createSigner: (key: SignerKey) => Sign | Promise<Sign> = createTokenSigner,
 ) {
   const policy = policyOf(config);
   const store = guardStore(createKeyStore(database), guard);

@@ -1,46 +1,27 @@
 import { type KeyObject, sign } from 'node:crypto';
-import jwt from '@fastify/jwt';
-import Fastify from 'fastify';
+import type { SigningAlgorithm } from '../core/jwk.ts';
 import type { Sign, SignerKey } from './key-service.ts';
 
 /**
- * The signer of one key, made once for that key: @fastify/jwt's; for ES256, the default, one of our own.
+ * The signer of one key, made once for it. Keys change while the server runs, and the command line signs where there is no
+ * app, so this is what @fastify/jwt does not do here: it takes one key when it is registered, and for any other it makes a
+ * signer, parsing the key, for each token. What that costs, in µs of CPU time for one token of a user:
  *
- * The signature is most of what a token costs, and all around it counts: the header made once, and DER turned into JOSE
- * without a parser, take a twentieth off `POST /token` (bench/README.md).
+ * |                                            | ES256 | EdDSA | RS256 |
+ * |--------------------------------------------|-------|-------|-------|
+ * | here                                       |    37 |    53 |  1020 |
+ * | fast-jwt, below @fastify/jwt, signer kept  |    39 |    57 |  1026 |
+ * | `app.jwt.sign` with key and kid            |    78 |   129 |  1716 |
+ *
+ * The signature is most of what `POST /token` costs (bench/README.md).
  */
-export async function createTokenSigner(key: SignerKey): Promise<Sign> {
-  if (key.algorithm === 'ES256') return createEs256Signer(key);
-  const [accessTokens, oneTimeTokens] = await Promise.all([
-    createHost(key, 'at+jwt'),
-    createHost(key, 'one-time+jwt'),
-  ]);
-  return (claims, type) => (type === 'at+jwt' ? accessTokens : oneTimeTokens).jwt.sign(claims);
-}
-
-/**
- * An instance for one key and one type of token. The plugin takes its key at registration and builds a signer per call
- * for any other key or header, parsing the PEM each time (425 µs against 25), and keys change while the server runs.
- */
-async function createHost({ kid, algorithm, privateKey, publicKey }: SignerKey, typ: string) {
-  const host = Fastify();
-  await host.register(jwt, {
-    secret: {
-      private: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
-      public: publicKey.export({ format: 'pem', type: 'spki' }).toString(),
-    },
-    sign: { algorithm: algorithm as 'EdDSA', kid, header: { alg: algorithm, typ } },
-  });
-  await host.ready();
-  return host;
-}
-
-function createEs256Signer({ kid, privateKey }: SignerKey): Sign {
-  const headerOf = (typ: string) => encode({ alg: 'ES256', typ, kid });
+export function createTokenSigner({ kid, algorithm, privateKey }: SignerKey): Sign {
+  const headerOf = (typ: string) => encode({ alg: algorithm, typ, kid });
   const headers = { 'at+jwt': headerOf('at+jwt'), 'one-time+jwt': headerOf('one-time+jwt') };
+  const signatureOf = SIGNATURES[algorithm];
   return (claims, type) => {
     const input = `${headers[type]}.${encode(claims)}`;
-    return `${input}.${signEs256(input, privateKey)}`;
+    return `${input}.${signatureOf(Buffer.from(input, 'latin1'), privateKey).toString('base64url')}`;
   };
 }
 
@@ -48,10 +29,13 @@ function encode(part: object): string {
   return Buffer.from(JSON.stringify(part)).toString('base64url');
 }
 
-/** RFC 7518 §3.4. With a bare KeyObject: asking Node for this form itself was half as fast before Node 26. */
-function signEs256(input: string, key: KeyObject): string {
-  return toJose(sign('sha256', Buffer.from(input, 'latin1'), key)).toString('base64url');
-}
+/** RFC 7518 §3.3 and §3.4, RFC 8037 §3.1. Ed25519 hashes by itself; for an RSA key Node's padding is that of PKCS #1 v1.5. */
+const SIGNATURES: Record<SigningAlgorithm, (input: Buffer, key: KeyObject) => Buffer> = {
+  // With a bare KeyObject: asking Node for this form itself was half as fast before Node 26.
+  ES256: (input, key) => toJose(sign('sha256', input, key)),
+  EdDSA: (input, key) => sign(null, input, key),
+  RS256: (input, key) => sign('sha256', input, key),
+};
 
 const NUMBER_BYTES = 32;
 

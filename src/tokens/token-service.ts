@@ -2,10 +2,10 @@ import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { SIGNING_ALGORITHMS } from '../core/jwk.ts';
 import type { FindKey } from '../keys/key-lookup.ts';
-import type { KeyService } from '../keys/key-service.ts';
+import type { KeyService, PublicKey } from '../keys/key-service.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
-import { type CheckedToken, checkToken, type TokenType } from '../verifier/check-token.ts';
+import { type CheckedToken, checkToken, type TokenRules, type TokenType } from '../verifier/check-token.ts';
 import { VerifierError } from '../verifier/verifier-error.ts';
 import { accessTokenClaims, clientTokenClaims } from './access-token.ts';
 import { createTokenId } from './token-id.ts';
@@ -62,6 +62,8 @@ export function createTokenService(parts: TokenServiceParts) {
 
     mintFor,
     requireAudience,
+    requireKey,
+    rulesFor,
 
     /**
      * A token for a service client itself.
@@ -78,17 +80,9 @@ export function createTokenService(parts: TokenServiceParts) {
      * The claims of a token of ours that has not expired; null for anything else. Knows nothing of revocations.
      * @throws AppError `unavailable` when that cannot be known; what is unexpected, as what it is
      */
-    async verify(token: string, { types, audiences }: TokenCheck): Promise<CheckedToken | null> {
-      const rules = {
-        issuer,
-        audiences,
-        types,
-        algorithms: [...SIGNING_ALGORITHMS],
-        leewaySeconds: LEEWAY_SECONDS,
-        now,
-      };
+    async verify(token: string, check: TokenCheck): Promise<CheckedToken | null> {
       try {
-        return await checkToken(token, requireKey, rules);
+        return await checkToken(token, requireKey, rulesFor(check));
       } catch (error) {
         if (error instanceof VerifierError) return null;
         throw error;
@@ -121,7 +115,14 @@ export function createTokenService(parts: TokenServiceParts) {
     return { issuer, clientId, audiences: tokenAudiences, ttlMs: lifeMs, now: now(), jti: createTokenId() };
   }
 
-  async function requireKey(kid: string) {
+  /** What a token of ours is held against. */
+  function rulesFor({ types, audiences }: TokenCheck): TokenRules {
+    const algorithms = [...SIGNING_ALGORITHMS];
+    return { issuer, audiences, types, algorithms, leewaySeconds: LEEWAY_SECONDS, now };
+  }
+
+  /** @throws VerifierError `key_unknown`; AppError `unavailable` when that cannot be known */
+  async function requireKey(kid: string): Promise<PublicKey> {
     const key = await findKey(kid);
     if (key === null) throw new VerifierError('key_unknown');
     return key;

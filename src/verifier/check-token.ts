@@ -82,8 +82,8 @@ export function assertTokenRules(
 export async function checkToken(token: string, getKey: GetKey, rules: TokenRules): Promise<CheckedToken> {
   checkShape(token);
   const findKey = (header: CompactJWSHeaderParameters) => {
-    checkHeader(header, rules);
-    return keyOf(getKey, header);
+    const found = findKeyOf(header, getKey, rules);
+    return found instanceof Promise ? found.then(({ key }) => key) : found.key;
   };
   const { algorithms } = rules;
   const { payload, protectedHeader } = await verifySignature(token, findKey, algorithms);
@@ -98,7 +98,11 @@ async function verifySignature(token: string, findKey: CompactVerifyGetKey, algo
   }
 }
 
-function checkShape(token: string): void {
+/**
+ * What a token must look like before it is taken apart.
+ * @throws VerifierError `token_missing`, `token_malformed`
+ */
+export function checkShape(token: string): void {
   if (!token) throw new VerifierError('token_missing');
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH || !COMPACT.test(token))
     throw new VerifierError('token_malformed');
@@ -112,7 +116,7 @@ function isCanonical(part: string): boolean {
 }
 
 /** @returns the type of the token */
-function checkHeader(header: CompactJWSHeaderParameters, rules: TokenRules): TokenType {
+function checkHeader(header: Record<string, unknown>, rules: Pick<TokenRules, 'types'>): TokenType {
   // jose itself understands `b64`; in a JWT it has no place (RFC 7797 §7).
   if (header.crit !== undefined) throw new VerifierError('critical_header');
   const type = rules.types.find((allowed) => allowed === typeOf(header.typ));
@@ -126,20 +130,26 @@ function typeOf(typ: unknown): string | undefined {
   return typ.toLowerCase().replace(/^application\//, '');
 }
 
-/** A key that is at hand costs no turn of the event loop. */
-function keyOf(
-  getKey: GetKey,
-  { alg, kid }: CompactJWSHeaderParameters,
-): VerificationKey | Promise<VerificationKey> {
+/**
+ * The key of a token whose header is as it must be. One that is at hand costs no turn of the event loop.
+ * @throws VerifierError `critical_header`, `type_not_allowed`, `key_unknown`, `algorithm_not_allowed`; what `getKey` throws
+ */
+export function findKeyOf<Known extends Pick<KnownKey, 'algorithm'>>(
+  header: Record<string, unknown>,
+  getKey: (kid: string) => Known | Promise<Known>,
+  rules: Pick<TokenRules, 'types'>,
+): Known | Promise<Known> {
+  checkHeader(header, rules);
+  const { alg, kid } = header;
   if (typeof kid !== 'string' || kid === '') throw new VerifierError('key_unknown');
   const found = getKey(kid);
-  return found instanceof Promise ? found.then((known) => keyFor(alg, known)) : keyFor(alg, found);
+  return found instanceof Promise ? found.then((known) => boundTo(alg, known)) : boundTo(alg, found);
 }
 
 /** A key is good for its own algorithm alone (RFC 8725 §3.1). jose would throw a TypeError, as for a bug. */
-function keyFor(alg: string, { algorithm, key }: KnownKey): VerificationKey {
-  if (algorithm !== alg) throw new VerifierError('algorithm_not_allowed');
-  return key;
+function boundTo<Known extends Pick<KnownKey, 'algorithm'>>(alg: unknown, known: Known): Known {
+  if (known.algorithm !== alg) throw new VerifierError('algorithm_not_allowed');
+  return known;
 }
 
 /** What jose throws for a bad token, in our words. Without its causes: those of parsers quote the token. */

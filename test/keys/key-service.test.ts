@@ -23,7 +23,7 @@ const ALGORITHMS: SigningAlgorithm[] = ['ES256', 'EdDSA', 'RS256'];
 async function setUp(options: ReplicaOptions = {}) {
   const place = await openKeys();
   const made: string[] = [];
-  const createSigner = async (key: SignerKey) => {
+  const createSigner = (key: SignerKey) => {
     made.push(key.kid);
     return createTokenSigner(key);
   };

@@ -13,7 +13,7 @@ const TYPES: TokenType[] = ['at+jwt', 'one-time+jwt'];
 async function setUp(algorithm: SigningAlgorithm) {
   const { kid, privateKey } = await generateKeyMaterial(algorithm);
   const publicKey = createPublicKey(privateKey);
-  return { kid, publicKey, sign: await createTokenSigner({ kid, algorithm, privateKey, publicKey }) };
+  return { kid, publicKey, sign: createTokenSigner({ kid, algorithm, privateKey }) };
 }
 
 for (const algorithm of ALGORITHMS) {

@@ -32,7 +32,7 @@ export type ReplicaOptions = {
   policy?: Partial<RotatorPolicy>;
   keyEncryptionKey?: Buffer;
   previous?: Buffer;
-  createSigner?: (key: SignerKey) => Promise<Sign>;
+  createSigner?: (key: SignerKey) => Sign | Promise<Sign>;
   deadlineMs?: number;
   /** This replica's own clock, in place of the usual one. */
   local?: () => number;
