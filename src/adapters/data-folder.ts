@@ -27,18 +27,21 @@ export function holdsDatabase(folder: string): boolean {
  * Two embedded databases on one folder would ruin it. Node has no file lock of its own, but the SQLite inside it
  * takes one that the kernel gives back even after kill -9, and that no process number can fake.
  * @returns gives the folder back
- * @throws DataFolderError naming the process that has it
+ * @throws DataFolderError naming the process that has it, or what else keeps the folder from being locked
  */
 export function lockDataFolder(folder: string): () => void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   // The database's own files are open to all; a folder that was there before may be as well.
   chmodSync(folder, 0o700);
   const holder = join(folder, 'doorward.pid');
-  const lock = new DatabaseSync(join(folder, 'doorward.lock'), { timeout: 0 });
+  const lockFile = join(folder, 'doorward.lock');
+  const lock = new DatabaseSync(lockFile, { timeout: 0 });
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (cause) {
     lock.close();
+    if (!isTaken(cause))
+      throw new DataFolderError(`${lockFile} cannot be locked: ${(cause as Error).message}`, { cause });
     const pid = existsSync(holder) ? ` (process ${readFileSync(holder, 'utf8').trim()})` : '';
     throw new DataFolderError(
       `${folder} is in use by another Doorward${pid}: stop that one, or set DATA_DIR to another folder`,
@@ -47,6 +50,11 @@ export function lockDataFolder(folder: string): () => void {
   }
   writeFileSync(holder, `${process.pid}\n`);
   return () => lock.close();
+}
+
+/** SQLITE_BUSY, in the low byte of its extended codes too. A full disk or a damaged file is nothing that another one holds. */
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5;
 }
 
 /**

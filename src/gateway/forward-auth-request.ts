@@ -118,6 +118,7 @@ function decode(text: string): string | null {
   try {
     return decodeURIComponent(text);
   } catch {
+    // A URIError, and nothing else.
     return null;
   }
 }

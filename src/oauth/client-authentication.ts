@@ -79,6 +79,7 @@ function decodeForm(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
+    // A URIError, and nothing else.
     throw new OAuthError('invalid_client', 'The Authorization header is not form-encoded');
   }
 }

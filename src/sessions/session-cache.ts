@@ -127,6 +127,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     try {
       text = await cache.get(keyOf(id));
     } catch {
+      // For whatever reason: the database is asked then, which has the truth.
       return { kind: 'unreachable', text: null };
     }
     if (text === null) return { kind: 'empty', text };

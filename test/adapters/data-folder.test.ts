@@ -52,6 +52,14 @@ test('a folder that is taken is refused until it is given back', async (t) => {
   lockDataFolder(folder)();
 });
 
+test('a lock that is not taken but damaged is told as that', async (t) => {
+  const folder = t.testdir({ 'doorward.lock': 'no lock at all '.repeat(100) });
+  t.throws(() => lockDataFolder(folder), {
+    name: 'DataFolderError',
+    message: `${join(folder, 'doorward.lock')} cannot be locked: file is not a database`,
+  });
+});
+
 test('a refusal without a note of who has the folder names nobody', async (t) => {
   const folder = t.testdir();
   const unlock = lockDataFolder(folder);
