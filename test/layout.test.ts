@@ -69,6 +69,7 @@ const pureFiles = [
   'oauth/client-authentication.ts',
   'oauth/client-secret.ts',
   'oauth/oauth-error.ts',
+  'outbox/outbox-rules.ts',
   'passwords/password-policy.ts',
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',

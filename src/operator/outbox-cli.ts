@@ -1,6 +1,7 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import type { DeadListing, LaneListing, OutboxListing } from '../outbox/outbox-commands.ts';
+import { CommandLineError } from './command-line-error.ts';
 import { runCommand } from './run-command.ts';
 import { print, table } from './table.ts';
 
@@ -12,7 +13,7 @@ async function listOutbox(options: OutboxOptions): Promise<void> {
 
 async function retryMessages(id: string | undefined, { all = false, json }: OutboxOptions): Promise<void> {
   // Never all of them by mistake.
-  if ((id === undefined) !== all) throw new InvalidArgumentError('Name one message, or say --all.');
+  if ((id === undefined) !== all) throw new CommandLineError('Name one message, or say --all.');
   const answer = await runCommand(loadConfig(process.env), 'outbox.retry', id === undefined ? {} : { id });
   print(answer, { json }, ({ retried }) => `To be tried again: ${retried}\n`);
 }

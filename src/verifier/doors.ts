@@ -115,10 +115,20 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
     { body, idempotencyKey }: Omit<DoorRequest, 'authorization'>,
   ): Promise<Passed> {
     checkBodyRule(plan, claims, body);
-    if (plan.kind === 'checked') await introspection?.confirm(token, claims);
+    if (plan.kind === 'checked') await confirm(token, claims);
     if (plan.kind === 'once')
-      await introspection?.confirm(token, claims, { idempotencyKey: redemptionKey(plan, idempotencyKey) });
+      await confirm(token, claims, { idempotencyKey: redemptionKey(plan, idempotencyKey) });
     return { user: claims };
+  }
+
+  /** A service may bring an introspection of its own. Whatever that fails with, there is no answer: 503, with the cause. */
+  async function confirm(...question: Parameters<Introspection['confirm']>): Promise<void> {
+    try {
+      await introspection?.confirm(...question);
+    } catch (error) {
+      if (error instanceof VerifierError) throw error;
+      throw new VerifierError('introspection_unavailable', undefined, error);
+    }
   }
 
   async function refusing<T>(plan: DoorPlan, step: () => Promise<T>): Promise<T | Refusal> {

@@ -1,4 +1,4 @@
-import { type Authentication, type ClientCredentials, createAuthenticator } from './client-credentials.ts';
+import { type ClientCredentials, createAuthenticator } from './client-credentials.ts';
 import { type FetchedDocument, fetchDocument, objectOf, secureUrl } from './fetch-document.ts';
 import { tell } from './hooks.ts';
 import type { TokenClaims } from './token-claims.ts';
@@ -33,29 +33,22 @@ export function createIntrospection(options: IntrospectionOptions, settings: Ver
 
   return { introspect, confirm };
 
-  /**
-   * @throws VerifierError `introspection_unavailable`; what the private key of this service throws when it cannot sign,
-   *   which no later try would change
-   */
+  /** @throws VerifierError `introspection_unavailable` */
   async function introspect(token: string, redemption: Redemption = {}): Promise<IntrospectionAnswer> {
     let status: number | null = null;
-    let authentication: Authentication | null = null;
     try {
-      authentication = await authenticate();
-      const document = await askTwice(token, redemption, authentication);
+      const document = await askTwice(token, redemption);
       status = document.status;
       return answerOf(document);
     } catch (error) {
       tell(on.introspectionFailed, error, status);
-      if (authentication === null) throw error;
-      // Whatever it was, there is no answer, which says nothing about the token. The cause says what it was.
       throw new VerifierError('introspection_unavailable', undefined, error);
     }
   }
 
   /**
    * Makes sure that the token is good, and that it is the one whose claims were checked here.
-   * @throws VerifierError `token_inactive`, `introspection_unavailable`; what `introspect` throws besides
+   * @throws VerifierError `token_inactive`, `introspection_unavailable`
    */
   async function confirm(token: string, claims: TokenClaims, redemption: Redemption = {}): Promise<void> {
     const answer = await introspect(token, redemption);
@@ -64,20 +57,13 @@ export function createIntrospection(options: IntrospectionOptions, settings: Ver
   }
 
   /** Once more when the answer was lost or is a 5xx; by its key the server knows a redemption again. */
-  async function askTwice(
-    token: string,
-    redemption: Redemption,
-    authentication: Authentication,
-  ): Promise<FetchedDocument> {
-    const first = await ask(token, redemption, authentication).catch(() => null);
-    return first && first.status < 500 ? first : ask(token, redemption, await authenticate());
+  async function askTwice(token: string, redemption: Redemption): Promise<FetchedDocument> {
+    const first = await ask(token, redemption).catch(() => null);
+    return first && first.status < 500 ? first : ask(token, redemption);
   }
 
-  async function ask(
-    token: string,
-    { idempotencyKey }: Redemption,
-    { headers, form }: Authentication,
-  ): Promise<FetchedDocument> {
+  async function ask(token: string, { idempotencyKey }: Redemption): Promise<FetchedDocument> {
+    const { headers, form } = await authenticate();
     const startedAt = now();
     const document = await fetchDocument(fetch, url, timeoutMs, {
       method: 'POST',

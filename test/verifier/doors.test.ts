@@ -195,14 +195,12 @@ test('what does not fit together is refused when it is declared', async (t) => {
 
 test('an introspection of another make that fails in its own way lets no request pass', async (t) => {
   const { verifier, sign } = await open();
-  const bug = new Error('a "bug"\n');
   const introspection: Introspection = {
     introspect: async () => ({ active: true }),
-    confirm: () => Promise.reject(bug),
+    confirm: () => Promise.reject(new Error('a "bug"\n')),
   };
   const { check } = createDoors({ verifier, introspection });
-  const checked = check('checked', { authorization: await sign() });
-  t.equal(await checked.catch((error: unknown) => error), bug);
+  t.equal(await short(check('checked', { authorization: await sign() })), '503 introspection_unavailable');
 });
 
 test('what is unexpected comes through as what it is, at an open door too', async (t) => {
