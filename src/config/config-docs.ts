@@ -1,8 +1,8 @@
-import { Settings, settingNames } from './config.ts';
+import { type SettingName, Settings, settingNames, settingSections } from './config.ts';
 
 /** One setting, for a reader. `derived`: the default is told in words, for it depends on something else. */
 type SettingRow = {
-  name: string;
+  name: SettingName;
   default: string;
   derived: boolean;
   format: string;
@@ -12,18 +12,20 @@ type SettingRow = {
 
 /** Every setting, in the order of the schema. */
 export function describeSettings(): SettingRow[] {
-  return settingNames.map((name) => {
-    const { fallback, expects, description, secret } = Settings.properties[name];
-    const derived = typeof fallback !== 'string';
-    return {
-      name,
-      default: derived ? fallback.says : fallback,
-      derived,
-      format: expects,
-      description,
-      secret,
-    };
-  });
+  return settingNames.map(describe);
+}
+
+function describe(name: SettingName): SettingRow {
+  const { fallback, expects, description, secret } = Settings.properties[name];
+  const derived = typeof fallback !== 'string';
+  return {
+    name,
+    default: derived ? fallback.says : fallback,
+    derived,
+    format: expects,
+    description,
+    secret,
+  };
 }
 
 function capitalised(text: string): string {
@@ -49,13 +51,31 @@ function defaultCell(row: SettingRow): string {
   return row.derived ? row.default : `\`${row.default}\``;
 }
 
-/** The settings as a table in Markdown, for the README. */
+/** The text of docs/settings.md: the settings as tables, one for each section. */
 export function settingsMarkdown(): string {
-  const rows = describeSettings().map(
-    (row) => `| \`${row.name}\` | ${defaultCell(row)} | ${explanation(row)} |\n`,
-  );
-  return `| Setting | Default | Meaning |\n|---|---|---|\n${rows.join('')}`;
+  return [MARKDOWN_HEADING, ...settingSections.map(markdownSection)].join('\n');
 }
+
+const MARKDOWN_HEADING = `# Settings
+
+<!-- Made by \`npm run docs\` from src/config/config.ts. Change that file, not this one. -->
+
+Settings are environment variables. An empty variable counts as unset. If any of them is wrong, the server does not
+start, and lists everything that is wrong with them at once. \`npx doorward settings\` prints this list, and
+[.env.example](../.env.example) is a file to copy.
+
+Durations are a number and a unit: \`500ms\`, \`15s\`, \`30m\`, \`12h\`, \`30d\`. Lists are separated by commas. A secret may
+also come from a file: for a secret \`FOO\`, set \`FOO_FILE\` to the path of the file, and leave \`FOO\` unset.
+`;
+
+function markdownSection({ title, names }: SettingSection): string {
+  const rows = names
+    .map(describe)
+    .map((row) => `| \`${row.name}\` | ${defaultCell(row)} | ${explanation(row)} |\n`);
+  return `## ${title}\n\n| Setting | Default | Meaning |\n|---|---|---|\n${rows.join('')}`;
+}
+
+type SettingSection = (typeof settingSections)[number];
 
 function envExampleEntry(row: SettingRow): string {
   const derived = row.derived ? `# Default: ${row.default}.\n` : '';
@@ -64,6 +84,12 @@ function envExampleEntry(row: SettingRow): string {
 
 /** The text of .env.example: every setting, commented out, with its default. */
 export function settingsEnvExample(): string {
-  const heading = '# Made by: doorward settings --env-example. An empty value counts as unset.\n';
-  return [heading, ...describeSettings().map(envExampleEntry)].join('\n');
+  return [ENV_EXAMPLE_HEADING, ...settingSections.flatMap(envExampleSection)].join('\n');
+}
+
+const ENV_EXAMPLE_HEADING =
+  '# Made by `npm run docs` from src/config/config.ts. An empty value counts as unset.\n';
+
+function envExampleSection({ title, names }: SettingSection): string[] {
+  return [`# --- ${title} ---\n`, ...names.map(describe).map(envExampleEntry)];
 }

@@ -55,8 +55,9 @@ const rateLimit = is.integer(0, 100_000);
 const origins = is.list('exact origins such as https://app.example.com', is.isWebOrigin);
 const addresses = is.list('IP addresses and CIDR blocks', is.isAddressBlock);
 
-/** Every setting: format, default, what it is. A default may rest on settings above its own line only. */
-export const Settings = Type.Object({
+// The settings: format, default, what each is. A default may rest on settings above its own line only.
+
+const server = {
   NODE_ENV: setting(environment, 'development', 'What the server runs for'),
   HOST: setting(host, '127.0.0.1', 'Address to listen on'),
   PORT: setting(is.integer(0, 65_535), '3000', 'Port to listen on; 0 takes any free one'),
@@ -64,6 +65,9 @@ export const Settings = Type.Object({
   PUBLIC_URL: setting(is.httpUrl, localUrl, 'URL that clients see, path prefix included; it is the issuer'),
   APP_ORIGINS: setting(origins, publicOrigin, 'Origins of the pages that may call with the cookie'),
   TRUSTED_PROXIES: setting(addresses, '', 'Proxies whose X-Forwarded-For is believed'),
+};
+
+const databaseAndCache = {
   DATABASE_URL: secret(is.urlOf('postgres', 'postgresql'), 'PostgreSQL database; goes with REDIS_URL'),
   DATABASE_POOL_SIZE: setting(is.integer(1, 200), '10', 'Database connections of one replica'),
   REDIS_URL: secret(is.redisTarget, 'Redis: one server, Sentinel or a cluster'),
@@ -71,11 +75,17 @@ export const Settings = Type.Object({
   EMBEDDED: setting(is.flag, unlessConnected, 'Run on a database inside the process, kept in DATA_DIR'),
   DATA_DIR: setting(folder, './data', 'Folder of the embedded database'),
   MIGRATE_ON_START: setting(is.flag, 'true', 'Bring the database schema up to date at start'),
-  KEY_ENCRYPTION_KEY: secret(
-    is.key256,
-    'Encrypts signing keys; required unless EMBEDDED, which makes its own',
-  ),
-  KEY_ENCRYPTION_KEY_PREVIOUS: secret(is.key256, 'The one before, until `doorward keys rewrap` has run'),
+};
+
+const sessionsAndCookies = {
+  SESSION_TTL: setting(is.duration('1m', '400d'), '30d', 'Life of a session, used or not'),
+  SESSION_IDLE_TTL: setting(is.duration('15m', '400d'), '14d', 'Life of a session that is not used'),
+  COOKIE_MODE: setting(cookieMode, 'host', 'Name prefix: __Host-, __Secure-, or none, for plain http'),
+  COOKIE_DOMAIN: setting(is.optional(domain), '', 'Domain that shares the cookie; with COOKIE_MODE=secure'),
+  COOKIE_SAME_SITE: setting(is.oneOf('lax', 'strict', 'none'), 'lax', 'SameSite attribute of the cookie'),
+};
+
+const tokensAndKeys = {
   AUDIENCES: setting(is.audiences, 'api', 'Services that access tokens are for'),
   CLIENT_ID: setting(word, 'browser', 'client_id claim of the tokens of browsers'),
   ACCESS_TOKEN_TTL: setting(is.duration('1m', '24h'), '30m', 'Life of an access token'),
@@ -84,16 +94,19 @@ export const Settings = Type.Object({
     '0s',
     'How long a session that asks again may get the same access token; 0s: a new one each time',
   ),
-  SESSION_TTL: setting(is.duration('1m', '400d'), '30d', 'Life of a session, used or not'),
-  SESSION_IDLE_TTL: setting(is.duration('15m', '400d'), '14d', 'Life of a session that is not used'),
-  COOKIE_MODE: setting(cookieMode, 'host', 'Name prefix: __Host-, __Secure-, or none, for plain http'),
-  COOKIE_DOMAIN: setting(is.optional(domain), '', 'Domain that shares the cookie; with COOKIE_MODE=secure'),
-  COOKIE_SAME_SITE: setting(is.oneOf('lax', 'strict', 'none'), 'lax', 'SameSite attribute of the cookie'),
   SIGNING_ALGORITHM: setting(algorithm, 'ES256', 'Algorithm of new signing keys; a change is a rotation'),
   KEY_ROTATION_EVERY: setting(is.duration('30s', '400d'), '30d', 'Time that a signing key signs'),
   KEY_PUBLISH_AHEAD: setting(is.duration('30s', '30d'), '15m', 'Time that a key is public before it signs'),
   KEY_RETAIN: setting(is.duration('1m', '60d'), '45m', 'Time that a key stays public after it signed last'),
   JWKS_MAX_AGE: setting(is.duration('1s', '10m'), '10m', 'How long services may keep the public keys'),
+  KEY_ENCRYPTION_KEY: secret(
+    is.key256,
+    'Encrypts signing keys; required unless EMBEDDED, which makes its own',
+  ),
+  KEY_ENCRYPTION_KEY_PREVIOUS: secret(is.key256, 'The one before, until `doorward keys rewrap` has run'),
+};
+
+const passwordsAndLimits = {
   PASSWORD_MIN_LENGTH: setting(is.integer(8, 64), '8', 'Characters; NIST asks 15 for password-only sign-in'),
   PASSWORD_HASH_MEMORY_KIB: setting(hashMemory, '19456', 'Argon2id memory of one hash, in KiB'),
   PASSWORD_HASH_ITERATIONS: setting(is.integer(1, 20), '2', 'Argon2id passes over that memory'),
@@ -104,8 +117,21 @@ export const Settings = Type.Object({
     '1s',
     'Lag of this process at which it answers 503 to new requests; 0s: never',
   ),
+};
+
+const operations = {
   DRAIN_DELAY: setting(is.duration('0s', '10m'), '5s', 'Time to go on serving after SIGTERM'),
   LOG_LEVEL: setting(logLevel, 'info', 'Least severe log lines to write'),
+};
+
+/** Every setting. */
+export const Settings = Type.Object({
+  ...server,
+  ...databaseAndCache,
+  ...sessionsAndCookies,
+  ...tokensAndKeys,
+  ...passwordsAndLimits,
+  ...operations,
 });
 
 /** Durations in milliseconds, lists as arrays, keys as bytes; named as in the environment. */
@@ -113,6 +139,20 @@ export type Config = StaticDecode<typeof Settings>;
 export type SettingName = keyof Config;
 
 export const settingNames = Object.keys(Settings.properties) as SettingName[];
+
+/** The settings in the groups that a reader looks for them in. */
+export const settingSections = [
+  sectionOf('Server', server),
+  sectionOf('Database and cache', databaseAndCache),
+  sectionOf('Sessions and cookies', sessionsAndCookies),
+  sectionOf('Tokens and keys', tokensAndKeys),
+  sectionOf('Passwords and limits', passwordsAndLimits),
+  sectionOf('Operations', operations),
+];
+
+function sectionOf(title: string, settings: Partial<typeof Settings.properties>) {
+  return { title, names: Object.keys(settings) as SettingName[] };
+}
 
 /** A rule over several settings, reported under the first; it is judged when all that it reads are sound. */
 type Rule = {

@@ -13,7 +13,7 @@ export function addSettings(program: Command): void {
   program
     .command('settings')
     .description('print every setting with its default')
-    .addOption(new Option('--markdown', 'as the table of the README').conflicts('envExample'))
+    .addOption(new Option('--markdown', 'as the text of docs/settings.md').conflicts('envExample'))
     .option('--env-example', 'as the text of .env.example')
     .action(printSettings);
 }

@@ -6,7 +6,7 @@ import { errorName, type RetryPolicy, retryDelayMs } from './outbox-rules.ts';
 import type { ClaimedMessage, Failure } from './outbox-store.ts';
 
 /** What a delivery knows of its message beside the payload. */
-export type Delivery = {
+type Delivery = {
   /** The same at each attempt. */
   id: string;
   attempts: number;

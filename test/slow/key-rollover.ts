@@ -137,7 +137,7 @@ async function mint(url: string, cookie: string): Promise<Minted> {
   return { token, kid: decodeProtectedHeader(token).kid ?? '', expiresAt, tookMs };
 }
 
-/** A service. It verifies as the README says and counts what it saw. */
+/** A service. It verifies as docs/protect-a-service/jose.md says and counts what it saw. */
 function createService({ url }: Front, name: string, keys: JWTVerifyGetKey) {
   const seen = { name, verified: 0, failures: [] as string[] };
   return {

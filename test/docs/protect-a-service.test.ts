@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { findOrInstall, listens, quietPort, type Running, start } from '../support/gateway-program.ts';
 import { addClient, ask, bearer, mint, openWorld, signUp } from '../support/gateway-world.ts';
+import { snippet } from './pages.ts';
 
 t.setTimeout(300_000);
 
@@ -13,23 +14,16 @@ const secret = await addClient(settings, 'shop');
 const ada = await signUp(origin, doorward);
 const token = await mint(origin, ada, undefined, doorward);
 
-/** The first block of a language under a heading of the section "Protect a service". */
-function snippet(heading: string, language: string): string {
-  const [, section = ''] = readFileSync('README.md', 'utf8').split('\n## Protect a service\n');
-  const [, part = ''] = section.split(`\n### ${heading}\n`);
-  const code = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'ms').exec(part)?.[1];
-  if (code === undefined) throw new Error(`"${heading}" has no ${language}`);
-  return code;
-}
+const pageOf = (name: string) => `docs/protect-a-service/${name}.md`;
 
 /**
  * Runs a snippet as a service of its own, from a file that finds our packages. Only the addresses are others: the port,
  * and where Doorward is.
  */
-async function serve(t: Test, heading: string): Promise<{ url: string; service: Running }> {
+async function serve(t: Test, name: string): Promise<{ url: string; service: Running }> {
   const port = await quietPort();
   const internal = `${doorward}/auth`;
-  const code = snippet(heading, 'js')
+  const code = snippet(pageOf(name), 'js')
     .replace(/issuer: '[^']*'/, `issuer: '${origin}/auth', jwksUri: '${internal}/.well-known/jwks.json'`)
     .replace('introspection: {', `introspection: { introspectionUri: '${internal}/oauth/introspect',`)
     .replace('listen(4000)', `listen(${port})`)
@@ -41,7 +35,7 @@ async function serve(t: Test, heading: string): Promise<{ url: string; service: 
   return { url: `http://127.0.0.1:${port}`, service };
 }
 
-for (const framework of ['Fastify', 'Express']) {
+for (const framework of ['fastify', 'express']) {
   t.test(`the snippet for ${framework} has the doors that it shows`, async (t) => {
     const { url } = await serve(t, framework);
     t.equal((await ask(`${url}/catalogue`)).status, 200);
@@ -60,27 +54,30 @@ for (const framework of ['Fastify', 'Express']) {
 }
 
 t.test('the snippet for plain Node knows who it is', async (t) => {
-  const { url } = await serve(t, 'Plain Node');
+  const { url } = await serve(t, 'node');
   t.equal((await ask(url, { headers: bearer(token) })).body, `This is ${ada.email}.\n`);
   const refused = await ask(url);
   t.equal(refused.status, 401);
   t.match(refused.headers.get('www-authenticate'), /^Bearer realm=/);
 });
 
-t.test('nginx and HAProxy take the snippets for them', async (t) => {
+t.test('nginx takes its snippet', async (t) => {
   const folder = t.testdir();
   const upstreams = 'upstream shop { server 127.0.0.1:1; } upstream doorward { server 127.0.0.1:2; }';
   // Its own temporary folders are root's.
   const folders = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${folder}/${name};`)
     .join(' ');
-  const server = `server { listen 127.0.0.1:3; ${snippet('nginx', 'nginx')} }`;
-  const nginxFile = join(folder, 'nginx.conf');
-  writeFileSync(nginxFile, `pid ${folder}/pid; events {} http { ${folders} ${upstreams} ${server} }`);
+  const server = `server { listen 127.0.0.1:3; ${snippet(pageOf('nginx'), 'nginx')} }`;
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(file, `pid ${folder}/pid; events {} http { ${folders} ${upstreams} ${server} }`);
   const nginx = await findOrInstall({ name: 'nginx', binary: 'nginx', debianPackage: 'nginx-light' });
-  const checkedByNginx = start(t, nginx, ['-t', '-p', folder, '-e', 'stderr', '-c', nginxFile]);
-  t.equal(await checkedByNginx.ended, 0, checkedByNginx.output());
+  const checked = start(t, nginx, ['-t', '-p', folder, '-e', 'stderr', '-c', file]);
+  t.equal(await checked.ended, 0, checked.output());
+});
 
+t.test('HAProxy takes its snippet, with the keys that the script fetches', async (t) => {
+  const folder = t.testdir();
   const jwks = await ask(`${doorward}/auth/.well-known/jwks.json`);
   t.equal(jwks.status, 200);
   const script = start(t, process.execPath, [
@@ -89,14 +86,56 @@ t.test('nginx and HAProxy take the snippets for them', async (t) => {
     join(folder, 'jwt'),
   ]);
   t.equal(await script.ended, 0, script.output());
-  const rules = snippet('HAProxy', 'haproxy').replace('/etc/haproxy/jwt', join(folder, 'jwt'));
-  const haproxyFile = join(folder, 'haproxy.cfg');
+  const rules = snippet(pageOf('haproxy'), 'haproxy').replace('/etc/haproxy/jwt', join(folder, 'jwt'));
+  const file = join(folder, 'haproxy.cfg');
   const timeouts = 'timeout client 1s\ntimeout server 1s\ntimeout connect 1s';
   writeFileSync(
-    haproxyFile,
+    file,
     `defaults\nmode http\n${timeouts}\nfrontend shop\nbind 127.0.0.1:3\n${rules}\ndefault_backend shop\nbackend shop\nserver shop 127.0.0.1:1\n`,
   );
   const haproxy = await findOrInstall({ name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' });
-  const checkedByHaproxy = start(t, haproxy, ['-c', '-f', haproxyFile]);
-  t.equal(await checkedByHaproxy.ended, 0, checkedByHaproxy.output());
+  const checked = start(t, haproxy, ['-c', '-f', file]);
+  t.equal(await checked.ended, 0, checked.output());
 });
+
+t.test('Caddy guards a service by its snippet', async (t) => {
+  const [folder, port] = [t.testdir(), await quietPort()];
+  const rules = snippet(pageOf('caddy'), 'caddyfile')
+    .replace('doorward:3000', world.addresses.doorward)
+    .replace('uri /forward-auth', 'uri /auth/forward-auth')
+    .replace('shop:4000', world.addresses.members);
+  const file = join(folder, 'Caddyfile');
+  writeFileSync(
+    file,
+    `{\nadmin off\nauto_https off\n}\nhttp://localhost:${port} {\nbind 127.0.0.1\n${rules}\n}\n`,
+  );
+  const binary = await findOrInstall({ name: 'Caddy', binary: 'caddy', debianPackage: 'caddy' });
+  const caddy = start(t, binary, ['run', '--config', file, '--adapter', 'caddyfile'], { HOME: folder });
+  await listens(caddy, port);
+
+  const url = `http://localhost:${port}/cart`;
+  t.equal((await ask(url)).status, 401, 'without a cookie the service is not asked');
+  const { cookie } = ada;
+  const passed = await ask(url, { headers: { cookie } });
+  t.equal(passed.status, 200, caddy.output());
+  const headers = headersOf(JSON.parse(passed.body).rawHeaders);
+  t.same(headers.get('x-auth-subject'), [ada.id]);
+  t.same(headers.get('x-auth-email'), [ada.email]);
+  t.match(headers.get('authorization'), [/^Bearer /], 'cookie outside, access token inside');
+  const forged = await ask(url, { headers: { cookie, 'X-Auth-Subject': 'someone-else' } });
+  t.equal(forged.status, 403);
+  t.equal(
+    (await ask(url, { method: 'POST', headers: { cookie, origin: 'https://evil.example' } })).status,
+    403,
+  );
+});
+
+/** @param rawHeaders names and values in turn */
+function headersOf(rawHeaders: string[]): Map<string, string[]> {
+  const headers = new Map<string, string[]>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = String(rawHeaders[at]).toLowerCase();
+    headers.set(name, [...(headers.get(name) ?? []), String(rawHeaders[at + 1])]);
+  }
+  return headers;
+}
