@@ -19,16 +19,16 @@ import { openTokens } from './tokens/open-tokens.ts';
  */
 export async function startServices(config: Config, adapters: Adapters, clock: DatabaseClock, log: Log) {
   const platform = openPlatform(config, adapters, clock, log);
+  const outbox = openOutbox(platform);
   const keys = openKeys(platform);
   await keys.schedule.start();
-  const outbox = openOutbox(platform);
   const sessions = openSessions(platform, outbox.service);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, sessions.service);
   const oauth = openOAuth(platform, tokens);
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
-  const opened = [keys, outbox, sessions, tokens, accounts, oauth, gateway];
+  const opened = [outbox, keys, sessions, tokens, accounts, oauth, gateway];
   outbox.service.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),

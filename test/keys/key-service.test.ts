@@ -1,7 +1,7 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from 'jose';
 import { test } from 'tap';
-import type { SigningAlgorithm } from '../../src/core/jwk.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../src/core/jwk.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import type { KeyService, SignerKey } from '../../src/keys/key-service.ts';
 import { createTokenSigner } from '../../src/keys/token-signer.ts';
@@ -17,7 +17,7 @@ import {
   type ReplicaOptions,
 } from '../support/keys.ts';
 
-const ALGORITHMS: SigningAlgorithm[] = ['ES256', 'EdDSA', 'RS256'];
+const ALGORITHMS: readonly SigningAlgorithm[] = SIGNING_ALGORITHMS;
 
 /** One replica with a first key, and a count of the signers that it made. */
 async function setUp(options: ReplicaOptions = {}) {

@@ -1,12 +1,12 @@
 import { createPublicKey } from 'node:crypto';
 import { compactVerify, jwtVerify } from 'jose';
 import { test } from 'tap';
-import type { SigningAlgorithm } from '../../src/core/jwk.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../src/core/jwk.ts';
 import { generateKeyMaterial } from '../../src/keys/key-material.ts';
 import { createTokenSigner } from '../../src/keys/token-signer.ts';
 import type { TokenType } from '../../src/verifier/check-token.ts';
 
-const ALGORITHMS: SigningAlgorithm[] = ['ES256', 'EdDSA', 'RS256'];
+const ALGORITHMS: readonly SigningAlgorithm[] = SIGNING_ALGORITHMS;
 const TYPES: TokenType[] = ['at+jwt', 'one-time+jwt'];
 
 /** A signer with a key of its own, and the key that its tokens verify with. */
