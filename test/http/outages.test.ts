@@ -107,7 +107,7 @@ for (const trouble of ['cut', 'freeze'] as const) {
     t.equal(codeOf(await post(app, '/token', cookie)), 'session_not_found');
     const second = cookieHeader(cookieOf(signedIn).value);
     t.equal((await post(app, '/token', second)).statusCode, 200);
-    t.match(log(), /could not tell the cache of ended sessions/);
+    t.match(log(), /"kind":"sessions_ended".*could not deliver a message/);
     redis.mend();
     t.equal((await post(app, '/token', second)).statusCode, 200);
     t.equal((await post(app, '/logout', second)).statusCode, 204);
