@@ -3,7 +3,7 @@ import type { Adapters } from './adapters/adapters.ts';
 import { openPlatform } from './adapters/platform.ts';
 import type { Config } from './config/config.ts';
 import type { DatabaseClock } from './core/clock.ts';
-import type { Log } from './core/log.ts';
+import { type Log, warning } from './core/log.ts';
 import { startSweeping } from './db/sweep.ts';
 import { openGateway } from './gateway/open-gateway.ts';
 import { openKeys } from './keys/open-keys.ts';
@@ -33,7 +33,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
-    (err) => log.warn({ err }, 'could not delete what has expired'),
+    warning(log, 'could not delete what has expired'),
   );
   return {
     keys: keys.service,

@@ -1,4 +1,5 @@
 import type { Platform } from '../adapters/platform.ts';
+import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -11,7 +12,7 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
     threads: config.PASSWORD_HASH_THREADS,
-    onWorkerError: (err) => log.warn({ err }, 'a password hashing thread failed and was replaced'),
+    onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const service = createAccountService({
     store: guardStore(createAccountStore(database), guard),
@@ -19,7 +20,7 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     passwords,
     transact,
     passwordMinLength: config.PASSWORD_MIN_LENGTH,
-    onRehashError: (err) => log.warn({ err }, 'could not store a stronger password hash'),
+    onRehashError: warning(log, 'could not store a stronger password hash'),
   });
   return { service, sweeps: [], close: passwords.close };
 }

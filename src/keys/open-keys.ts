@@ -1,5 +1,6 @@
 import type { Platform } from '../adapters/platform.ts';
 import { type Config, KEY_MARGIN_MS } from '../config/config.ts';
+import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createKeyCommands } from './key-commands.ts';
 import { createKeyLookup } from './key-lookup.ts';
@@ -34,9 +35,7 @@ export function openKeys(
     maxUnconfirmedMs: maxUnconfirmedMsOf(config),
   });
   const rotator = createKeyRotator({ store, transact, seal, policy });
-  const schedule = createKeySchedule(service, rotator, (err) =>
-    log.warn({ err }, 'could not look after the signing keys'),
-  );
+  const schedule = createKeySchedule(service, rotator, warning(log, 'could not look after the signing keys'));
   return {
     service,
     rotator,

@@ -94,8 +94,9 @@ export function createLane<Payload extends TSchema>(
   }
 
   async function claimDue(): Promise<void> {
-    const asked = isClosed ? 0 : room;
-    if (asked === 0) return;
+    const asked = room;
+    if (isClosed) mayBeMore = false;
+    if (isClosed || asked === 0) return;
     const claimed = await store.claim(kind, asked, leaseMs);
     mayBeMore = claimed.length === asked;
     for (const message of claimed) void track(take(message));

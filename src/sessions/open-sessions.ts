@@ -2,6 +2,7 @@ import type { Platform } from '../adapters/platform.ts';
 import { createMemoryCache } from '../cache/memory-cache.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { createBatch } from '../core/batch.ts';
+import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLastSeen } from './last-seen.ts';
@@ -37,7 +38,7 @@ export function openSessions(
   });
   const lastSeen = createLastSeen(
     (sessionIds) => store.touch(sessionIds, config.SESSION_IDLE_TTL),
-    (err) => log.warn({ err }, 'could not note when sessions were last seen'),
+    warning(log, 'could not note when sessions were last seen'),
   );
   const service = createSessionService({
     store,

@@ -53,5 +53,13 @@ t.test('operators see what was given up, let it be tried again, or delete it', a
     t.equal(code, 1);
     t.match(stderr, /Name one message, or say --all\.\n$/);
   }
+  await runSql(
+    place.DATABASE_URL,
+    `delete from outbox; insert into outbox (id, kind, payload, dead_at) values ('${one}', 'mail', '1', now())`,
+  );
+  const unexplained = (await run('list')).stdout;
+  t.match(unexplained, /^mail {2}0 {8} {8}1$/m, 'none waits, so there is no oldest');
+  t.match(unexplained, new RegExp(`^${one} {2}mail {2}0 +\\S+Z {2}\\S+Z$`, 'm'), 'no error was kept');
+
   t.match(await run('drop', 'x'), { code: 1, stderr: 'id: "x" is not the id of a message\n' });
 });

@@ -32,6 +32,12 @@ test('the list has what waits and what is dead, and no payload', async (t) => {
   t.notMatch(JSON.stringify(listing), 'secret');
 });
 
+test('a kind that has only dead messages has no oldest that waits', async (t) => {
+  const { commands, addDead } = await setUp();
+  await addDead();
+  t.match(await commands.list(), { lanes: [{ kind: 'mail', waiting: 0, oldest_at: null, dead: 1 }] });
+});
+
 test('one dead message is tried again, or all of them', async (t) => {
   const { commands, addDead, store } = await setUp();
   const [one] = [await addDead(), await addDead(), await addDead()];

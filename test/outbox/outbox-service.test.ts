@@ -395,7 +395,7 @@ test('closing waits for what is under way, and begins nothing more', async (t) =
   gate.resolve();
   await closing;
   await send(3);
-  await turn();
+  await outbox.deliverDue();
   t.equal(otherSide.got.length, 1);
   t.equal(await waiting(), 2);
 
