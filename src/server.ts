@@ -10,7 +10,7 @@ import type { Lifecycle } from './http/health-routes.ts';
 import { createLogger } from './http/logging.ts';
 import { explainError } from './operator/explain-error.ts';
 
-/** Time for the requests under way to end, after the drain delay. */
+/** Time for running requests to end, after the drain delay. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 try {
@@ -29,7 +29,7 @@ async function start(config: Config): Promise<void> {
   });
   try {
     const app = await prepare(config, adapters, lifecycle, logger);
-    // Before the first line that says it runs: whoever reads that may send a signal at once.
+    // Before the log line that says it runs: an operator who reads that may send a signal at once.
     closeOnSignal(app, adapters, config, lifecycle, logger);
     await app.listen({
       host: config.HOST,
@@ -69,7 +69,7 @@ function closeOnSignal(
     async ({ signal, err }) => {
       if (err) logger.fatal({ err }, 'closing after an error that nothing caught');
       lifecycle.draining = true;
-      // The balancer needs time to see that this replica is not ready any more. Nobody waits behind Ctrl-C.
+      // The load balancer needs time to see that this replica is no longer ready. Ctrl-C needs no delay.
       if (signal === 'SIGTERM') await delay(config.DRAIN_DELAY);
       await app.close();
       await adapters.close();

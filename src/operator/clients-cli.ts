@@ -47,7 +47,7 @@ function publicKeysOf({ publicKeys: path }: ClientOptions): { public_keys?: unkn
   try {
     return { public_keys: JSON.parse(readFileSync(path, 'utf8')) };
   } catch (error) {
-    // Without the message of a parser, which quotes the file: that may hold a private key by mistake.
+    // Without the parser's message, which quotes the file: it may hold a private key by mistake.
     const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
     throw new CommandLineError(`${path} is not a file with JSON in it${code}.`);
   }

@@ -1,7 +1,7 @@
 import type { DoorPlan } from './door-rules.ts';
 import type { VerifierError, VerifierErrorCode } from './verifier-error.ts';
 
-/** A whole answer to a request that may not pass, ready to be sent. */
+/** The whole answer to a request that may not pass, ready to be sent. */
 export type Refusal = {
   status: 400 | 401 | 403 | 503;
   code: VerifierErrorCode;
@@ -13,7 +13,7 @@ export type Refusal = {
 type Answer = {
   status: Refusal['status'];
   title: string;
-  /** RFC 6750 §3.1 and RFC 9470 §3; none for a request that did not try, and for "cannot know". */
+  /** RFC 6750 §3.1 and RFC 9470 §3; none for a request without a token, and for 503. */
   error?: string;
 };
 
@@ -51,7 +51,7 @@ export function refuse({ code, message }: VerifierError, plan: DoorPlan, realm: 
   };
 }
 
-/** RFC 6750 §3: each 401, and what it has an `error` for. */
+/** RFC 6750 §3: every 401, and every answer with an `error`. */
 function isChallenge({ status, error }: Answer): boolean {
   return status === 401 || error !== undefined;
 }

@@ -21,7 +21,7 @@ const asciiAddress = fc
     fc.constantFrom('com', 'Example', 'co'),
   )
   .map(([local, labels, top]) => `${local}@${labels.join('.')}.${top}`);
-/** Strings of the characters that matter, so that some of them are addresses and many nearly so. */
+/** Strings of the characters that matter, so that some of them are addresses and many are almost. */
 const nearlyAddress = fc.string({
   unit: fc.constantFrom(
     ...'aZ0.@@-+_"() \t[]:%\\,xn',

@@ -12,7 +12,7 @@ function modeOf(path: string): string {
   return (statSync(path).mode & 0o777).toString(8);
 }
 
-/** Another process that has the folder, until it is killed. */
+/** Another process that holds the folder until it is killed. */
 async function lockElsewhere(t: Test, folder: string): Promise<ChildProcess> {
   const script = `
     const { lockDataFolder } = await import(${JSON.stringify(modulePath)});

@@ -24,7 +24,7 @@ test('with the URLs of servers it is those', async (t) => {
 test('without them it is the data folder', async (t) => {
   const folder = t.testdir({ data: { 'key-encryption-key': 'damaged' } });
   const config = loadConfig({ DATA_DIR: join(folder, 'data') });
-  // How far it gets is enough to see where it goes, and takes no time.
+  // The error shows which adapters it opens, without waiting for a database.
   await t.rejects(openAdapters(config, Date.now, UNHEARD), {
     name: 'DataFolderError',
     message: join(folder, 'data', 'key-encryption-key'),

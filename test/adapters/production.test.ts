@@ -36,7 +36,7 @@ async function setUp(t: Test) {
   return { databaseUrl, open };
 }
 
-/** Back to a database that nobody has migrated. */
+/** Brings the database back to the state before any migration. */
 async function empty(t: Test, url: string): Promise<postgres.Sql> {
   const client = postgres(url, { max: 1, onnotice: () => {} });
   t.teardown(() => client.end());
@@ -173,7 +173,7 @@ test('a connection given up before it was ready is no error that nobody hears', 
   const { open } = await setUp(t);
   const silent = createServer((socket) => {
     socket.on('error', () => {});
-    // "You are who you say; ready", and not a word more.
+    // Accepts the login, says that it is ready, and sends nothing more.
     socket.once('data', () => socket.write(Buffer.from('520000000800000000' + '5a0000000549', 'hex')));
   });
   silent.listen(0, '127.0.0.1');
