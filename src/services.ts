@@ -33,7 +33,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
-    (err) => log.warn({ err }, 'could not delete what has expired'),
+    (err) => log.warn({ err }, 'could not delete expired rows: trying again in a minute'),
   );
   return {
     keys: keys.service,

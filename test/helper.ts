@@ -4,7 +4,7 @@ import { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import postgres from 'postgres';
 import type { Adapters } from '../src/adapters/adapters.ts';
-import { openAdapters, UNHEARD } from '../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../src/adapters/open-adapters.ts';
 import { buildApp } from '../src/app.ts';
 import { createMemoryCache } from '../src/cache/memory-cache.ts';
 import { loadConfig } from '../src/config/config.ts';
@@ -76,7 +76,7 @@ export async function build(t: Teardown, settings: Settings = {}, place?: Place)
   const at = place ?? (await createPlace(t));
   const config = loadConfig({ ...quickSettings, ...at, ...settings });
   const time = createTime((ms) => moveDatabaseTime(at.DATABASE_URL, ms));
-  return assemble(t, config, await openAdapters(config, time.clock, UNHEARD), time);
+  return assemble(t, config, await openAdapters(config, time.clock, IGNORE_EVENTS), time);
 }
 
 /** The same server on the embedded adapters, in memory. */

@@ -66,7 +66,7 @@ async function show({ isNew = false } = {}) {
 
 async function draw(route) {
   if (!route) return lost('There is no such page', 'The address may be misspelt.');
-  if (route.guarded && auth.getSnapshot().status === 'unknown') return outOfReach(CANNOT_TELL);
+  if (route.guarded && auth.getSnapshot().status === 'unknown') return outOfReach(NO_ANSWER);
   try {
     return await route.render({ go, signOut, next: location.search, refresh: () => show() });
   } catch (error) {
@@ -74,7 +74,7 @@ async function draw(route) {
   }
 }
 
-const CANNOT_TELL = 'We cannot tell right now who you are. This page goes on by itself as soon as we can.';
+const NO_ANSWER = 'The sign-in service does not answer. This page goes on by itself as soon as it does.';
 
 function lost(title, text) {
   return element(

@@ -28,9 +28,15 @@ const TEXT_RULES: Rule[] = [
   { broken: (text) => /\p{White_Space}/u.test(text), problem: 'has a space in it' },
   { broken: (text) => /["\\]/.test(text), problem: 'is quoted, which is not supported' },
   { broken: (text) => /[()<>,;]/.test(text), problem: 'must be a bare address, without a name or a comment' },
-  { broken: (text) => text.normalize('NFKC') !== text, problem: 'has a character that stands for another' },
+  {
+    broken: (text) => text.normalize('NFKC') !== text,
+    problem: 'has a special form of another character; use the plain one',
+  },
   { broken: mixesAlikeScripts, problem: 'mixes letters of several alphabets in one word' },
-  { broken: hasUnstableCase, problem: 'has a letter without a plain pair of capital and small form' },
+  {
+    broken: hasUnstableCase,
+    problem: 'has a letter that changes when it is made a capital and small again',
+  },
   { broken: (text) => text.split('@').length !== 2, problem: 'must have exactly one @' },
 ];
 

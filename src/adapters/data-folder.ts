@@ -78,6 +78,8 @@ export function keyEncryptionKeyOf(folder: string): Buffer {
   chmodSync(file, 0o600);
   const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64');
   if (key.length !== KEY_BYTES)
-    throw new DataFolderError(`${file} does not hold ${KEY_BYTES} bytes in base64`);
+    throw new DataFolderError(
+      `${file} does not hold ${KEY_BYTES} bytes in base64: put it back from a backup`,
+    );
   return key;
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Adapters } from './adapters.ts';
 
 /** For commands, which log no events: the errors of the database say what an operator needs to know. */
-export const UNHEARD: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
+export const IGNORE_EVENTS: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
 
 /**
  * Opens what the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only the code for that is loaded.

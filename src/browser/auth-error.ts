@@ -18,7 +18,7 @@ export class AuthError extends Error {
   readonly retryAfterSeconds: number;
 
   constructor(status: number, problem?: Problem | null, retryAfterSeconds?: number) {
-    super(problem?.detail ?? problem?.title ?? 'Cannot tell right now');
+    super(problem?.detail ?? problem?.title ?? 'The auth server gave no usable answer: try again');
     this.code = problem?.code ?? 'unavailable';
     this.status = status;
     this.errors = problem?.errors ?? [];

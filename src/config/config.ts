@@ -195,7 +195,7 @@ const rules = [
   rule(
     ['EMBEDDED', 'DATABASE_URL', 'REDIS_URL'],
     (c) => c.EMBEDDED && (c.DATABASE_URL ?? c.REDIS_URL) !== undefined,
-    'true excludes DATABASE_URL and REDIS_URL; unset it or them',
+    'cannot be true together with DATABASE_URL or REDIS_URL; unset it or them',
   ),
   rule(
     ['KEY_ENCRYPTION_KEY', 'EMBEDDED'],
@@ -210,12 +210,12 @@ const rules = [
   rule(
     ['COOKIE_SAME_SITE', 'COOKIE_MODE'],
     (c) => c.COOKIE_SAME_SITE === 'none' && c.COOKIE_MODE === 'insecure',
-    'none needs a Secure cookie, which COOKIE_MODE=insecure is not',
+    'none needs a Secure cookie; set COOKIE_MODE to host or secure',
   ),
   rule(
     ['PUBLIC_URL', 'COOKIE_MODE', 'NODE_ENV'],
     (c) => c.NODE_ENV === 'production' && c.COOKIE_MODE !== 'insecure' && isPlainHttpAbroad(c.PUBLIC_URL),
-    'must be https:// in production, for browsers keep no Secure cookie over http (or COOKIE_MODE=insecure)',
+    'must be https:// in production, because browsers drop Secure cookies over http (or set COOKIE_MODE=insecure)',
   ),
   rule(
     ['SESSION_IDLE_TTL', 'SESSION_TTL'],
@@ -230,12 +230,12 @@ const rules = [
   rule(
     ['KEY_PUBLISH_AHEAD', 'JWKS_MAX_AGE'],
     (c) => c.KEY_PUBLISH_AHEAD < c.JWKS_MAX_AGE + JWKS_COOLDOWN_MS + KEY_MARGIN_MS,
-    'must be at least JWKS_MAX_AGE and 40s, or services meet keys that they could not have fetched yet',
+    'must be at least JWKS_MAX_AGE + 40s, or tokens are signed with keys that services do not have yet',
   ),
   rule(
     ['KEY_RETAIN', 'ACCESS_TOKEN_TTL'],
     (c) => c.KEY_RETAIN < c.ACCESS_TOKEN_TTL + 3 * KEY_MARGIN_MS,
-    'must be at least ACCESS_TOKEN_TTL and 30s, or the key goes before its last tokens',
+    'must be at least ACCESS_TOKEN_TTL + 30s, or the key is deleted before its last tokens expire',
   ),
   rule(
     ['KEY_ROTATION_EVERY', 'KEY_PUBLISH_AHEAD'],

@@ -22,7 +22,7 @@ export const PROBLEMS = {
   headers_too_large: { status: 431, title: 'The request headers are too large' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   overloaded: { status: 503, title: 'Too busy right now' },
-  unavailable: { status: 503, title: 'Cannot tell right now' },
+  unavailable: { status: 503, title: 'A part of the server does not answer: try again' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof PROBLEMS;

@@ -76,7 +76,7 @@ export class PoolSizeError extends Error {
   override readonly name = 'PoolSizeError';
   constructor(poolSize: number, free: number) {
     super(
-      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower the one or raise the other`,
+      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower DATABASE_POOL_SIZE, or raise max_connections of PostgreSQL`,
     );
   }
 }

@@ -27,7 +27,7 @@ const GatewayReport = Type.Object({
     x_forwarded_host: NullableText,
   }),
   cookie: Type.Object({ name: Type.String(), sticks: Type.Boolean() }),
-  problems: Type.Array(Type.String(), { description: 'What to mend' }),
+  problems: Type.Array(Type.String(), { description: 'What to fix' }),
 });
 
 type DoctorRoutesOptions = {

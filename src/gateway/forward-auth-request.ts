@@ -46,7 +46,7 @@ export function readOriginalRequest(request: GatewayRequest): OriginalRequest | 
   const refused = findForgery(headers) ?? findBadUri(headers, request.path) ?? findBadHost(headers);
   if (refused !== undefined) return { refused };
   const methods = methodsOf(request, headers);
-  if (methods.size > 1) return { refused: 'The original method is told in two ways.' };
+  if (methods.size > 1) return { refused: 'The request names two different original methods.' };
   const [method] = methods;
   if (method !== undefined && !/^[A-Z-]{1,32}$/.test(method))
     return { refused: 'The original method is malformed.' };
@@ -89,7 +89,7 @@ function findForgery(headers: Headers): string | undefined {
 function findBadUri(headers: Headers, path: string): string | undefined {
   const told = URI_HEADERS.flatMap((name) => (headers.get(name) ?? []).map((uri) => toPath(name, uri)));
   const uris = new Set(path === '' || path.startsWith('?') ? told : [...told, path]);
-  if (uris.size > 1) return 'The original URI is told in two ways.';
+  if (uris.size > 1) return 'The request names two different original URIs.';
   return [...uris].every(isPlainPath) ? undefined : 'The original URI is malformed.';
 }
 

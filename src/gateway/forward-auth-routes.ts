@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
-import { isOwnPage, MINDS_ORIGIN_ITSELF } from '../http/origin-check.ts';
+import { CHECKS_ORIGIN_ITSELF, isOwnPage } from '../http/origin-check.ts';
 import { problemResponses, READ_PROBLEMS } from '../http/problem.ts';
 import { Text } from '../http/schemas.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
@@ -67,7 +67,7 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
   const options = {
     // Called for every request of every service: too often for the log.
     logLevel: 'warn',
-    config: { [MINDS_ORIGIN_ITSELF]: true },
+    config: { [CHECKS_ORIGIN_ITSELF]: true },
     schema: {
       tags: ['gateway'],
       summary: 'May the request that a gateway holds pass?',

@@ -111,13 +111,13 @@ function chainProblems({ forwardedFor }: ArrivedRequest, chain: GatewayReport['c
   const [peer] = chain;
   if (forwardedFor !== undefined && peer?.trusted === false)
     return [
-      `${peer.address} sent X-Forwarded-For and is not in TRUSTED_PROXIES: all who come through it share its address, and its limits`,
+      `${peer.address} sent X-Forwarded-For and is not in TRUSTED_PROXIES, so all its clients share its address and its limits: if it is your gateway, add it`,
     ];
   if (peer?.trusted === true && forwardedFor === undefined)
     return [`${peer.address} is trusted, and sent no X-Forwarded-For: make the gateway set it`];
   if (chain.every(({ trusted }) => trusted))
     return [
-      'every address is in TRUSTED_PROXIES: nobody can tell which one is the client. List the proxies only',
+      'every address is in TRUSTED_PROXIES, so the address of the client is unknown: list only the proxies',
     ];
   return [];
 }
@@ -127,7 +127,7 @@ function addressProblems({ scheme, publicHost }: ArrivedRequest, { publicUrl }: 
   const problems: string[] = [];
   if (`${scheme}:` !== protocol)
     problems.push(
-      `the request came by ${scheme}, and PUBLIC_URL says ${protocol.slice(0, -1)}: make the gateway set X-Forwarded-Proto, and trust it`,
+      `the request came by ${scheme}, and PUBLIC_URL says ${protocol.slice(0, -1)}: make the gateway set X-Forwarded-Proto, and list it in TRUSTED_PROXIES`,
     );
   if (publicHost !== host)
     problems.push(

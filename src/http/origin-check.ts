@@ -2,11 +2,11 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
 /** In a route's `config`: the route checks the origin itself, because it decides about another request. */
-export const MINDS_ORIGIN_ITSELF = 'mindsOriginItself';
+export const CHECKS_ORIGIN_ITSELF = 'checksOriginItself';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    [MINDS_ORIGIN_ITSELF]?: boolean;
+    [CHECKS_ORIGIN_ITSELF]?: boolean;
   }
 }
 
@@ -28,7 +28,7 @@ export function addOriginCheck(app: FastifyInstance, allowedOrigins: string[]): 
 function mayPass(request: FastifyRequest, allowed: ReadonlySet<string>): boolean {
   if (SAFE_METHODS.has(request.method) || isOwnPage(request, allowed)) return true;
   // Last, because Fastify creates `routeOptions` anew at each access.
-  return request.routeOptions.config[MINDS_ORIGIN_ITSELF] === true;
+  return request.routeOptions.config[CHECKS_ORIGIN_ITSELF] === true;
 }
 
 /** Whether a request with the cookie may come from a page that the user trusts with it. */

@@ -68,7 +68,7 @@ export function createKeySeal(current: Buffer, previous?: Buffer) {
         if (privateKey) return { privateKey, isCurrent: key === current };
       }
       throw new KeyEncryptionKeyError(
-        `KEY_ENCRYPTION_KEY does not open signing key ${kid}: give the one that it was stored with, or set it as KEY_ENCRYPTION_KEY_PREVIOUS. Nothing was changed.`,
+        `KEY_ENCRYPTION_KEY does not open signing key ${kid}: set it, or KEY_ENCRYPTION_KEY_PREVIOUS, to the key with which that one was stored. Nothing was changed.`,
       );
     },
   };

@@ -68,7 +68,7 @@ export function createKeyService(parts: KeyServiceParts) {
      */
     sign(claims: object, type: TokenType = 'at+jwt'): string {
       if (active === undefined || clock.local() - confirmedAt > maxUnconfirmedMs) {
-        throw unavailable(new Error('no signing key that the database has confirmed lately'));
+        throw unavailable(new Error('the database has not confirmed the signing key for too long'));
       }
       return active.sign(claims, type);
     },

@@ -35,7 +35,7 @@ export function openKeys(
   });
   const rotator = createKeyRotator({ store, transact, seal, policy });
   const schedule = createKeySchedule(service, rotator, (err) =>
-    log.warn({ err }, 'could not look after the signing keys'),
+    log.warn({ err }, 'could not read or rotate the signing keys: trying again in two seconds'),
   );
   return {
     service,

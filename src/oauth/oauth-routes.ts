@@ -76,7 +76,7 @@ const IdempotencyKey = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       pattern: '^[!-~]{1,255}$',
-      description: 'Lets the winner of a redemption ask again should the answer get lost',
+      description: 'Lets the client that redeemed the token ask again if the answer was lost',
     }),
   ),
 });

@@ -102,13 +102,13 @@ export function addClients(program: Command): void {
   clients
     .command('rotate-secret <id>')
     .description('make a new secret, and print it once')
-    .option('--overlap <time>', 'how long the secret before still counts', readOverlap, '24h')
+    .option('--overlap <time>', 'how long the earlier secret stays valid', readOverlap, '24h')
     .option(...publicKeys)
     .option('--json', 'for programs')
     .action(rotateClientSecret);
   clients
     .command('disable <id>')
-    .description('let a client in no more')
+    .description('disable a service client, and make its own tokens inactive')
     .option('--json', 'for programs')
     .action(disableClient);
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data-folder.ts';
-import { openAdapters, UNHEARD } from '../adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { openCommandPlatform } from '../adapters/platform.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock } from '../core/clock.ts';
@@ -30,7 +30,7 @@ export async function runCommand<Name extends keyof OperatorCommands>(
       );
     }
   }
-  const adapters = await openAdapters(config, Date.now, UNHEARD);
+  const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
   try {
     const platform = openCommandPlatform(config, adapters, createDatabaseClock(Date.now));
     const keys = openKeys(platform);

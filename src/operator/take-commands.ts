@@ -17,10 +17,11 @@ export function takeCommands(
       stop = await serveCommands(path, commands, log);
     } catch (err) {
       // The server can serve its users without commands.
-      log.warn({ err }, `takes no commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);
+      log.warn({ err }, `cannot take commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);
     }
   });
   app.addHook('onClose', () => stop());
 }
 
-const ONLY_WHILE_STOPPED = 'only while this server is stopped. Mostly a shorter DATA_DIR helps';
+const ONLY_WHILE_STOPPED =
+  'only while this server is stopped. If the path is too long for a socket, set a shorter DATA_DIR';

@@ -71,7 +71,7 @@ function readScopes(scope: string | string[]): string[] {
 
 function assertPlan({ kind, scopes, maxAuthAgeSeconds, emailField, repeatable }: DoorPlan): void {
   if (typeof repeatable !== 'boolean' || (repeatable && kind !== 'once'))
-    throw new TypeError('repeatable is true or false, and for a door that is once');
+    throw new TypeError('repeatable must be true or false, and only a door that is once may have it');
   if (maxAuthAgeSeconds !== null && !(Number.isInteger(maxAuthAgeSeconds) && maxAuthAgeSeconds > 0))
     throw new TypeError('maxAuthAge must be a number of whole seconds');
   if (emailField !== null && (typeof emailField !== 'string' || emailField === ''))

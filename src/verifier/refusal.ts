@@ -27,8 +27,8 @@ const ANSWERS: Partial<Record<VerifierErrorCode, Answer>> = {
   auth_too_old: { status: 401, title: 'Sign in again', error: 'insufficient_user_authentication' },
   scope_insufficient: { status: 403, title: 'The token does not allow this', error: 'insufficient_scope' },
   email_mismatch: { status: 403, title: 'The e-mail address is not your own' },
-  keys_unavailable: { status: 503, title: 'Cannot tell right now' },
-  introspection_unavailable: { status: 503, title: 'Cannot tell right now' },
+  keys_unavailable: { status: 503, title: 'The signing keys cannot be fetched: try again' },
+  introspection_unavailable: { status: 503, title: 'The auth server gave no usable answer: try again' },
 };
 
 const BAD_TOKEN: Answer = { status: 401, title: 'The token is not accepted', error: 'invalid_token' };

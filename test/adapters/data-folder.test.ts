@@ -116,7 +116,7 @@ test('a key that is none is refused, and left as it is', async (t) => {
     writeFileSync(file, text);
     t.throws(() => keyEncryptionKeyOf(folder), {
       name: 'DataFolderError',
-      message: `${file} does not hold 32 bytes in base64`,
+      message: `${file} does not hold 32 bytes in base64: put it back from a backup`,
     });
     t.equal(readFileSync(file, 'utf8'), text);
   }

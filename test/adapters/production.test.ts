@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import { openProduction } from '../../src/adapters/production.ts';
 import { createTransact, guardStore, withDeadline } from '../../src/db/database-guard.ts';
 import { sql } from '../../src/db/drizzle.ts';
@@ -29,7 +29,7 @@ async function setUp(t: Test) {
     keyEncryptionKey,
   };
   const open = (changes: Partial<typeof settings> = {}) => {
-    const adapters = openProduction({ ...settings, ...changes }, UNHEARD);
+    const adapters = openProduction({ ...settings, ...changes }, IGNORE_EVENTS);
     t.teardown(adapters.close);
     return adapters;
   };

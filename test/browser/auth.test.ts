@@ -76,7 +76,7 @@ test('a refusal is an AuthError with all that the server said', async (t) => {
   await t.rejects(auth.signIn(credentials), {
     code: 'unavailable',
     status: 500,
-    message: 'Cannot tell right now',
+    message: 'The auth server gave no usable answer: try again',
   });
 });
 

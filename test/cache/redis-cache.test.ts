@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createRedisCache, type RedisCacheEvents } from '../../src/cache/redis-cache.ts';
 import { eventually, redisTarget } from '../support/adapters.ts';
@@ -18,7 +18,7 @@ type Options = Partial<RedisCacheEvents> & { keyPrefix?: string; deadlineMs?: nu
 
 /** With the deadline of a server, unless the test sets another. */
 function open(t: Test, url: string, { keyPrefix = 'p:', deadlineMs, ...events }: Options = {}) {
-  const cache = createRedisCache(redisTarget(url), keyPrefix, { ...UNHEARD, ...events }, deadlineMs);
+  const cache = createRedisCache(redisTarget(url), keyPrefix, { ...IGNORE_EVENTS, ...events }, deadlineMs);
   t.teardown(cache.close);
   return cache;
 }

@@ -57,7 +57,7 @@ const ruleCases: [what: string, env: Env, start: string][] = [
   [
     'keys that sign before services can have fetched them',
     { KEY_PUBLISH_AHEAD: '639s' },
-    'KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE and 40s',
+    'KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE + 40s',
   ],
   [
     'the same where the key set may be kept for less long',
@@ -67,7 +67,7 @@ const ruleCases: [what: string, env: Env, start: string][] = [
   [
     'keys that go before their last tokens',
     { KEY_RETAIN: '1829s' },
-    'KEY_RETAIN: must be at least ACCESS_TOKEN_TTL and 30s',
+    'KEY_RETAIN: must be at least ACCESS_TOKEN_TTL + 30s',
   ],
   [
     'tokens that outlive the key that signed them',

@@ -97,9 +97,9 @@ const safe = {
 };
 
 const unsafe = [
-  { setting: { JWKS_MAX_AGE: '2s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE and 40s/m },
+  { setting: { JWKS_MAX_AGE: '2s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE \+ 40s/m },
   { setting: { KEY_PUBLISH_AHEAD: '40s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE/m },
-  { setting: { ACCESS_TOKEN_TTL: '61s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL and 30s/m },
+  { setting: { ACCESS_TOKEN_TTL: '61s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL \+ 30s/m },
   { setting: { KEY_RETAIN: '89s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL/m },
   { setting: { KEY_ROTATION_EVERY: '40s' }, told: /^KEY_ROTATION_EVERY: must not be shorter/m },
   { setting: { JWKS_MAX_AGE: '11m' }, told: /^JWKS_MAX_AGE: "11m" is not accepted/m },

@@ -191,7 +191,7 @@ test('responses of one status are documented together', async (t) => {
   const responses = problemResponses('not_found', 'session_not_found', 'unavailable');
   t.match(responses, {
     404: { description: '`not_found`: Not found; `session_not_found`: No such session' },
-    503: { description: '`unavailable`: Cannot tell right now' },
+    503: { description: '`unavailable`: A part of the server does not answer: try again' },
   });
 });
 

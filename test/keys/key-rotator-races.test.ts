@@ -1,6 +1,6 @@
 import type postgres from 'postgres';
 import t, { type Test } from 'tap';
-import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { openPlatform } from '../../src/adapters/platform.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
@@ -162,7 +162,7 @@ t.test('five replicas that start at once on an empty database have one key', asy
   const config = loadConfig({ ...quickSettings, ...place });
   const replicas = await Promise.all(
     Array.from({ length: 5 }, async () => {
-      const adapters = await openAdapters(config, Date.now, UNHEARD);
+      const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
       t.teardown(() => adapters.close());
       const services = await startServices(config, adapters, createDatabaseClock(Date.now), failOnTrouble(t));
       t.teardown(services.close);
@@ -188,7 +188,7 @@ function failOnTrouble(t: Test): Log {
 async function openSkewed(t: Test, place: Place, skewMs: number) {
   const config = loadConfig({ ...quickSettings, ...place });
   const clock = createDatabaseClock(() => Date.now() + skewMs);
-  const adapters = await openAdapters(config, clock.local, UNHEARD);
+  const adapters = await openAdapters(config, clock.local, IGNORE_EVENTS);
   t.teardown(() => adapters.close());
   const platform = openPlatform(config, adapters, clock, failOnTrouble(t));
   t.teardown(platform.close);

@@ -16,7 +16,7 @@ import {
   jwtVerify,
 } from 'jose';
 import t, { type Test } from 'tap';
-import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { buildApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/http/logging.ts';
@@ -93,7 +93,7 @@ async function startFront(t: Test): Promise<Front> {
 async function startReplica(t: Test, settings: Settings, skewMs: number, log: string[]): Promise<string> {
   const config = loadConfig({ ...quickSettings, ...settings, LOG_LEVEL: 'warn' });
   const clock = () => Date.now() + skewMs;
-  const adapters = await openAdapters(config, clock, UNHEARD);
+  const adapters = await openAdapters(config, clock, IGNORE_EVENTS);
   const logger = createLogger(config.LOG_LEVEL, false, { write: (line) => void log.push(line) });
   const app = await buildApp(config, adapters, { clock, lifecycle: { draining: false }, logger });
   t.teardown(async () => {

@@ -4,7 +4,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root, type Test } from 'tap';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { createRedisCache } from '../../src/cache/redis-cache.ts';
@@ -113,7 +113,7 @@ export async function openCacheOn(
   urls: string[],
   keyPrefix = `${randomUUID()}:`,
 ): Promise<TestCache> {
-  const cache = createRedisCache(target, keyPrefix, UNHEARD, GENEROUS_DEADLINE_MS);
+  const cache = createRedisCache(target, keyPrefix, IGNORE_EVENTS, GENEROUS_DEADLINE_MS);
   const servers = urls.map((url) => new Redis(url));
   t.teardown(() => {
     cache.close();
