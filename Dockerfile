@@ -4,12 +4,12 @@
 FROM node:24-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json ./
-# npm ci wants to see the workspaces that the lock file names.
+# npm ci needs the workspaces that the lock file names.
 COPY examples/shop/package.json examples/shop/
 COPY examples/payments/package.json examples/payments/
 
 FROM base AS dependencies
-# No package that runs here needs its install script; `node` among the dev dependencies does, and is not for images.
+# No package that runs here needs its install script. Only the dev dependency `node` does, and images do not have it.
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 
 FROM base AS build

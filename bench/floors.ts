@@ -1,6 +1,6 @@
 /**
- * What a server in Node can do at most: bare Fastify, with no more than one part of `POST /token` at a time. To be run
- * as a process of its own, by `npm run bench`.
+ * The most that a server in Node can do: bare Fastify, with one part of `POST /token` at a time. `npm run bench` runs
+ * it in a process of its own.
  */
 import { createHash, generateKeyPairSync, randomBytes, randomUUID, sign } from 'node:crypto';
 import Fastify from 'fastify';
@@ -50,8 +50,8 @@ function tokenResponse(token: string) {
 }
 
 /**
- * ES256 in the quickest way there is on the Node at hand: `sign` with a bare KeyObject, synchronous, and DER turned into
- * JOSE by hand. (Asking for `ieee-p1363` is never quicker, and half as fast on Node 24; see README.md.)
+ * The quickest ES256 in Node: synchronous `sign` with a bare KeyObject, and DER converted to JOSE by hand. (The option
+ * `ieee-p1363` is never quicker, and half as fast on Node 24; see README.md.)
  */
 function createToken(): string {
   const now = seconds();

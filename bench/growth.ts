@@ -9,7 +9,7 @@ const SIZES = [10_000, 1_000_000, 5_000_000];
 const AT_ONCE = 250_000;
 const PLAN = { connections: [100], rounds: 3, seconds: 2 };
 
-/** Sooner than the smallest table has been asked through. */
+/** Shorter than it takes to ask for every session of the smallest table. */
 const EMPTY_CACHE_EVERY_MS = 500;
 
 leaveServerCore();

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:isolation`: what a flood of sign-ins does to `/token`, with the niced worker threads of the product and
- * with a plain semaphore over Node's own thread pool in their place. Server and load share all cores.
+ * `npm run bench:isolation`: what a flood of sign-ins does to `/token`, with the niced worker threads of the product
+ * and with a plain semaphore over Node's own thread pool in their place. Server and load share all cores.
  */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
@@ -20,7 +20,7 @@ const ROUNDS = 5;
 const FLOOD_CONNECTIONS = 100;
 const FLOOD_STARTS_WITHIN_MS = 1_500;
 
-/** What came of the sign-ins. */
+/** The results of the sign-ins. */
 type Floods = { donePerSecond: number; refusedPerSecond: number };
 
 const VARIANTS: [name: string, flags: string[]][] = [
@@ -66,7 +66,7 @@ function steady(server: MeasuredProcess, visitor: Visitor): Promise<Figures> {
   return sendSteadily(mintRequest(server.url, visitor), PER_SECOND, SECONDS);
 }
 
-/** With sign-ins from a process of its own, from before the first request until after the last. */
+/** Measures under sign-ins from a separate process, which run from before the first request until after the last. */
 async function flooded(server: MeasuredProcess, visitor: Visitor): Promise<Figures & Floods> {
   const flood = startFlood({
     request: loginRequest(server.url, visitor),

@@ -1,14 +1,14 @@
 import { createHistogram, type Histogram } from 'node:perf_hooks';
 import autocannon from 'autocannon';
 
-/** One kind of HTTP request, and the status that is right for it. */
+/** One kind of HTTP request, and its expected status. */
 export type Request = {
   method: 'GET' | 'POST';
   url: string;
   headers?: Record<string, string>;
   body?: string;
   status: number;
-  /** Where each request is to be another: the headers of the next one, added to those above. */
+  /** If each request must be different: the headers of the next one, in addition to those above. */
   nextHeaders?: () => Record<string, string>;
 };
 
@@ -24,7 +24,7 @@ export type Figures = {
 };
 
 /**
- * Sends the request over and over, each connection its next one when the last is answered.
+ * Sends the request again and again: each connection sends its next one when the last is answered.
  *
  * Latencies are counted here, to the microsecond: autocannon's own are whole milliseconds.
  */

@@ -6,20 +6,20 @@ import { runCommand } from '../src/operator/run-command.ts';
 import { startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
 import { type MeasuredProcess, type StartOptions, startMeasured } from './processes.ts';
 
-/** What users' pages and services of a benchmark are: nothing of it is read from anywhere else. */
+/** The audience and the client of a benchmark. */
 const AUDIENCE = 'api';
 const CLIENT_ID = 'bench';
 
 export type Place = Awaited<ReturnType<typeof createPlace>>;
 
-/** The settings that are not the default, for everybody to see: they are printed and written beside the figures. */
+/** The settings that are not the default. They are printed, and written next to the figures. */
 export const SETTINGS = {
   NODE_ENV: 'production',
   // All requests come from one address.
   CREDENTIAL_RATE_LIMIT: '0',
 };
 
-/** A PostgreSQL and a Redis of one's own, empty, and as many of our servers on them as one likes. */
+/** A private, empty PostgreSQL and Redis, and any number of our servers on them. */
 export async function createPlace() {
   takeChildrenAlong();
   const [database, redis] = await Promise.all([startPostgres(), startRedis()]);
@@ -40,7 +40,7 @@ export async function createPlace() {
   return {
     settings,
     sql,
-    /** A server of ours. @param more settings that differ from the usual ones */
+    /** Starts a server. @param more settings that differ from the usual ones */
     async startServer(
       more: Record<string, string> = {},
       options: StartOptions = {},
@@ -56,7 +56,7 @@ export async function createPlace() {
       const { client_secret } = await runCommand(loadConfig(settings), 'clients.add', wish);
       return `Basic ${Buffer.from(`${CLIENT_ID}:${client_secret}`).toString('base64')}`;
     },
-    /** Of our servers; the floors have another. */
+    /** The cache of our servers; the floors have another. */
     emptyCache: () => cache.flushdb(),
     async close(): Promise<void> {
       await Promise.all(started.map((server) => server.stop()));
@@ -72,7 +72,7 @@ export async function createPlace() {
   }
 }
 
-/** The generate token of the session with that number: 43 characters, as `storeSessions` has them in mind. */
+/** The generate token of the session with that number: 43 characters, the same as in `storeSessions`. */
 export function generateTokenOf(index: number): string {
   return createHash('sha256').update(`bench ${index}`).digest('base64url');
 }

@@ -6,32 +6,32 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A server of its own process, and what it costs the machine. */
+/** A server in a process of its own, and what it costs the machine. */
 export type MeasuredProcess = {
   url: string;
   pid: number;
-  /** CPU time of all its threads since it started, in microseconds; NaN where the system does not tell. */
+  /** CPU time of all its threads since it started, in microseconds; NaN if the system does not show it. */
   cpuMicroseconds(): number;
   /**
-   * Counts the instructions that all its threads execute from now on, by `perf`: the same for the same work, however much of
-   * the machine others take.
-   * @returns what ends the count and tells it; NaN where perf is missing or may not count
+   * Counts the instructions of all its threads from now on, with `perf`: the same for the same work, even if other
+   * processes use the machine.
+   * @returns a function that ends the count and returns it; NaN if perf is missing or may not count
    */
   countInstructions(): Promise<() => Promise<number>>;
-  /** Resident memory in MB (10^6 bytes); NaN where the system does not tell. */
+  /** Resident memory in MB (10^6 bytes); NaN if the system does not show it. */
   residentMb(): number;
   stop(signal?: NodeJS.Signals): Promise<void>;
 };
 
 type Environment = Record<string, string>;
 
-/** Which core is for what. Everything that is not measured shares the other one. */
+/** The measured server has a core of its own; everything else shares the other one. */
 const SERVER_CORE = '0';
 const OTHER_CORE = '1';
-/** What the kernel counts CPU time in: `getconf CLK_TCK` has been 100 on every Linux for decades. */
+/** The unit of the kernel's CPU times: `getconf CLK_TCK` has been 100 on every Linux for decades. */
 const TICKS_PER_SECOND = 100;
 const POLL_EVERY_MS = 5;
-/** It does not say when it has begun to count. */
+/** `perf` does not say when it has started to count. */
 const PERF_STARTS_WITHIN_MS = 100;
 
 const canPin = process.platform === 'linux' && availableParallelism() > 1;
@@ -45,14 +45,14 @@ export function leaveServerCore(): void {
 export type StartOptions = {
   /** Flags of node, before the file. */
   flags?: string[];
-  /** Run on the server's core alone, where the system can do that. */
+  /** Whether to run on the server's core alone, if the system can do that. */
   pinned?: boolean;
 };
 
 /**
  * Runs a TypeScript file that prints "listening on http://…" once it serves.
- * @param environment all that it gets to see, beside PATH
- * @throws Error with what it wrote, when it ends before
+ * @param environment all of its environment, except PATH
+ * @throws Error with its output, if it ends before that
  */
 export async function startMeasured(
   file: string,
@@ -61,7 +61,7 @@ export async function startMeasured(
 ): Promise<MeasuredProcess> {
   const command = [process.execPath, ...flags, file];
   const [program = '', ...args] = pinned && canPin ? ['taskset', '-c', SERVER_CORE, ...command] : command;
-  // Into a file, as a container's would: through a pipe, whoever drives the load would have to read it all.
+  // Into a file, as with a container: through a pipe, the process that sends the load would have to read it all.
   const folder = mkdtempSync(join(tmpdir(), 'doorward-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const log = openSync(join(folder, 'log'), 'a');
@@ -111,7 +111,7 @@ function cpuMicrosecondsOf(pid: number): number {
 async function countInstructionsOf(pid: number): Promise<() => Promise<number>> {
   const options = ['stat', '--field-separator', ',', '--event', 'instructions', '--pid', String(pid)];
   const perf = spawn('perf', options, { stdio: ['ignore', 'ignore', 'pipe'] });
-  perf.on('error', () => {}); // It is not installed, and has written nothing.
+  perf.on('error', () => {}); // It is not installed, so it has no output.
   const written = text(perf.stderr);
   await delay(PERF_STARTS_WITHIN_MS);
   return async () => {

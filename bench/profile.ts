@@ -1,4 +1,4 @@
-/** `npm run bench:profile`: where the time of `POST /token` goes, in microseconds a request, by the file that it is spent in. */
+/** `npm run bench:profile`: the time of `POST /token` in each file, in microseconds per request. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +65,7 @@ function cell(micros: number): string {
   return micros.toFixed(1).padStart(7);
 }
 
-/** A package, a file of ours, a module of Node, or what V8 says where there is no file. */
+/** A package, a file of ours, a module of Node, or V8's own name if there is no file. */
 function placeOf({ functionName, url }: Profile['nodes'][number]['callFrame']): string {
   const [, inPackage] = /.*\/node_modules\/(.*)/.exec(url) ?? [];
   if (inPackage !== undefined) return inPackage.split('/', inPackage.startsWith('@') ? 2 : 1).join('/');

@@ -1,12 +1,12 @@
 import type { Figures } from './load.ts';
 
-/** What one subject did at one number of connections: medians of the rounds. */
+/** The figures of one subject at one number of connections: medians of the rounds. */
 export type Line = Figures & {
   subject: string;
   connections: number;
-  /** CPU time of the server a request; NaN where it is not known. */
+  /** CPU time of the server per request; NaN if unknown. */
   cpuMicroseconds: number;
-  /** Instructions that the server's process took a request; NaN where they cannot be counted. */
+  /** Instructions of the server's process per request; NaN if they cannot be counted. */
   instructions: number;
   residentMb: number;
   /** Against the floor: median of the rounds' own ratios. 1 is as good as the floor; a p99 ratio above 1 is worse. */

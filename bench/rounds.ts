@@ -7,15 +7,15 @@ export type Plan = { connections: number[]; rounds: number; seconds: number };
 /** One subject in one round. */
 type Measured = Figures & Pick<Line, 'cpuMicroseconds' | 'instructions' | 'residentMb'>;
 
-/** V8 has compiled all that is hot after some 45,000 requests: `/token` takes 740 thousand instructions at first, 470 then. */
+/** By then V8 has compiled the hot code: `/token` takes 740,000 instructions at first, and 470,000 after that. */
 const WARM_UP_REQUESTS = 45_000;
 const WARM_UP_SECONDS = 3;
-/** Of the slow ones, much is outside of the engine. */
+/** Slow subjects spend most of their time outside of the engine, so they need no more. */
 const WARM_UP_SECONDS_AT_MOST = 15;
 
 /**
- * Measures all subjects in turn, round after round, so that whatever else the machine does hits all of them alike.
- * @param tell hears what is being done
+ * Measures all subjects in turn, round after round, so that other work on the machine affects all of them alike.
+ * @param tell called with the current step
  */
 export async function measureAll(
   subjects: Subject[],
@@ -41,7 +41,7 @@ export async function measureAll(
   return lines;
 }
 
-/** Sends as much as it takes until V8 has compiled what is hot. */
+/** Sends requests until V8 has compiled the hot code. */
 export async function warmUp(
   { request, prepare }: Pick<Subject, 'request' | 'prepare'>,
   connections: number,
@@ -100,7 +100,7 @@ function lineOf(subject: string, connections: number, measured: Measured[], floo
   };
 }
 
-/** Where there is no floor beside the subject there are no ratios. */
+/** Without a floor there are no ratios. */
 const UNKNOWN = {
   perSecond: Number.NaN,
   cpuMicroseconds: Number.NaN,

@@ -1,4 +1,4 @@
-/** `npm run bench`: how fast the server is beside what a server in Node can be at most. See README.md. */
+/** `npm run bench`: how fast the server is, compared with the fastest possible server in Node. See README.md. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -86,7 +86,7 @@ function footer({ at, machine, settings, rounds, secondsARound }: Report): strin
   ].join('\n');
 }
 
-/** Progress, where somebody is watching. */
+/** Shows the progress on a terminal. */
 function tell(what: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${what}`);
 }

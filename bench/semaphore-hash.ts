@@ -9,8 +9,8 @@ import {
 } from '../src/passwords/password-hash.ts';
 
 /**
- * What the product would do without threads of its own: as many hashes at once and as short a queue, in Node's thread
- * pool, at the priority of everything else. To compare with; not part of the product.
+ * What the product would do without threads of its own: the same number of hashes at once and the same queue, in Node's
+ * thread pool, at normal priority. Only for comparison.
  */
 export function createPasswordHasher({ memoryKib, iterations, threads = 1 }: PasswordHashSettings) {
   const options = { memoryCost: memoryKib, timeCost: iterations, parallelism: 1 };

@@ -1,4 +1,4 @@
-/** `npm run bench:startup`: from the start of the process until `/health/ready` answers 200, data there from before. */
+/** `npm run bench:startup`: from the start of the process until `/health/ready` answers 200, with existing data. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

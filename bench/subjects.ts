@@ -7,34 +7,34 @@ import type { MeasuredProcess } from './processes.ts';
 export type Subject = {
   name: string;
   request: Request;
-  /** The process that answers, where it is one of ours. */
+  /** The process that answers, if it is one of ours. */
   server?: MeasuredProcess;
-  /** Brings about what the name says, before each round. */
+  /** Prepares what the name says, before each round. */
   prepare?: () => Promise<unknown>;
-  /** Where more would be refused by design. */
+  /** The most connections, if more would be refused by design. */
   mostConnections?: number;
 };
 
-/** Somebody who is signed in. */
+/** A signed-in user. */
 export type Visitor = { email: string; password: string; cookie: string };
 
-/** The floor that ratios are against: all that `POST /token` cannot do without. */
+/** The floor for the ratios: everything that `POST /token` must do. */
 export const FLOOR = 'floor c: GET + ES256';
 
 /** One thread hashes, and 32 may wait for it. */
 const MOST_SIGN_INS = 30;
 /** More than any server answers in a round. */
 const UNCACHED_SESSIONS = 100_000;
-/** Prime, so that every session has its turn before the first one comes again, and neighbours lie far apart. */
+/** Prime, so that every session comes once before the first one comes again, and neighbours lie far apart. */
 const STRIDE = 7919;
 
-/** The floors, and our server in all that services and pages ask of it. */
+/** The floors, and our server with every call that services and pages make. */
 export async function localSubjects(place: Place): Promise<Subject[]> {
-  // One after the other: they share a core, and a server beside which two more start is too busy to sign anybody up.
+  // One after the other: they share a core, and a server is too busy for a sign-up while two others start.
   const floors = await place.startFloors();
   const server = await place.startServer();
   const reusing = await place.startServer({ ACCESS_TOKEN_REUSE: '10s' });
-  // Nobody listens there.
+  // Nothing listens there.
   const withoutRedis = await place.startServer({ REDIS_URL: 'redis://127.0.0.1:1' });
   const visitor = await signUp(server.url);
   await storeSessions(place.sql, 0, UNCACHED_SESSIONS);
@@ -79,7 +79,7 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
   ];
 }
 
-/** What can be asked of any deployment by whoever may sign up there. */
+/** Calls that any user of any deployment can make. */
 export function publicSubjects(url: string, visitor: Visitor): Subject[] {
   return [
     { name: '/token, hit', request: mintRequest(url, visitor) },
@@ -128,13 +128,13 @@ function doorRequest(url: string, credentials: Record<string, string>): Request 
   return { method: 'GET', url: `${url}/forward-auth`, headers: { ...original, ...credentials }, status: 200 };
 }
 
-/** A new account. @throws Error with the server's words */
+/** Makes an account. @throws Error with the server's message */
 export function signUp(url: string): Promise<Visitor> {
   const name = randomBytes(6).toString('hex');
   return enter(`${url}/signup`, `bench-${name}@example.com`, randomBytes(18).toString('base64url'));
 }
 
-/** @throws Error with the server's words */
+/** @throws Error with the server's message */
 export function signIn(url: string, email: string, password: string): Promise<Visitor> {
   return enter(`${url}/login`, email, password);
 }

@@ -3,7 +3,7 @@
  *
  *     npx node bench/verifier.ts
  *
- * Both take turns in short rounds, so that whatever else the machine does hits both. Medians of the rounds; CPU time is
+ * Both take turns in short rounds, so that other work on the machine affects both. Medians of the rounds; CPU time is
  * that of all threads of the process.
  */
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';

@@ -29,7 +29,7 @@ import { tokenRoutes } from './tokens/token-routes.ts';
 type Surroundings = { clock: Clock; lifecycle: Lifecycle; logger: FastifyBaseLogger };
 
 /**
- * The whole server, ready to listen or to be injected into.
+ * Builds the whole server, ready to listen or to answer injected requests.
  * @throws KeyEncryptionKeyError when the stored signing keys do not open
  */
 export async function buildApp(
@@ -53,7 +53,7 @@ export async function buildApp(
   await app.register(cors, {
     origin: config.APP_ORIGINS,
     credentials: true,
-    // Else an OPTIONS request of another kind would be refused in plain text.
+    // Otherwise the plugin refuses an OPTIONS request that is no preflight, in plain text.
     strictPreflight: false,
     methods: ['GET', 'POST', 'DELETE'],
     exposedHeaders: ['retry-after', 'x-request-id'],

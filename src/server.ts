@@ -10,7 +10,7 @@ import type { Lifecycle } from './http/health-routes.ts';
 import { createLogger } from './http/logging.ts';
 import { explainError } from './operator/explain-error.ts';
 
-/** Time for the requests under way to end, after the drain delay. */
+/** Time for running requests to end, after the drain delay. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 try {
@@ -24,12 +24,13 @@ async function start(config: Config): Promise<void> {
   const logger = createLogger(config.LOG_LEVEL, process.stdout.isTTY === true);
   const lifecycle: Lifecycle = { draining: false };
   const adapters = await openAdapters(config, steadyClock, {
-    onError: (err) => logger.warn({ err }, 'trouble with Redis'),
-    onBreak: (isOpen) => logger.warn(isOpen ? 'Redis does not answer' : 'Redis answers again'),
+    onError: (err) => logger.warn({ err }, 'the connection to Redis failed: reconnecting'),
+    onBreak: (isOpen) =>
+      logger.warn(isOpen ? 'Redis does not answer: going on without it' : 'Redis answers again'),
   });
   try {
     const app = await prepare(config, adapters, lifecycle, logger);
-    // Before the first line that says it runs: whoever reads that may send a signal at once.
+    // Before the log line that says it runs: an operator who reads that may send a signal at once.
     closeOnSignal(app, adapters, config, lifecycle, logger);
     await app.listen({
       host: config.HOST,
@@ -42,7 +43,9 @@ async function start(config: Config): Promise<void> {
   }
   logger.info(`Its data is in ${adapters.location}`);
   if (config.COOKIE_MODE === 'insecure') {
-    logger.warn('COOKIE_MODE=insecure: the session cookie travels in the clear. Not for the open network.');
+    logger.warn(
+      'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.',
+    );
   }
 }
 
@@ -67,9 +70,9 @@ function closeOnSignal(
   closeWithGrace(
     { delay: config.DRAIN_DELAY + CLOSE_TIMEOUT_MS, logger: { error: logger.fatal.bind(logger) } },
     async ({ signal, err }) => {
-      if (err) logger.fatal({ err }, 'closing after an error that nothing caught');
+      if (err) logger.fatal({ err }, 'closing after an uncaught error');
       lifecycle.draining = true;
-      // The balancer needs time to see that this replica is not ready any more. Nobody waits behind Ctrl-C.
+      // The load balancer needs time to see that this replica is no longer ready. Ctrl-C needs no delay.
       if (signal === 'SIGTERM') await delay(config.DRAIN_DELAY);
       await app.close();
       await adapters.close();

@@ -14,7 +14,7 @@ import { openSessions } from './sessions/open-sessions.ts';
 import { openTokens } from './tokens/open-tokens.ts';
 
 /**
- * Everything that the routes stand on, opened from the ground up and started.
+ * Opens and starts everything that the routes need, in the order of dependencies.
  * @throws KeyEncryptionKeyError when the stored signing keys do not open; AppError `unavailable`
  */
 export async function startServices(config: Config, adapters: Adapters, clock: DatabaseClock, log: Log) {
@@ -33,7 +33,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
-    warning(log, 'could not delete what has expired'),
+    warning(log, 'could not delete expired rows: trying again in a minute'),
   );
   return {
     keys: keys.service,
@@ -47,7 +47,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     commands: createOperatorCommands(platform, {
       keys,
       afterKeyChange: keys.schedule.look,
-      // The schedule has done that, and goes on doing it.
+      // The schedule keeps the keys ready.
       prepareKeys: async () => {},
     }),
     async close(): Promise<void> {

@@ -160,7 +160,7 @@ test('another key-encryption key does not start', async (t) => {
 
 test('an event loop that is held up refuses work, but not probes and verifiers', async (t) => {
   const { app, log } = await build(t, { MAX_EVENT_LOOP_DELAY: '1s' });
-  // The mean delay of a second or more counts. The first round ends the second that began in better times.
+  // The mean delay of a second or more counts. The first round ends the second that began before the delay.
   for (const ms of [1_200, 2_500]) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
     await setImmediate();

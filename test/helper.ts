@@ -4,7 +4,7 @@ import { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import postgres from 'postgres';
 import type { Adapters } from '../src/adapters/adapters.ts';
-import { openAdapters, UNHEARD } from '../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../src/adapters/open-adapters.ts';
 import { buildApp } from '../src/app.ts';
 import { createMemoryCache } from '../src/cache/memory-cache.ts';
 import { loadConfig } from '../src/config/config.ts';
@@ -28,7 +28,7 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 type Settings = Record<string, string>;
 
-/** What several replicas share: as settings, ready for `build` or for the environment of a process. */
+/** What several replicas share, as settings for `build` or for the environment of a process. */
 export type Place = {
   DATABASE_URL: string;
   REDIS_URL: string;
@@ -48,7 +48,7 @@ export type TestApp = {
 /** The page that may call with the cookie: the default of APP_ORIGINS. */
 export const appOrigin = 'http://localhost:3000';
 
-/** What makes tests quick: the cheapest hash allowed, and no limits where they are not the point. */
+/** Settings that make tests quick: the cheapest hash allowed, and no limits. */
 export const quickSettings = {
   NODE_ENV: 'test',
   LOG_LEVEL: 'trace',
@@ -60,7 +60,7 @@ export const quickSettings = {
   MAX_EVENT_LOOP_DELAY: '0s',
 };
 
-/** A fresh PostgreSQL database and a corner of Redis, gone when the test ends. */
+/** A fresh PostgreSQL database and a key prefix in Redis, both removed when the test ends. */
 export async function createPlace(t: Teardown): Promise<Place> {
   const [database, redis] = await Promise.all([createTestDatabase(t), createTestRedis(t)]);
   return {
@@ -71,12 +71,12 @@ export async function createPlace(t: Teardown): Promise<Place> {
   };
 }
 
-/** One replica on PostgreSQL and Redis; on a place of its own unless told which. */
+/** One replica on PostgreSQL and Redis; on a new place unless one is given. */
 export async function build(t: Teardown, settings: Settings = {}, place?: Place): Promise<TestApp> {
   const at = place ?? (await createPlace(t));
   const config = loadConfig({ ...quickSettings, ...at, ...settings });
   const time = createTime((ms) => moveDatabaseTime(at.DATABASE_URL, ms));
-  return assemble(t, config, await openAdapters(config, time.clock, UNHEARD), time);
+  return assemble(t, config, await openAdapters(config, time.clock, IGNORE_EVENTS), time);
 }
 
 /** The same server on the embedded adapters, in memory. */
@@ -103,7 +103,7 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
   return assemble(t, config, adapters, time);
 }
 
-/** Time as it passes, and a way to jump. */
+/** Real time, and a way to jump forward. */
 function createTime(moveDatabase: (ms: number) => Promise<void>) {
   let shiftMs = 0;
   return {
@@ -135,8 +135,8 @@ async function assemble(
 }
 
 /**
- * After a jump of hours a replica does not sign before it has looked at its keys again, at most two seconds later.
- * Where the database is away, that never comes, and the test goes on as it is.
+ * After a jump of hours a replica does not sign before it has read its keys again, at most two seconds later. If the
+ * database is down, that never happens, and the test goes on without it.
  */
 async function keysConfirmed(app: FastifyInstance): Promise<void> {
   for (let tries = 0; tries < 300; tries += 1) {
@@ -146,7 +146,7 @@ async function keysConfirmed(app: FastifyInstance): Promise<void> {
   }
 }
 
-/** Runs one statement on a test's database, past the server. */
+/** Runs one statement directly on a test's database. */
 export async function runSql<Row extends object>(databaseUrl: string, statement: string): Promise<Row[]> {
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
   try {
@@ -158,7 +158,7 @@ export async function runSql<Row extends object>(databaseUrl: string, statement:
 
 export type Credentials = { email: string; password: string };
 
-/** An address and a password that nobody used before. */
+/** A new address and a new password. */
 export function newCredentials(): Credentials {
   return {
     email: `${randomBytes(6).toString('hex')}@example.com`,
@@ -166,7 +166,7 @@ export function newCredentials(): Credentials {
   };
 }
 
-/** Signs up and answers what the session cookie holds, the credentials, and a `cookie` header to send. */
+/** Signs up and returns the value of the session cookie, the credentials, and a `cookie` header to send. */
 export async function signUp(app: FastifyInstance, credentials = newCredentials()) {
   const response = await app.inject({ method: 'POST', url: '/signup', payload: credentials });
   if (response.statusCode !== 201) throw new Error(`sign-up failed: ${response.body}`);
@@ -197,10 +197,10 @@ export function codeOf(response: LightMyRequestResponse): string {
   return problem.code;
 }
 
-/** A wire to a server that a test can cut, freeze and mend. */
+/** A connection to a server that a test can cut, freeze and mend. */
 export type Wire = { url: string; cut(): void; freeze(): void; mend(): void };
 
-/** Puts a wire before the server of `url`. Cut: connections end at once. Frozen: nothing is answered. */
+/** Puts a proxy in front of the server of `url`. Cut: connections end at once. Frozen: nothing is answered. */
 export async function createWire(t: Teardown, url: string): Promise<Wire> {
   const proxy = await createTcpProxy(t, url);
   return {
@@ -208,7 +208,7 @@ export async function createWire(t: Teardown, url: string): Promise<Wire> {
     cut: proxy.reset,
     freeze: () => proxy.blackhole(),
     mend: () => {
-      // What was said into a frozen wire is lost, and so are its connections.
+      // What was sent while it was frozen is lost, and so are the connections.
       proxy.reset();
       proxy.mend();
     },

@@ -11,15 +11,15 @@ type Rule = {
   name: string;
   /** `from` is a path in src/ ("sessions/session-store.ts"); `to` is one too, or a package ("fastify"). */
   forbids(from: string, to: string): boolean;
-  /** Imports, each alone, that the rule must catch and must let pass. */
+  /** Single imports that the rule must catch, and others that it must accept. */
   caught: Import[];
   passed: Import[];
 };
 type Import = [from: string, to: string];
 
 /**
- * The rooms in their order: a file imports only from its own room and from those below. What stands in src/ itself is
- * above all of them. Some do not exist yet: their place is known, so that nobody has to look for it.
+ * The rooms in their order: a file imports only from its own room and from those below. Files directly in src/ are
+ * above all of them. Some rooms do not exist yet, but their place is decided.
  */
 const rooms = [
   'operator',
@@ -48,9 +48,9 @@ const rooms = [
   'browser',
   'verifier',
 ];
-/** What stands in src/ itself. */
+/** Files directly in src/. */
 const entries = ['app.ts', 'cli.ts', 'compile-cache.ts', 'server.ts', 'services.ts'];
-/** Rooms that are no features: what they hold serves all. */
+/** Rooms that are not features: their files serve all features. */
 const grounds = ['http', 'adapters', 'cache', 'db', 'config', 'core', 'browser', 'verifier'];
 const layers = ['store', 'service', 'routes'];
 
@@ -79,7 +79,7 @@ const pureFiles = [
 ];
 const pureBuiltins = ['node:crypto', 'node:url'];
 
-/** Beside routes: plugins, and what reads or answers a request for several routes. */
+/** In addition to routes: plugins, and files that read or answer requests for several routes. */
 const fastifyFiles = [
   'app.ts',
   'server.ts',
@@ -96,7 +96,7 @@ const isStore = (path: string) => path.endsWith('-store.ts');
 const isRoutes = (path: string) => path.endsWith('-routes.ts');
 const isPure = (path: string) => pureFiles.includes(path);
 const isIn = (folder: string, path: string) => path.startsWith(`${folder}/`);
-/** The packages, and our own door to Drizzle. */
+/** The packages, and our own module that loads Drizzle. */
 const isDatabase = (name: string) =>
   /^(drizzle-orm|postgres|@electric-sql\/pglite)(\/|$)/.test(name) || name === 'db/drizzle.ts';
 const isFastify = (name: string) => /^(fastify([/-]|$)|@fastify\/)/.test(name);
@@ -251,12 +251,12 @@ function featureOf(path: string): string | undefined {
   return room === undefined || grounds.includes(room) ? undefined : room;
 }
 
-/** Undefined for what stands in src/ itself, or outside of it. */
+/** Undefined for files directly in src/, or outside of it. */
 function roomOf(path: string): string | undefined {
   return rooms.find((room) => isIn(room, path));
 }
 
-/** Counted from the top: 0 is src/ itself. What lies outside of src/ is below everything. */
+/** Counted from the top: 0 is src/ itself. Files outside of src/ are below everything. */
 function floorOf(path: string): number {
   if (path.startsWith('../')) return Number.POSITIVE_INFINITY;
   return rooms.findIndex((room) => isIn(room, path)) + 1;
@@ -346,7 +346,7 @@ function strangers(paths: string[]): string[] {
   return paths.filter((path) => roomOf(path) === undefined && !entries.includes(path));
 }
 
-/** Names that two files have. `index.ts` is how a published module begins. */
+/** Names that two files have. `index.ts` is allowed: it is the entry of a published module. */
 function twins(paths: string[]): string[] {
   const byName = Object.groupBy(paths, (path) => posix.basename(path));
   return Object.keys(byName).filter((name) => name !== 'index.ts' && (byName[name]?.length ?? 0) > 1);
@@ -394,7 +394,7 @@ function resolve(path: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier;
 }
 
-/** The first cycle met, as the path around it. */
+/** The first cycle that is found, as the path around it. */
 function findCycle(graph: Graph): string[] | undefined {
   const done = new Set<string>();
   const walk = (path: string, trail: string[]): string[] | undefined => {

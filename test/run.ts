@@ -1,7 +1,7 @@
 /**
  * `npm test`: finds or starts PostgreSQL and Redis, runs tap with the given arguments, and ends with tap's exit code.
  *
- * With test files among the arguments only those run, and coverage is not asked for.
+ * With test files among the arguments, only those run, and without coverage.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ import { findOrStartPostgres, findOrStartRedis } from './support/servers.ts';
 const args = process.argv.slice(2);
 const isPartialRun = args.some((arg) => existsSync(arg));
 
-// The examples import it; and tap leaves out of coverage only what is there when it starts.
+// The examples import it, and tap excludes from coverage only files that exist when it starts.
 if (!isPartialRun) execFileSync(process.execPath, ['build.ts'], { stdio: 'inherit' });
 
 const database = await findOrStartPostgres();
@@ -45,7 +45,7 @@ async function runTap(tapArgs: string[]): Promise<number> {
   return code ?? 128 + constants.signals[signal as NodeJS.Signals];
 }
 
-/** tap sees only what was loaded, so a file that no test touches would pass for covered. */
+/** tap sees only files that were loaded, so a file that no test loads would count as covered. */
 function failForFilesNeverLoaded(): void {
   const reports = globSync('.tap/coverage/*.json');
   if (reports.length === 0) return;

@@ -16,7 +16,7 @@ const ROUTES = {
 
 const main = document.getElementById('main');
 const account = document.getElementById('account');
-/** Counts the pages shown: one that took too long to come is not put over the next one. */
+/** Counts the pages: a page that took too long to load must not replace the next one. */
 let turn = 0;
 
 document.addEventListener('click', (event) => {
@@ -45,8 +45,8 @@ function arrive() {
 }
 
 /**
- * Shows the page of the address. As the idea of Doorward has it, each route change asks the server who is there; who was
- * signed in a moment ago does not wait for the answer, and is led away if it says no.
+ * Shows the page of the address. With Doorward, each route change asks the server whether the user is signed in. A user
+ * who was signed in a moment ago does not wait for the answer, and is redirected if it is no.
  */
 async function show({ isNew = false } = {}) {
   const mine = ++turn;
@@ -66,7 +66,7 @@ async function show({ isNew = false } = {}) {
 
 async function draw(route) {
   if (!route) return lost('There is no such page', 'The address may be misspelt.');
-  if (route.guarded && auth.getSnapshot().status === 'unknown') return outOfReach(CANNOT_TELL);
+  if (route.guarded && auth.getSnapshot().status === 'unknown') return outOfReach(NO_ANSWER);
   try {
     return await route.render({ go, signOut, next: location.search, refresh: () => show() });
   } catch (error) {
@@ -74,7 +74,7 @@ async function draw(route) {
   }
 }
 
-const CANNOT_TELL = 'We cannot tell right now who you are. This page goes on by itself as soon as we can.';
+const NO_ANSWER = 'The sign-in service does not answer. This page goes on by itself as soon as it does.';
 
 function lost(title, text) {
   return element(
@@ -95,7 +95,7 @@ function outOfReach(text) {
   );
 }
 
-/** Who is not signed in has to be for the cart, and who is has no use for the sign-in page. @returns whether they went */
+/** The cart needs a signed-in user, and the sign-in page a signed-out one. @returns whether it redirected */
 function leadAway(route) {
   const { status } = auth.getSnapshot();
   if (route?.guarded && status === 'signed-out') {
@@ -109,13 +109,13 @@ function leadAway(route) {
   return false;
 }
 
-/** Only ever a page of this club: anything else in the address was put there by somebody else. */
+/** Only a page of this club: an attacker may have put another URL into the link. */
 function nextPath() {
   const next = new URLSearchParams(location.search).get('next');
   return next !== null && Object.hasOwn(ROUTES, next) ? next : '/';
 }
 
-/** In this tab or another one, somebody signed in or out. */
+/** Called after a sign-in or sign-out, in this tab or another one. */
 function showState({ status, user }) {
   if (status !== 'unknown') account.replaceChildren(...(user ? member(user) : guest()));
   const route = ROUTES[location.pathname];

@@ -29,12 +29,12 @@ export function heading(text, lead) {
 
 const DOORS = { open: 'Open door', verified: 'Verified door', once: 'One-time door' };
 
-/** A word about the kind of door that a part of the page has behind it. */
+/** Explains which kind of door is behind a part of the page. */
 export function door(kind, meaning) {
   return element('p.door', { 'data-door': kind }, element('strong', {}, DOORS[kind]), ` ${meaning}`);
 }
 
-/** Says something to everybody: shown, and read aloud by screen readers. */
+/** Shows a message, which screen readers also read aloud. */
 export function announce(text) {
   document.getElementById('status').textContent = text;
 }
@@ -45,8 +45,8 @@ export function money(cents) {
 }
 
 /**
- * Runs what a button is for, once at a time, and says what went wrong in place of throwing.
- * The button stays focusable: a disabled one would drop the focus of who uses the keyboard.
+ * Runs the action of a button, once at a time, and shows an error instead of throwing it.
+ * The button stays focusable: with a disabled one, a user of the keyboard would lose the focus.
  */
 export function action(button, run) {
   button.addEventListener('click', async () => {

@@ -4,8 +4,8 @@ import { auth } from './services.js';
 const SHOWN_CLAIMS = ['sub', 'email', 'aud', 'scope', 'sid', 'jti'];
 
 /**
- * "What lives where", brought up to date each second. It shows what every script in the page could find out, and of the
- * access token its claims, which are no secret. The token itself is looked at and let go.
+ * "What lives where", updated each second. It shows what every script in the page could find out, and the claims of the
+ * access token, which are no secret. It reads the token itself but does not keep it.
  */
 export function createPanel(root) {
   const cookie = element('code', {});
@@ -67,7 +67,7 @@ export function createPanel(root) {
   }
 
   function show(found) {
-    // By this page's own clock, which need not be right.
+    // By this page's own clock, which may be wrong.
     if (found.jti !== seen.jti) {
       seen = { jti: found.jti, since: Date.now() };
       claims.replaceChildren(...SHOWN_CLAIMS.flatMap((name) => claim(name, found[name])));

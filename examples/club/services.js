@@ -1,6 +1,6 @@
 import { createAuth } from '/doorward-browser/index.js';
 
-/** The page's one auth object. Its access token is in there, out of reach. */
+/** The page's only auth object. It holds the access token, which no other script can reach. */
 export const auth = createAuth({ url: '/auth' });
 
 /** An open door: everyone may look. */
@@ -19,13 +19,13 @@ export async function addToCart(id) {
 
 export async function removeFromCart(id) {
   const response = await auth.fetch(`/shop/cart/${encodeURIComponent(id)}`, { method: 'DELETE' });
-  // Another tab was quicker.
+  // 404: another tab has already removed it.
   if (response.status !== 404) await read(response);
 }
 
 /**
- * A one-time door: `token` comes from `auth.singleUseToken('payments')`. Keep `key` while the outcome is unknown and send
- * it again, with a fresh token: it is the same purchase, and is not made twice.
+ * A one-time door: `token` comes from `auth.singleUseToken('payments')`. While the result is unknown, keep `key` and
+ * send it again with a fresh token: then it is the same purchase, which is not made twice.
  * @returns {Promise<{receipt: string, amount_cents: number}>}
  */
 export async function buy({ token, key, body }) {
@@ -38,7 +38,7 @@ function json(body) {
   return { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-/** The answer of a service; throws what the service says is wrong. */
+/** The answer of a service. Throws the service's error. */
 async function read(response) {
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
   if (response.ok) return answer;

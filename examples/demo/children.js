@@ -3,7 +3,7 @@ import { once } from 'node:events';
 
 const KILL_AFTER_MS = 15_000;
 
-/** The processes of the demo. Whatever ends one of them by itself ends them all. */
+/** The processes of the demo. If one of them ends by itself, all are ended. */
 export function createChildren(onUnexpectedEnd) {
   const running = new Set();
   let stopping = false;
@@ -11,14 +11,14 @@ export function createChildren(onUnexpectedEnd) {
   return {
     /**
      * Starts a Node program.
-     * @returns what it printed, once that matches `ready`
-     * @throws Error with its output when it ends first
+     * @returns the part of its output that matches `ready`
+     * @throws Error with its output if it ends before that
      */
     async start(name, args, env, ready) {
       if (stopping) throw new Error('The demo is ending.');
       const child = spawn(process.execPath, args, {
         env: { ...process.env, ...env },
-        // Ctrl-C in the terminal is for the demo alone, which ends them in order.
+        // Ctrl-C in the terminal must only reach the demo, which ends them in order.
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe'],
       });
@@ -27,7 +27,7 @@ export function createChildren(onUnexpectedEnd) {
       const isReady = new Promise((resolve) => {
         for (const stream of [child.stdout, child.stderr]) {
           stream.setEncoding('utf8').on('data', (text) => {
-            // For the one who waits, and for the last words.
+            // For the caller that waits, and for the error message.
             output = `${output}${text}`.slice(-20_000);
             const match = ready.exec(output);
             if (match) resolve(match);
@@ -46,7 +46,7 @@ export function createChildren(onUnexpectedEnd) {
       return match;
     },
 
-    /** Ends them all. Resolves when nothing of them is left. */
+    /** Ends them all. Resolves when all have ended. */
     async stop() {
       stopping = true;
       const ends = [...running].map((child) => {

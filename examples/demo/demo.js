@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: Doorward on a database of its own, the shop, the payments service, and one origin in front of them with
- * the club's page. No Docker, and nothing is left behind. PORT chooses another port, DATA_DIR a folder to keep.
+ * `npm run demo`: Doorward on a database of its own, the shop, the payments service, and one origin in front of them
+ * with the club's page. No Docker, and nothing is left behind. PORT chooses another port, DATA_DIR a folder to keep.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -73,7 +73,7 @@ async function start() {
   greet();
 }
 
-/** Told before anything is started, where that can be. */
+/** Checks the port before anything is started. */
 async function reserve(wanted) {
   const probe = createServer().listen(wanted, 'localhost');
   await once(probe, 'listening');
@@ -89,7 +89,7 @@ async function build() {
 }
 
 async function startDoorward() {
-  // The last line of its start: from then on it takes commands, too.
+  // The last line of its start: from then on it also takes commands.
   const ready = /listening on (http:[^"\s]+)"(?:.|\n)*Its data is in/;
   const [, url] = await children.start('Doorward', [join(root, 'src/server.ts')], settings, ready);
   return url;
@@ -112,7 +112,7 @@ async function register(id) {
   try {
     return await doorward('clients', 'add', id, '--audience', id);
   } catch {
-    // A kept folder has it from last time.
+    // In a kept folder the client exists from an earlier run.
     return doorward('clients', 'rotate-secret', id, '--overlap', '0s');
   }
 }
@@ -151,7 +151,7 @@ function portIsTaken() {
   return `Port ${port} is taken: choose another one, such as PORT=${port + 1} npm run demo`;
 }
 
-/** Ends everything, the newest first; once, however often it is asked for. */
+/** Ends everything, the newest first. Does so only once, even if it is called again. */
 function end(code, message) {
   ending ??= finish(code, message);
   return ending;

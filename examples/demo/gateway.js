@@ -10,16 +10,16 @@ const TYPES = {
   '.svg': 'image/svg+xml',
 };
 
-/** What only the gateway may say, and what a client could forge. */
+/** Headers that only the gateway may set, and that a client could forge. */
 const NOT_FROM_CLIENTS = /^(x-auth-|x-forwarded-|forwarded$)|_/;
 
 /**
- * One origin in front of everything, as a gateway in production would be: examples/gateway has real ones.
+ * One origin in front of everything, like a gateway in production: examples/gateway has real ones.
  * @param upstreams URLs of `doorward` (which has PATH_PREFIX=/auth), `shop` and `payments`
  * @param folders of the `page` and of the `browser` module
  */
 export function createGateway({ doorward, shop, payments }, folders) {
-  // Browsers hold connections open that they never use: the end must not wait for those.
+  // Browsers hold connections open that they never use: the shutdown must not wait for those.
   const app = Fastify({ forceCloseConnections: true });
   const services = { '/shop': shop, '/payments': payments };
   app.register(httpProxy, proxy('/auth', doorward, { rewritePrefix: '/auth', keepsCookie: true }));
@@ -30,7 +30,7 @@ export function createGateway({ doorward, shop, payments }, folders) {
   app.get('/doorward-browser/*', (request, reply) => sendFile(reply, browser.get(request.params['*'])));
   app.get('/*', (request, reply) => {
     const path = request.params['*'];
-    // Each path of the app is the page; what looks like a file and is none, is not.
+    // Every path of the app is the page. A path with a file extension that is no file is 404.
     return sendFile(reply, page.get(path) ?? (extname(path) === '' ? page.get('index.html') : undefined));
   });
   return app;
@@ -46,7 +46,7 @@ function proxy(prefix, upstream, { rewritePrefix = '', keepsCookie = false } = {
   return { upstream, prefix, rewritePrefix, replyOptions: { rewriteRequestHeaders } };
 }
 
-/** Path below the folder -> file. Looked up and never joined, so that no path leads out of it. */
+/** Path below the folder -> file. Paths are looked up and never joined, so that none leads out of the folder. */
 function filesOf(folder) {
   const names = globSync('**/*', { cwd: folder }).filter((name) => statSync(join(folder, name)).isFile());
   return new Map(names.map((name) => [name.replaceAll('\\', '/'), join(folder, name)]));

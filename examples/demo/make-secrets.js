@@ -1,6 +1,6 @@
 /**
  * For docker-compose.yml: makes the secrets at the first start, each in a file of a volume, for the user `node` alone.
- * Those that are there already stay.
+ * Existing secrets stay.
  */
 import { randomBytes } from 'node:crypto';
 import { chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs';

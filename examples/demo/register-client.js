@@ -11,7 +11,7 @@ const [id, path] = process.argv.slice(2);
 if (!existsSync(path)) {
   const clients = JSON.parse(doorward('list'));
   const isKnown = clients.some(({ client_id }) => client_id === id);
-  // Known, and its secret lost: the volume is new and the database is not.
+  // The client exists but its secret is lost: the volume is new and the database is not.
   const answer = isKnown
     ? doorward('rotate-secret', id, '--overlap', '0s')
     : doorward('add', id, '--audience', id);

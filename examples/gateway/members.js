@@ -1,6 +1,6 @@
 /**
- * A service that knows nothing of tokens. It takes the gateway's word for who the user is, so it must be reachable through
- * the gateway alone.
+ * A service that knows nothing about tokens. It trusts the gateway's headers about the user, so it must be reachable
+ * only through the gateway.
  */
 import { createServer } from 'node:http';
 
@@ -9,7 +9,7 @@ const { PORT = '4003', HOST = '127.0.0.1' } = process.env;
 const server = createServer((request, response) => {
   const { 'x-auth-subject': subject, 'x-auth-email': email } = request.headers;
   response.setHeader('content-type', 'application/json');
-  // Doorward percent-encodes what is not ASCII.
+  // Doorward percent-encodes characters that are not ASCII.
   response.end(JSON.stringify({ subject, email: decodeURIComponent(email ?? '') }));
 });
 

@@ -4,9 +4,9 @@ import { doorwardFastify } from 'doorward/verifier/fastify';
 import Fastify from 'fastify';
 
 const { PORT = '4002', HOST = '127.0.0.1', AUDIENCE = 'payments', CLIENT_ID = 'payments' } = process.env;
-/** What tokens say in `iss`: PUBLIC_URL of Doorward, letter for letter. */
+/** `iss` of the tokens: exactly PUBLIC_URL of Doorward. */
 const issuer = process.env.DOORWARD_URL ?? 'http://localhost:3000';
-/** The same server as this service reaches it, where that is another address, such as in a private network. */
+/** The URL of the same server for this service, if it is different, such as in a private network. */
 const internal = process.env.DOORWARD_INTERNAL_URL;
 
 /** By user and purchase. A real service keeps this in its database, under a unique key. */
@@ -37,8 +37,8 @@ await app.register(doorwardFastify, {
 app.get('/health', { config: { door: 'open' }, logLevel: 'warn' }, async () => ({ status: 'ok' }));
 
 const buy = {
-  // One token, one purchase; and the address in the body must be the one that signed in. A request that comes again with
-  // the same token and key may pass, for the handler answers it with the same receipt.
+  // One token, one purchase, and the address in the body must be the signed-in user's. A request with the same token
+  // and key may pass again, because the handler answers it with the same receipt.
   config: { door: { door: 'once', matchEmail: true, repeatable: true } },
   schema: {
     headers: {
@@ -61,7 +61,7 @@ const buy = {
 app.post('/buy', buy, async (request, reply) => {
   const { amount_cents, currency = 'EUR' } = request.body;
   const { sub, jti } = request.user;
-  // Whoever lost our answer asks again with the same key, and must not pay twice.
+  // A client that lost our answer asks again with the same key, and must not pay twice.
   const key = JSON.stringify([sub, request.headers['idempotency-key'] ?? jti]);
   const purchase = purchases.get(key) ?? { receipt: randomUUID(), sub, amount_cents, currency };
   if (purchase.amount_cents !== amount_cents || purchase.currency !== currency) return keyReused(reply);
@@ -69,7 +69,7 @@ app.post('/buy', buy, async (request, reply) => {
   return toReceipt(purchase);
 });
 
-// Asks Doorward each time, so that whoever has signed out is out at once.
+// Asks Doorward each time, so that a sign-out counts at once.
 app.get('/receipts', { config: { door: 'checked' } }, async (request) => ({
   receipts: [...purchases.values()].filter(({ sub }) => sub === request.user.sub).map(toReceipt),
 }));
@@ -89,7 +89,7 @@ function readSecret() {
   return CLIENT_SECRET_FILE ? readFileSync(CLIENT_SECRET_FILE, 'utf8').trim() : CLIENT_SECRET;
 }
 
-// Requests under way are answered, then the process ends by itself.
+// Running requests are answered, then the process ends by itself.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close());
 
 await app.listen({ host: HOST, port: Number(PORT) });

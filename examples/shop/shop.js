@@ -2,9 +2,9 @@ import { doorwardFastify } from 'doorward/verifier/fastify';
 import Fastify from 'fastify';
 
 const { PORT = '4001', HOST = '127.0.0.1', AUDIENCE = 'shop' } = process.env;
-/** What tokens say in `iss`: PUBLIC_URL of Doorward, letter for letter. */
+/** `iss` of the tokens: exactly PUBLIC_URL of Doorward. */
 const issuer = process.env.DOORWARD_URL ?? 'http://localhost:3000';
-/** The same server as this service reaches it, where that is another address, such as in a private network. */
+/** The URL of the same server for this service, if it is different, such as in a private network. */
 const internal = process.env.DOORWARD_INTERNAL_URL;
 
 const CATALOGUE = [
@@ -82,7 +82,7 @@ function noSuchItem(reply) {
     .send({ ...problem, code: 'no_such_item' });
 }
 
-// Requests under way are answered, then the process ends by itself.
+// Running requests are answered, then the process ends by itself.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close());
 
 await app.listen({ host: HOST, port: Number(PORT) });

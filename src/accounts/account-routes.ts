@@ -29,7 +29,7 @@ type AccountRoutesOptions = {
   accounts: AccountService;
   authenticate: Authenticate;
   cookie: SessionCookie;
-  /** Of the routes that take a password. */
+  /** Rate limit of the routes that take a password. */
   limit: FastifyContextConfig;
 };
 

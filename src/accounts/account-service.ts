@@ -11,7 +11,7 @@ import type { User } from './user.ts';
 
 export type Credentials = { email: string; password: string };
 
-/** Who signs in: from where, and with which generate token in the cookie already, if any. */
+/** Who signs in: the device, and the generate token that the cookie already holds, if any. */
 export type Visitor = { device: Device; generateToken: string | null };
 
 type AccountServiceParts = {
@@ -20,7 +20,7 @@ type AccountServiceParts = {
   passwords: PasswordHasher;
   transact: Transact;
   passwordMinLength: number;
-  /** Hears of a stronger hash that could not be stored; the sign-in itself went well. */
+  /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
 
@@ -51,7 +51,7 @@ export function createAccountService(parts: AccountServiceParts) {
     },
 
     /**
-     * Checks the password and starts a session. An unknown address costs the same one hash as a known one.
+     * Checks the password and starts a session. An unknown address costs one hash as well, so its time is the same.
      * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
      */
     async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {

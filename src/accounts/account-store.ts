@@ -50,7 +50,7 @@ export function createAccountStore(database: Database) {
       return row ?? null;
     },
 
-    /** Puts a stronger hash of the same password; does nothing if the password has changed meanwhile. */
+    /** Stores a stronger hash of the same password; does nothing if the password was changed in the meantime. */
     async replacePasswordHash(id: string, oldHash: string, newHash: string): Promise<void> {
       await database
         .update(users)

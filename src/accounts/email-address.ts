@@ -1,25 +1,26 @@
 import { domainToASCII, domainToUnicode } from 'node:url';
 
-/** An address as its owner typed it (trimmed), and the one form under which its account is known. */
+/** An address as the user typed it (trimmed), and its canonical form, which identifies the account. */
 type EmailAddress = { canonical: string; asTyped: string };
 
-/** Why an address was refused: a sentence for its owner. */
+/** Why an address was refused: a sentence for the user. */
 type EmailProblem = { problem: string };
 
 const MAX_ADDRESS_OCTETS = 254; // RFC 5321 §4.5.3.1.3: a path of 256, less its angle brackets
 const MAX_LOCAL_OCTETS = 64; // RFC 5321 §4.5.3.1.1
-const MAX_TYPED_LENGTH = 2000; // more than any valid address takes, decomposed; bounds the work done on garbage
+const MAX_TYPED_LENGTH = 2000; // longer than any valid address, even decomposed; limits the work on invalid input
 
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 const ALIKE_SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Greek}/u, /\p{Script=Cyrillic}/u];
-// RFC 5321 §4.1.2 Dot-string; RFC 6531 §3.3 adds the letters and digits of other scripts, a mark only after one of them.
+// RFC 5321 §4.1.2 Dot-string; RFC 6531 §3.3 adds the letters and digits of other scripts, a mark only after one of
+// them.
 const DOT_STRING = /^(?!\.)(?:\.?(?:[!#$%&'*+\-/=?^_`{|}~]|[\p{L}\p{Nd}]\p{M}*))+$/u;
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'; // RFC 1123 §2.1, RFC 1035 §2.3.4
 const DOMAIN = new RegExp(`^(?:${LABEL}\\.)+${LABEL}$`);
 
 type Rule = { broken: (text: string) => boolean; problem: string };
 
-/** What is wrong with any text that holds one of these, wherever it stands. Judged in this order. */
+/** Rules for the whole text, checked in this order. */
 const TEXT_RULES: Rule[] = [
   { broken: (text) => text === '', problem: 'is empty' },
   { broken: (text) => text.length > MAX_TYPED_LENGTH, problem: 'is too long' },
@@ -27,9 +28,15 @@ const TEXT_RULES: Rule[] = [
   { broken: (text) => /\p{White_Space}/u.test(text), problem: 'has a space in it' },
   { broken: (text) => /["\\]/.test(text), problem: 'is quoted, which is not supported' },
   { broken: (text) => /[()<>,;]/.test(text), problem: 'must be a bare address, without a name or a comment' },
-  { broken: (text) => text.normalize('NFKC') !== text, problem: 'has a character that stands for another' },
+  {
+    broken: (text) => text.normalize('NFKC') !== text,
+    problem: 'has a special form of another character; use the plain one',
+  },
   { broken: mixesAlikeScripts, problem: 'mixes letters of several alphabets in one word' },
-  { broken: hasUnstableCase, problem: 'has a letter without a plain pair of capital and small form' },
+  {
+    broken: hasUnstableCase,
+    problem: 'has a letter that changes when it is made a capital and small again',
+  },
   { broken: (text) => text.split('@').length !== 2, problem: 'must have exactly one @' },
 ];
 
@@ -50,7 +57,7 @@ const DOMAIN_RULES: Rule[] = [
     problem: 'must have a domain name, not an IP address, after the @',
   },
   { broken: (domain) => /(?:^|\.)\d+$/.test(domain), problem: 'has a domain that ends in a number' },
-  // "localhost" is another machine for each reader, and no mail server on the internet has such a name.
+  // A name such as "localhost" means another machine on each network, and no mail server on the internet has one.
   { broken: (domain) => !domain.includes('.'), problem: 'must have a full domain, such as example.com' },
   { broken: (domain) => !DOMAIN.test(toAsciiDomain(domain)), problem: 'has a domain that is not valid' },
 ];
@@ -63,12 +70,12 @@ const WHOLE_RULES: Rule[] = [
 ];
 
 /**
- * Reads an e-mail address and finds its canonical form: trimmed, NFC, lower-cased whatever the locale, the domain in
- * ASCII (A-labels); dots and plus tags stay. One account belongs to one canonical form, so whatever two programs could read
- * as two different mailboxes is refused. Letters outside ASCII are allowed before the @ (RFC 6531) as long as they are
- * unambiguous: people own such mailboxes, and the checks below leave one spelling for each.
+ * Reads an e-mail address and finds its canonical form: trimmed, NFC, lower-cased independently of the locale, the
+ * domain in ASCII (A-labels); dots and plus tags stay. One canonical form means one account, so an address that two
+ * programs could read as different mailboxes is refused. Letters outside ASCII are allowed before the @ (RFC 6531) if
+ * they are unambiguous: people own such mailboxes, and the checks below allow one spelling for each.
  *
- * Answers the address, or what is wrong with it; never throws. The canonical form is its own canonical form. Limits in
+ * Returns the address, or its problem; never throws. The canonical form of a canonical form is itself. Limits in
  * octets: RFC 5321 §4.5.3.1.
  */
 export function parseEmailAddress(input: string): EmailAddress | EmailProblem {
@@ -90,29 +97,29 @@ function findProblem(rules: Rule[], text: string): EmailProblem | null {
   return rule === undefined ? null : { problem: `The address ${rule.problem}.` };
 }
 
-/** Word by word, because the small form of a final sigma depends on what follows, and a dot does not end a word there. */
+/** Word by word: the lower case of a final sigma depends on what follows, and a dot ends no word for `toLowerCase`. */
 function lowerCase(text: string): string {
   return text.replace(WORD, (word) => word.toLowerCase());
 }
 
-/** Such as the Turkish dotted capital I or the German sharp s: there and back again is another text. */
+/** Whether upper case and back changes the text, as with the Turkish dotted capital I or the German sharp s. */
 function hasUnstableCase(text: string): boolean {
   const lower = lowerCase(text);
   const upper = lower.toUpperCase().normalize('NFC');
   return upper.length !== lower.length || lowerCase(upper) !== lower;
 }
 
-/** Latin, Greek and Cyrillic share the shapes of many letters, so that a mix can pass for a word of one of them (UTS #39). */
+/** Many letters of Latin, Greek and Cyrillic look alike, so a mix can look like a word of one of them (UTS #39). */
 function mixesAlikeScripts(text: string): boolean {
   const words = text.match(WORD) ?? [];
   return words.some((word) => ALIKE_SCRIPTS.filter((script) => script.test(word)).length > 1);
 }
 
 /**
- * The domain in ASCII, or '' where that is not the same name.
+ * The domain in ASCII, or '' if that is not the same name.
  *
- * `domainToASCII` reads a host the way a browser does: it decodes %61, cuts at a slash, makes 127.0.0.1 of 0x7f.1 and
- * leaves broken punycode alone. Only a name that survives the way there and back is meant.
+ * `domainToASCII` reads a host as a browser does: it decodes %61, cuts at a slash, turns 0x7f.1 into 127.0.0.1 and
+ * keeps broken punycode. So only a name that is unchanged after conversion to ASCII and back is accepted.
  */
 function toAsciiDomain(domain: string): string {
   const ascii = domainToASCII(domain);

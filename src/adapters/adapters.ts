@@ -7,15 +7,15 @@ export type Adapters = {
   cache: Cache;
   /** Resolves when the database answers; it has no deadline of its own. */
   pingDatabase(): Promise<unknown>;
-  /** Gives up all connections and makes new ones: for those that a broken network has left half-dead. */
+  /** Drops all connections and opens new ones: after a network failure the old ones may be dead. */
   renewDatabase(): void;
   /** The key-encryption key: 32 bytes, from the environment or the data folder. */
   keyEncryptionKey: Buffer;
-  /** Path of the Unix socket for operators' commands; null where those go to the database themselves. */
+  /** Path of the Unix socket for operators' commands; null if they use the database directly. */
   commandSocket: string | null;
-  /** Where the data is, for people: never holds a credential. */
+  /** Where the data is, for display. Never contains a credential. */
   location: string;
-  /** @throws PoolSizeError when the settings ask for more than the database gives; AppError `unavailable` */
+  /** @throws PoolSizeError when the settings ask for more than the database allows; AppError `unavailable` */
   checkSettings(): Promise<void>;
   /** Brings the schema up to date; safe to call from any number of replicas at once. */
   migrate(): Promise<void>;

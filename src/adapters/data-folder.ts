@@ -3,10 +3,10 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
-/** Where a running server takes commands, in the data folder. */
+/** The socket on which a running server takes commands: its name in the data folder. */
 export const COMMAND_SOCKET = 'doorward.sock';
 
-/** The database, in the data folder. */
+/** The database: its name in the data folder. */
 export const DATABASE_FOLDER = 'postgres';
 
 const KEY_BYTES = 32;
@@ -16,22 +16,23 @@ export class DataFolderError extends Error {
   override readonly name = 'DataFolderError';
 }
 
-/** Whether a server was ever started on the folder. */
+/** Whether a server was started on the folder before. */
 export function holdsDatabase(folder: string): boolean {
   return existsSync(join(folder, DATABASE_FOLDER));
 }
 
 /**
- * Takes the data folder for this process until it ends, however it ends.
+ * Locks the data folder for this process until it ends, even if it is killed.
  *
- * Two embedded databases on one folder would ruin it. Node has no file lock of its own, but the SQLite inside it
- * takes one that the kernel gives back even after kill -9, and that no process number can fake.
- * @returns gives the folder back
- * @throws DataFolderError naming the process that has it, or what else keeps the folder from being locked
+ * Two embedded databases on one folder would destroy the data. Node has no file locks, but its SQLite takes one that
+ * the kernel releases even after kill -9. A file with a process id would not do: another process may have that id
+ * later.
+ * @returns a function that releases the folder
+ * @throws DataFolderError that names the process which holds the folder, or another reason why it cannot be locked
  */
 export function lockDataFolder(folder: string): () => void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  // The database's own files are open to all; a folder that was there before may be as well.
+  // The database's own files are readable by everyone, and a folder that existed before may be too.
   chmodSync(folder, 0o700);
   const holder = join(folder, 'doorward.pid');
   const lockFile = join(folder, 'doorward.lock');
@@ -52,16 +53,16 @@ export function lockDataFolder(folder: string): () => void {
   return () => lock.close();
 }
 
-/** SQLITE_BUSY, in the low byte of its extended codes too. A full disk or a damaged file is nothing that another one holds. */
+/** SQLITE_BUSY, also in the low byte of extended codes. A full disk or a damaged file gives another code. */
 function isTaken(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === 5;
 }
 
 /**
- * The key-encryption key of an embedded server: made at the first start, kept beside the data, readable by the
- * owner alone.
+ * The key-encryption key of an embedded server: made at the first start, kept in the data folder, readable only by the
+ * owner.
  * @returns 32 bytes
- * @throws DataFolderError when the file holds anything else, or is gone from beside a database
+ * @throws DataFolderError when the file holds anything else, or is missing although there is a database
  */
 export function keyEncryptionKeyOf(folder: string): Buffer {
   const file = join(folder, 'key-encryption-key');
@@ -71,12 +72,14 @@ export function keyEncryptionKeyOf(folder: string): Buffer {
         `${file} is gone: put it back from a backup, or set KEY_ENCRYPTION_KEY to what it held`,
       );
     }
-    // `wx`: never over one that is there. Every signing key in the database would be lost with it.
+    // `wx` never overwrites an existing key: without that key, every signing key in the database is lost.
     writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' });
   }
   chmodSync(file, 0o600);
   const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64');
   if (key.length !== KEY_BYTES)
-    throw new DataFolderError(`${file} does not hold ${KEY_BYTES} bytes in base64`);
+    throw new DataFolderError(
+      `${file} does not hold ${KEY_BYTES} bytes in base64: put it back from a backup`,
+    );
   return key;
 }

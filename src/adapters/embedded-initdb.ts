@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 
-// The work of one thread: a new database in the folder that it was given.
+// Runs in a thread of its own and makes a new database in the given folder.
 const client = await PGlite.create(workerData);
 await client.close();

@@ -21,11 +21,11 @@ const { drizzle, migrate } = loadPGliteDriver();
 
 type EmbeddedSettings = {
   dataFolder: string;
-  /** From the environment; made and kept in the data folder when there is none. */
+  /** From the environment; if undefined, a key is made and kept in the data folder. */
   keyEncryptionKey?: Buffer | undefined;
 };
 
-/** There is no connection that could be half-dead, and no pool that could be too large. */
+/** An embedded database has no connections that could die, and no pool that could be too large. */
 async function nothingToDo(): Promise<void> {}
 
 /**
@@ -73,8 +73,8 @@ async function openPGlite(folder: string): Promise<PGlite> {
 }
 
 /**
- * Made aside and then moved, so that a first start that is killed leaves nothing that looks like a database. In a
- * thread of its own, because making one takes some 500 MB that only the thread's end gives back.
+ * Makes the database under another name and renames it, so that a first start that is killed leaves nothing that looks
+ * like a database. It runs in a thread, because it takes some 500 MB that are only freed when the thread ends.
  */
 async function makeDatabase(folder: string): Promise<void> {
   const draft = `${folder}.new`;

@@ -3,12 +3,12 @@ import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Adapters } from './adapters.ts';
 
-/** For commands: the database's own errors tell all that an operator needs. */
-export const UNHEARD: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
+/** For commands, which log no events: the errors of the database say what an operator needs to know. */
+export const IGNORE_EVENTS: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
 
 /**
- * What the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only that is loaded.
- * @param events tell of trouble with the connection to Redis
+ * Opens what the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only the code for that is loaded.
+ * @param events called on problems with the connection to Redis
  * @throws DataFolderError when the data folder cannot be used
  */
 export async function openAdapters(

@@ -6,11 +6,11 @@ import type { Database, Transact } from '../db/database.ts';
 import { breakingGuard, createTransact, type DatabaseGuard, deadlineGuard } from '../db/database-guard.ts';
 import type { Adapters } from './adapters.ts';
 
-/** What features open themselves on. */
+/** What every feature gets when it opens. */
 export type Platform = {
   config: Config;
   database: Database;
-  /** How calls to the database are made. */
+  /** Runs the calls to the database. */
   guard: DatabaseGuard;
   transact: Transact;
   cache: Cache;
@@ -20,12 +20,12 @@ export type Platform = {
   log: Log;
 };
 
-/** For a feature in which nothing runs by itself. */
+/** For a feature without timers and threads. */
 export async function nothingToClose(): Promise<void> {}
 
 /**
- * The platform of a server: no request waits twice for a database that does not answer.
- * @returns also `close`, which ends the probing of the database
+ * The platform of a server. It has a circuit breaker: requests do not wait for a database that is known to be down.
+ * @returns also `close`, which stops the probes of the database
  */
 export function openPlatform(
   config: Config,
@@ -46,7 +46,7 @@ export function openCommandPlatform(config: Config, adapters: Adapters, clock: D
   return platformOn(config, adapters, deadlineGuard(), clock, SILENT);
 }
 
-/** The database's own errors tell an operator all that there is to know. */
+/** A command logs nothing: it prints its error. */
 const SILENT: Log = { debug: () => {}, warn: () => {}, error: () => {} };
 
 function platformOn(

@@ -19,8 +19,7 @@ type ProductionSettings = {
 type ProductionEvents = RedisCacheEvents;
 
 /**
- * PostgreSQL and Redis. Opens nothing by itself: connections are made on first use, so a replica can start while
- * Redis is away.
+ * PostgreSQL and Redis. Connections are opened on first use, so a replica can start while Redis is down.
  */
 export function openProduction(settings: ProductionSettings, events: ProductionEvents): Adapters {
   const { databaseUrl, poolSize, redis, redisKeyPrefix, keyEncryptionKey } = settings;

@@ -1,24 +1,24 @@
 /** One thing wrong with a request: where (a JSON Pointer, RFC 6901) and what. */
 export type FieldError = { path: string; message: string };
 
-/** The part of the server's problem document (RFC 9457) that pages have a use for. */
+/** The part of the server's problem document (RFC 9457) that pages use. */
 export type Problem = { code?: string; title?: string; detail?: string; errors?: FieldError[] };
 
 /**
- * A call that did not work. `code` is the server's stable one; `unavailable` stands also for no answer at all, and for
- * one that is not the server's. `message` is an English sentence for the user.
+ * A failed call. `code` is the stable code of the server; `unavailable` also means that there was no answer, or that
+ * the answer was not the server's. `message` is an English sentence for the user.
  */
 export class AuthError extends Error {
   override readonly name = 'AuthError';
   readonly code: string;
-  /** Of HTTP; 0 where there was no answer. */
+  /** HTTP status; 0 if there was no answer. */
   readonly status: number;
   readonly errors: FieldError[];
-  /** 0 where the server names no time. */
+  /** 0 if the server names no time. */
   readonly retryAfterSeconds: number;
 
   constructor(status: number, problem?: Problem | null, retryAfterSeconds?: number) {
-    super(problem?.detail ?? problem?.title ?? 'Cannot tell right now');
+    super(problem?.detail ?? problem?.title ?? 'The auth server gave no usable answer: try again');
     this.code = problem?.code ?? 'unavailable';
     this.status = status;
     this.errors = problem?.errors ?? [];

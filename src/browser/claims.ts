@@ -1,7 +1,7 @@
-/** Who is signed in, as far as the page needs to know. Services go by the verified token and never by this. */
+/** The signed-in user, for display. A service must use the verified token, never this. */
 export type User = { id: string; email: string; email_verified: boolean };
 
-/** The user whom an access token is about. Not verified: the page has it from the server itself. @throws on nonsense */
+/** The user of an access token. Not verified: it comes directly from the server. @throws if it is not a JWT */
 export function userOf(accessToken: string): User {
   const payload = (accessToken.split('.')[1] as string).replaceAll('-', '+').replaceAll('_', '/');
   const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));

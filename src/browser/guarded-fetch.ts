@@ -2,12 +2,12 @@ import type { AuthError } from './auth-error.ts';
 import type { Page } from './page.ts';
 import type { TokenKeeper } from './token-keeper.ts';
 
-/** `fetch` that adds the access token for `origins` and for nobody else. */
+/** `fetch` that adds the access token for `origins` and for no other origin. */
 export function createGuardedFetch(page: Page, keeper: TokenKeeper, origins: string[]): typeof fetch {
   const allowed = new Set(origins.map((origin) => new URL(origin).origin));
 
   return async (input, init) => {
-    // By its address alone, for a second request from the same one would take the body away from the first.
+    // Made from the URL alone: a second Request from `input` would consume the body of the first.
     const { url } = new page.Request((input as Request).url ?? input);
     const headers = new Headers(init?.headers ?? (input as Request).headers);
     const isOurs = allowed.has(new URL(url).origin) && !headers.has('authorization');
@@ -16,25 +16,25 @@ export function createGuardedFetch(page: Page, keeper: TokenKeeper, origins: str
 
     const send = async (value: string) => {
       headers.set('authorization', `Bearer ${value}`);
-      // A redirect may lead to another origin, and older browsers take the header along.
+      // A redirect may lead to another origin, and older browsers keep the header then.
       return page.fetch(new page.Request(input, { ...init, headers, redirect: 'error' }));
     };
     const response = await send(token);
     if (!isTokenRefused(response)) return response;
     await keeper.renew();
     const fresh = await keeper.accessToken().catch(() => token);
-    // A body that was a stream is gone, and cannot be sent again: then the refusal is the answer.
+    // A body that was a stream is used up and cannot be sent again: then the refusal is the answer.
     return fresh === token ? response : send(fresh).catch(() => response);
   };
 }
 
-/** Open doors let everyone in: without a user the call goes out bare. Not so if it is unknown whether there is one. */
+/** Without a user the call has no token, for open doors. If it is unknown whether there is a user, the call fails. */
 function nullIfSignedOut(error: AuthError): null {
   if (error.code === 'session_not_found') return null;
   throw error;
 }
 
-/** RFC 6750 §3.1. From another origin this is seen only if its CORS exposes WWW-Authenticate. */
+/** RFC 6750 §3.1. Another origin's header is only visible if its CORS exposes WWW-Authenticate. */
 function isTokenRefused({ status, headers }: Response): boolean {
   return status === 401 && /error="?invalid_token/.test(headers.get('www-authenticate') ?? '');
 }

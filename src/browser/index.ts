@@ -10,11 +10,11 @@ export type { Page } from './page.ts';
 export type { AuthState } from './token-keeper.ts';
 
 export type AuthOptions = {
-  /** Where the auth server is, its path prefix included: `https://auth.example.com` or `/auth`. */
+  /** URL of the auth server with its path prefix: `https://auth.example.com` or `/auth`. */
   url: string;
-  /** Origins that `fetch` sends the access token to. The page's own one, unless given. */
+  /** Origins that `fetch` sends the access token to. Default: the page's own origin. */
   allowedOrigins?: string[];
-  /** Whether each route change asks the server (the default), or only those that find no fresh token. */
+  /** Whether each route change asks the server (the default), or only if there is no fresh token. */
   routeChange?: 'always' | 'when-stale';
 };
 
@@ -23,7 +23,7 @@ export type Credentials = { email: string; password: string };
 /** A signed-in device; times are RFC 3339. */
 export type Session = {
   id: string;
-  /** This very device. */
+  /** Whether it is this device. */
   current: boolean;
   created_at: string;
   last_seen_at: string;
@@ -35,29 +35,29 @@ export type Session = {
 export type Auth = ReturnType<typeof createAuth>;
 
 /**
- * The browser's side of Doorward. Have one per page: it keeps the access token in memory, fresh, and out of every
- * other script's reach.
- * @param page the browser; tests bring their own
+ * The browser's side of Doorward. Make one per page: it keeps a fresh access token in memory, where no other script can
+ * read it.
+ * @param page the browser; tests pass their own
  */
 export function createAuth(options: AuthOptions, page: Page = globalThis as unknown as Page) {
   const url = options.url.replace(/\/$/, '');
   const keeper = createTokenKeeper(page, createCall(page, url));
   const { ask, change, renew, subscribe } = keeper;
-  // The tabs share the cookie, and tell each other that it has changed; nothing else is sent.
+  // The tabs share the cookie, so they send each other a message when it changes. Nothing else is sent.
   const channel = new page.BroadcastChannel(`doorward ${url}`);
   channel.onmessage = ({ data }) => (data === 'out' ? change(SIGNED_OUT) : startOver());
   for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.wake);
-  // Back from the back/forward cache, which is deaf: somebody else may have signed in.
+  // A page in the back/forward cache gets no messages: another user may have signed in.
   page.addEventListener('pageshow', ({ persisted }) => persisted && startOver());
 
   return {
-    /** Makes an account and signs in. @returns null when the address is to be confirmed first @throws AuthError */
+    /** Makes an account and signs in. @returns null if the address must be confirmed first @throws AuthError */
     signUp: (credentials: Credentials) => enter('/signup', credentials),
 
-    /** @returns null when the address is to be confirmed first @throws AuthError */
+    /** @returns null if the address must be confirmed first @throws AuthError */
     signIn: (credentials: Credentials) => enter('/login', credentials),
 
-    /** Ends the session, in all tabs. @throws AuthError when that could not be done: the user is still signed in then */
+    /** Ends the session, in all tabs. @throws AuthError if that fails: then the user is still signed in */
     async signOut(): Promise<void> {
       await ask('POST', '/logout').catch((error) => {
         if (error.code !== 'not_signed_in') throw error;
@@ -66,22 +66,23 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
       channel.postMessage('out');
     },
 
-    /** An access token to send, at once if there is one. @throws AuthError: `session_not_found`, else it cannot be known */
+    /** A valid access token, at once if there is one. @throws AuthError `session_not_found`; others mean "unknown" */
     accessToken: keeper.accessToken,
 
     /**
-     * `fetch` that adds the access token for the allowed origins. It leaves an `Authorization` of yours alone, refuses
-     * redirects of requests that it added to, and repeats a call once if the token was refused as `invalid_token`.
+     * `fetch` that adds the access token for the allowed origins. It keeps an `Authorization` header that you set,
+     * refuses redirects of requests with the token, and repeats a call once if the token was refused as
+     * `invalid_token`.
      */
     fetch: createGuardedFetch(page, keeper, options.allowedOrigins ?? [page.location.origin]),
 
-    /** To be called at each route change. @returns what is known then; it never rejects */
+    /** Call it at each route change. @returns the state after that; never rejects */
     async onRouteChange(): Promise<AuthState> {
       if (options.routeChange !== 'when-stale' || !keeper.isSettled()) await renew();
       return keeper.getSnapshot();
     },
 
-    /** Calls back whenever it turns out that nobody is signed in (any more), once. @returns how to end that */
+    /** Calls back each time the state becomes `signed-out`. @returns a function that ends this */
     onSignedOut: (callback: () => void) => subscribe((state) => state.status === 'signed-out' && callback()),
 
     /** A token for one call of one service. It is not kept. @throws AuthError */
@@ -96,14 +97,14 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
     /** Signs one device out. @throws AuthError */
     async endSession(id: string): Promise<void> {
       await ask('DELETE', `/sessions/${id}`);
-      // It may have been this one.
+      // It may have been the session of this page.
       await renew();
     },
 
     /** Signs all other devices out. @throws AuthError */
     endOtherSessions: async (): Promise<void> => void (await ask('DELETE', '/sessions')),
 
-    /** Calls back at each change of the state. @returns how to end that */
+    /** Calls back at each change of the state. @returns a function that ends this */
     subscribe,
 
     /** The state: who is signed in, never the token. The same object until it changes. */

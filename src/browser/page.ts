@@ -1,4 +1,4 @@
-/** The little of a browser that is used here: `globalThis` has it, and tests bring one of their own. */
+/** The parts of a browser that are used here: `globalThis` has them, and tests pass their own. */
 export type Page = Pick<
   typeof globalThis,
   'fetch' | 'Request' | 'setTimeout' | 'clearTimeout' | 'performance' | 'Date' | 'BroadcastChannel'

@@ -1,6 +1,6 @@
 import type { Auth, AuthState } from './index.ts';
 
-/** The one part of React that is used, so that this needs no version of it. */
+/** The only part of React that is used, so that any version of React will do. */
 type ReactParts = {
   useSyncExternalStore<Snapshot>(
     subscribe: (onChange: () => void) => () => void,

@@ -4,12 +4,12 @@ import { type User, userOf } from './claims.ts';
 import type { Page } from './page.ts';
 
 const REFRESH_BEFORE_MS = 60_000;
-/** Timers stop while a computer sleeps, so none is longer: what was slept through is noticed within this time. */
+/** The longest timer. Timers stop while a computer sleeps: after it wakes, the clock is checked within this time. */
 const TICK_MS = 60_000;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
 
-/** What a page may show. `unknown`: the server was not asked, or has not answered. The token is never in it. */
+/** What a page may show, never the token. `unknown`: the server was not asked or has not answered. */
 export type AuthState =
   | { readonly status: 'unknown' | 'signed-out'; readonly user: null }
   | { readonly status: 'signed-in'; readonly user: User };
@@ -18,7 +18,7 @@ export const UNKNOWN: AuthState = { status: 'unknown', user: null };
 export const SIGNED_OUT: AuthState = { status: 'signed-out', user: null };
 
 type TokenAnswer = { access_token: string; expires_in: number };
-/** On both clocks. */
+/** The same moment on both clocks. */
 type Instant = { wall: number; steady: number };
 
 export type TokenKeeper = ReturnType<typeof createTokenKeeper>;
@@ -28,18 +28,18 @@ export function createTokenKeeper(page: Page, call: Call) {
   const listeners = new Set<(state: AuthState) => void>();
   let state = UNKNOWN;
   let token: { value: string; ends: Instant } | null = null;
-  /** Counts the changes of who is signed in: an answer to a question from before one is thrown away. */
+  /** Counts sign-ins and sign-outs: an answer to a request from before the last one is ignored. */
   let epoch = 0;
   let flight: Promise<void> | null = null;
   let failure: AuthError | null = null;
   let failures = 0;
-  /** When to ask again by itself. */
+  /** When to ask the server next. */
   let due: Instant | null = null;
   let timer: ReturnType<Page['setTimeout']> | undefined;
 
   return { accessToken, renew, wake, change, ask, isSettled, subscribe, getSnapshot: () => state };
 
-  /** A token with time left. @throws AuthError when nobody is signed in, or when that cannot be known and no token is left */
+  /** A token that has not expired. @throws AuthError when signed out, or when that is unknown and no token is left */
   async function accessToken(): Promise<string> {
     for (;;) {
       if (state === SIGNED_OUT)
@@ -54,7 +54,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     }
   }
 
-  /** Asks for a token: once for all who want one now, and no failing server before its time. Never rejects. */
+  /** Asks for a token: one request for all callers, and after a failure only when it is due. Never rejects. */
   function renew(): Promise<void> {
     if (failure && !isDue()) return Promise.resolve();
     flight ??= refresh(epoch);
@@ -62,7 +62,7 @@ export function createTokenKeeper(page: Page, call: Call) {
   }
 
   async function refresh(asked: number): Promise<void> {
-    // The token cannot be older than the question.
+    // The token was made after the request was sent.
     const since = later(0);
     try {
       const answer = await ask<TokenAnswer>('POST', '/token');
@@ -75,20 +75,20 @@ export function createTokenKeeper(page: Page, call: Call) {
   function adopt({ access_token: value, expires_in }: TokenAnswer, since: Instant): void {
     const user = userOf(value);
     const lifeMs = expires_in * 1000;
-    // Else whoever waits for a token would ask for ever.
+    // Otherwise `accessToken` would ask again for ever.
     if (!(lifeMs > 0)) throw new AuthError(200);
     token = { value, ends: later(lifeMs, since) };
     failures = 0;
-    // Of a life of a minute, one minute before its end would be at once, and for ever.
+    // With a life of one minute, one minute before its end is now: it would ask again without a pause.
     settle(null, later(Math.max(lifeMs - REFRESH_BEFORE_MS, lifeMs / 2), since));
     show({ status: 'signed-in', user });
   }
 
   function backOff(error: unknown): void {
-    // Anything else: an answer that made no sense.
+    // Any other error means that the answer made no sense.
     const reason = error instanceof AuthError ? error : new AuthError(200);
     const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++);
-    // Never sooner than told, and later by up to a half, lest all pages come back in one moment.
+    // Never before Retry-After, and up to half as much later, so that not all pages ask at the same moment.
     settle(reason, later(Math.max(waitMs, reason.retryAfterSeconds * 1000) * (1 + Math.random() / 2)));
   }
 
@@ -99,7 +99,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     wake();
   }
 
-  /** Somebody signed in or out: forgets the token, and the answer that is on its way. */
+  /** After a sign-in or sign-out: drops the token, and the answer to a request that is still running. */
   function change(next: AuthState): void {
     epoch++;
     token = null;
@@ -108,7 +108,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     show(next);
   }
 
-  /** Calls the server. "Nobody is signed in" is heard here, whatever was asked. */
+  /** Calls the server. Any answer that the user is signed out changes the state. */
   async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
     const asked = epoch;
     try {
@@ -121,7 +121,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     }
   }
 
-  /** Some time has passed, nobody knows how much. */
+  /** An unknown time has passed: asks the server if it is due, or sets the timer again. */
   function wake(): void {
     page.clearTimeout(timer);
     if (isDue()) void renew();
@@ -132,7 +132,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     return due !== null && leftMs(due) <= 0;
   }
 
-  /** Nothing to ask before its time. */
+  /** Whether there is no reason to ask the server now. */
   function isSettled(): boolean {
     return state === SIGNED_OUT || (token !== null && !isDue());
   }
@@ -140,11 +140,11 @@ export function createTokenKeeper(page: Page, call: Call) {
   function show(next: AuthState): void {
     if (JSON.stringify(next) === JSON.stringify(state)) return;
     state = next;
-    // Later, and each by itself: one that throws is no failure of the call that led here.
+    // Each in a microtask of its own: if a listener throws, the call that led here must not fail.
     for (const listener of listeners) queueMicrotask(() => listener(next));
   }
 
-  /** Calls back at each change of the state, from then on. @returns how to end that */
+  /** Calls back at each later change of the state. @returns a function that ends this */
   function subscribe(listener: (state: AuthState) => void): () => void {
     listeners.add(listener);
     return () => void listeners.delete(listener);
@@ -154,7 +154,7 @@ export function createTokenKeeper(page: Page, call: Call) {
     return { wall: wall + ms, steady: steady + ms };
   }
 
-  /** The steady clock stops while a computer sleeps, and the other one is set by people: whichever says less. */
+  /** The steady clock stops while a computer sleeps, and people can set the other one, so the smaller value counts. */
   function leftMs({ wall, steady }: Instant): number {
     return Math.min(wall - page.Date.now(), steady - page.performance.now());
   }

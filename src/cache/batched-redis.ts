@@ -1,17 +1,17 @@
 import { type Command, Redis, type RedisOptions } from 'ioredis';
 
-/** How long a request waits for Redis before it goes on without. */
+/** How long a request waits for Redis before it goes on without it. */
 export const COMMAND_TIMEOUT_MS = 100;
 
 /**
- * A client that writes all commands of one turn of the event loop at once, and bounds their wait by one timer.
+ * A client that writes all commands of one turn of the event loop at once, and limits their wait with one timer.
  *
- * With many requests at a time, a system call for each command, and waking Redis with it, is most of what a `GET` costs
- * this process (bench/README.md). ioredis' own `enableAutoPipelining` costs about as much as it saves.
+ * With many requests at a time, the system call for each command, which also wakes Redis, is most of the cost of a
+ * `GET` in this process (bench/README.md). ioredis' own `enableAutoPipelining` costs about as much as it saves.
  */
 export class BatchedRedis extends Redis {
   readonly #deadlineMs = takeCommandTimeout(this.options);
-  /** What is written when this turn ends. */
+  /** The commands that are written when this turn ends. */
   #batch: Command[] = [];
 
   override sendCommand(...args: Parameters<Redis['sendCommand']>): unknown {
@@ -21,7 +21,7 @@ export class BatchedRedis extends Redis {
   }
 
   #startBatch(): void {
-    // There is none before the first connection.
+    // There is no stream before the first connection.
     const stream: Redis['stream'] | undefined = this.stream;
     stream?.cork();
     setImmediate(() => {
@@ -33,7 +33,7 @@ export class BatchedRedis extends Redis {
   }
 }
 
-/** Takes `commandTimeout` out of the options: with it, ioredis would set a timer for each command. */
+/** Removes `commandTimeout` from the options: with it, ioredis would set a timer for each command. */
 function takeCommandTimeout(options: RedisOptions): number {
   const { commandTimeout = COMMAND_TIMEOUT_MS } = options;
   delete options.commandTimeout;
@@ -47,6 +47,6 @@ function failAfter(deadlineMs: number, commands: Command[]): void {
   const stopIfAnswered = () => {
     if (commands.every(({ isSettled }) => isSettled)) clearTimeout(timer);
   };
-  // Redis answers in order.
+  // Redis answers in order, so the last command is answered last.
   commands.at(-1)?.promise.then(stopIfAnswered, stopIfAnswered);
 }

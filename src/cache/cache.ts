@@ -5,11 +5,11 @@
 export type Cache = {
   get(key: string): Promise<string | null>;
   put(key: string, value: string, ttlMs: number): Promise<void>;
-  /** Writes only where nothing is. Returns whether it wrote. */
+  /** Writes only if the key is empty. Returns whether it wrote. */
   putIfAbsent(key: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Compare-and-set: writes only over exactly `expected`. Returns whether it wrote. */
+  /** Compare-and-set: writes only if the value is exactly `expected`. Returns whether it wrote. */
   replace(key: string, expected: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Counts one more; the count starts at 1 and ends `windowMs` after its start. */
+  /** Adds one to a counter, which starts at 1 and expires `windowMs` after its start. */
   increment(key: string, windowMs: number): Promise<{ count: number; ttlMs: number }>;
   ping(): Promise<void>;
 };

@@ -5,7 +5,7 @@ import type { Cache } from './cache.ts';
 type Slot = { value: string; expiresAt: number };
 
 /**
- * The cache of a single process: a bounded map, the least recently used entries leave first.
+ * The cache of a single process: a bounded map that drops the least recently used entries first.
  * @param clock tests pass one that they move
  * @param maxEntries about 1 KiB each at most
  */

@@ -7,9 +7,9 @@ const WINDOW_MS = 60_000;
 export type MissLimit = ReturnType<typeof createMissLimit>;
 
 /**
- * Bounds how fast one network can make the database look for what does not exist: sessions, service clients. A guess of
- * 256 bits never succeeds; this is about the load.
- * @param counters of this process alone: the bound is a replica's own
+ * Limits how often one network can make the database look for sessions or service clients that do not exist. A guess of
+ * 256 bits never succeeds: the limit is for the load.
+ * @param counters of this process alone: each replica has a limit of its own
  */
 export function createMissLimit(counters: Cache) {
   const keyOf = (network: string): string => `misses:${network}`;

@@ -25,18 +25,18 @@ type Scripts = {
 export type RedisCache = Cache & { close(): void };
 
 export type RedisCacheEvents = {
-  /** Hears of connection trouble; the URL, which may hold a password, is not in it. */
+  /** Called on connection errors. They do not contain the URL, which may hold a password. */
   onError(error: Error): void;
-  /** Hears when requests stop waiting for Redis, and when they ask it again. */
+  /** Called when requests stop waiting for Redis, and when they use it again. */
   onBreak(isOpen: boolean): void;
 };
 
 /**
  * The cache of many replicas. Only single-key commands, so that Redis Cluster works.
  *
- * After five failures in a row nobody waits for it any more (half a second at the most, one request after the
- * other), until a ping of its own, every quarter of a second, is answered.
- * @param commandTimeoutMs what a test that is not about time may lengthen
+ * After five failures in a row (half a second at most, if requests come one after the other) no request waits for Redis
+ * until a ping is answered, which is sent every quarter of a second.
+ * @param commandTimeoutMs a test that is not about time may pass a longer one
  */
 export function createRedisCache(
   target: RedisTarget,
@@ -59,7 +59,7 @@ export function createRedisCache(
     onChange: events.onBreak,
   });
 
-  // ioredis' own `keyPrefix` looks up in a table which arguments of a command are keys, for each command anew.
+  // ioredis' own `keyPrefix` looks up in a table which arguments are keys, for every command.
   const named = (key: string) => keyPrefix + key;
 
   return {
@@ -76,7 +76,7 @@ export function createRedisCache(
         const [count, ttlMs] = await redis.incrementInWindow(named(key), windowMs);
         return { count, ttlMs };
       }),
-    // Past the breaker: whoever asks for its health wants to know how it is now.
+    // Not through the breaker: a health check must show the state of Redis now.
     ping: async () => {
       await redis.ping();
     },

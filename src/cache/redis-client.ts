@@ -4,12 +4,12 @@ import { BatchedRedis } from './batched-redis.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
-/** A connection that owes an answer for this long is dropped: one that a broken network swallowed would never end by itself. */
+/** A connection that owes an answer for this long is dropped: after a network failure it would never end by itself. */
 const SOCKET_TIMEOUT_MS = 1_000;
 
 /**
- * The ioredis client of a target, with every wait bounded: its own defaults would wait for ever on a hung server. A
- * command fails after `commandTimeoutMs`, and at once while there is no connection. The connection comes back by itself.
+ * Makes the ioredis client of a target, with a limit on every wait: by default ioredis waits for ever on a hung server.
+ * A command fails after `commandTimeoutMs`, and at once while there is no connection. The client reconnects by itself.
  */
 export function connectRedis<Scripts>(
   target: RedisTarget,
@@ -23,7 +23,7 @@ export function connectRedis<Scripts>(
     socketTimeout: SOCKET_TIMEOUT_MS,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // After a failover the old master may live on as a replica, and its connections with it.
+    // After a failover the old master may go on as a replica, with its connections still open.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
   const single = { ...bounds, scripts, enableOfflineQueue: false, retryStrategy: backOff };
@@ -41,7 +41,7 @@ export function connectRedis<Scripts>(
       enableOfflineQueue: false,
       clusterRetryStrategy: backOff,
       slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-      // One hop to where a slot has moved; a cluster in trouble must not make a request wait for it.
+      // Follows a slot that has moved. Longer chains mean a cluster in trouble, and no request may wait for that.
       maxRedirections: 2,
       retryDelayOnFailover: 0,
       retryDelayOnClusterDown: 0,

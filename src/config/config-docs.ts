@@ -1,6 +1,6 @@
 import { type SettingName, Settings, settingNames, settingSections } from './config.ts';
 
-/** One setting, for a reader. `derived`: the default is told in words, for it depends on something else. */
+/** One setting, for the documentation. `derived`: the default depends on something else, so words describe it. */
 type SettingRow = {
   name: SettingName;
   default: string;

@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
 
-/** How the text of a setting is read: what it must be, in words and as a check, and what it then becomes. */
+/** How the text of a setting is read: what it must be, in words and as a check, and how it is decoded. */
 export type Format<T> = {
   /** Completes "expected …"; also the format column of the documentation. */
   expects: string;
   accepts: (text: string) => boolean;
-  /** Called only with text that `accepts` took. */
+  /** Called only with text that `accepts` has accepted. */
   decode: (text: string) => T;
 };
 
@@ -50,7 +50,7 @@ export function oneOf<const Word extends string>(...words: Word[]): Format<Word>
   };
 }
 
-/** Text that passes a check and is used as it stands. */
+/** Text that passes a check and is used unchanged. */
 export function text(expects: string, accepts: (text: string) => boolean): Format<string> {
   return { expects, accepts, decode: (text) => text };
 }
@@ -81,19 +81,19 @@ function isAudience(item: string): boolean {
   return !item.includes(':') || URL.canParse(item);
 }
 
-/** What `aud` may name: StringOrURI (RFC 7519 section 2), where whatever holds a colon has to be a URI. */
+/** Values of `aud`: StringOrURI (RFC 7519 §2), in which a value with a colon must be a URI. */
 export const audiences: Format<string[]> = {
   ...list('different names or URIs', isAudience),
   accepts: (text) =>
     listItems(text).every((item, i, all) => item && isAudience(item) && all.indexOf(item) === i),
 };
 
-/** A web origin (RFC 6454) spelled as browsers send it; `*` and `null` are none. */
+/** A web origin (RFC 6454) spelled as browsers send it; `*` and `null` are refused. */
 export function isWebOrigin(item: string): boolean {
   return /^https?:/.test(item) && URL.parse(item)?.origin === item;
 }
 
-/** An IP address or CIDR block. A prefix of 0 is refused: to trust every peer is to trust nobody's address. */
+/** An IP address or CIDR block. A prefix of 0 is refused: if every peer is trusted, clients can forge their address. */
 export function isAddressBlock(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   const bits = isIP(address) === 4 ? 32 : 128;
@@ -101,7 +101,7 @@ export function isAddressBlock(item: string): boolean {
   return isIP(address) !== 0 && prefixFits && rest.length === 0;
 }
 
-/** A URL with one of these schemes, in the `scheme://` form, used as it stands. */
+/** A URL with one of these schemes, in the `scheme://` form, used unchanged. */
 export function urlOf(...schemes: string[]): Format<string> {
   const starts = schemes.map((scheme) => `${scheme}://`);
   return text(
@@ -129,7 +129,7 @@ export const key256: Format<Buffer> = {
   decode: (text) => Buffer.from(text, text.length === 64 ? 'hex' : 'base64'),
 };
 
-/** One Redis server, or several behind Sentinel or as a cluster. Decodes to what to connect to. */
+/** One Redis server, or several behind Sentinel or as a cluster. Decodes to the servers and credentials. */
 export const redisTarget: Format<RedisTarget> = {
   expects: 'a URL: redis://…, rediss://…, redis+sentinel://host:port,…/NAME or redis+cluster://host:port,…',
   accepts: (text) => parseRedisUrl(text) !== null,

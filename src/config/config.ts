@@ -9,7 +9,7 @@ import * as is from './config-formats.ts';
 
 type Texts = Record<string, string | undefined>;
 
-/** A default that depends on the machine or on settings above it; `says` tells a reader what it comes to. */
+/** A default that depends on the machine or on settings above it; `says` describes it in words. */
 type Derived = { says: string; from: (texts: Texts) => string };
 
 function setting<T>(format: is.Format<T>, fallback: string | Derived, description: string, secret = false) {
@@ -55,7 +55,7 @@ const rateLimit = is.integer(0, 100_000);
 const origins = is.list('exact origins such as https://app.example.com', is.isWebOrigin);
 const addresses = is.list('IP addresses and CIDR blocks', is.isAddressBlock);
 
-// The settings: format, default, what each is. A default may rest on settings above its own line only.
+// The settings: format, default, meaning. A default may only depend on settings above its own line.
 
 const server = {
   NODE_ENV: setting(environment, 'development', 'What the server runs for'),
@@ -140,7 +140,7 @@ export type SettingName = keyof Config;
 
 export const settingNames = Object.keys(Settings.properties) as SettingName[];
 
-/** The settings in the groups that a reader looks for them in. */
+/** The settings in groups, for the documentation. */
 export const settingSections = [
   sectionOf('Server', server),
   sectionOf('Database and cache', databaseAndCache),
@@ -154,7 +154,7 @@ function sectionOf(title: string, settings: Partial<typeof Settings.properties>)
   return { title, names: Object.keys(settings) as SettingName[] };
 }
 
-/** A rule over several settings, reported under the first; it is judged when all that it reads are sound. */
+/** A rule over several settings, reported under the first. It is checked only if all of them are valid. */
 type Rule = {
   reads: [SettingName, ...SettingName[]];
   broken: (config: Config) => boolean;
@@ -175,12 +175,12 @@ function isPlainHttpAbroad(url: string): boolean {
   return protocol === 'http:' && !isLoopbackHost(hostname);
 }
 
-/** For what takes its time between replicas: the poll for changed keys, a query, a request under way. */
+/** Time for delays between replicas: the poll for changed keys, a query, a running request. */
 export const KEY_MARGIN_MS = 10_000;
 /** Stock `jose` waits this long between two fetches of a key set. */
 const JWKS_COOLDOWN_MS = 30_000;
 
-/** What no single format can say. */
+/** Rules that no single format can express. */
 const rules = [
   rule(
     ['DATABASE_URL', 'REDIS_URL'],
@@ -195,7 +195,7 @@ const rules = [
   rule(
     ['EMBEDDED', 'DATABASE_URL', 'REDIS_URL'],
     (c) => c.EMBEDDED && (c.DATABASE_URL ?? c.REDIS_URL) !== undefined,
-    'true excludes DATABASE_URL and REDIS_URL; unset it or them',
+    'cannot be true together with DATABASE_URL or REDIS_URL; unset it or them',
   ),
   rule(
     ['KEY_ENCRYPTION_KEY', 'EMBEDDED'],
@@ -210,12 +210,12 @@ const rules = [
   rule(
     ['COOKIE_SAME_SITE', 'COOKIE_MODE'],
     (c) => c.COOKIE_SAME_SITE === 'none' && c.COOKIE_MODE === 'insecure',
-    'none needs a Secure cookie, which COOKIE_MODE=insecure is not',
+    'none needs a Secure cookie; set COOKIE_MODE to host or secure',
   ),
   rule(
     ['PUBLIC_URL', 'COOKIE_MODE', 'NODE_ENV'],
     (c) => c.NODE_ENV === 'production' && c.COOKIE_MODE !== 'insecure' && isPlainHttpAbroad(c.PUBLIC_URL),
-    'must be https:// in production, for browsers keep no Secure cookie over http (or COOKIE_MODE=insecure)',
+    'must be https:// in production, because browsers drop Secure cookies over http (or set COOKIE_MODE=insecure)',
   ),
   rule(
     ['SESSION_IDLE_TTL', 'SESSION_TTL'],
@@ -230,12 +230,12 @@ const rules = [
   rule(
     ['KEY_PUBLISH_AHEAD', 'JWKS_MAX_AGE'],
     (c) => c.KEY_PUBLISH_AHEAD < c.JWKS_MAX_AGE + JWKS_COOLDOWN_MS + KEY_MARGIN_MS,
-    'must be at least JWKS_MAX_AGE and 40s, or services meet keys that they could not have fetched yet',
+    'must be at least JWKS_MAX_AGE + 40s, or tokens are signed with keys that services do not have yet',
   ),
   rule(
     ['KEY_RETAIN', 'ACCESS_TOKEN_TTL'],
     (c) => c.KEY_RETAIN < c.ACCESS_TOKEN_TTL + 3 * KEY_MARGIN_MS,
-    'must be at least ACCESS_TOKEN_TTL and 30s, or the key goes before its last tokens',
+    'must be at least ACCESS_TOKEN_TTL + 30s, or the key is deleted before its last tokens expire',
   ),
   rule(
     ['KEY_ROTATION_EVERY', 'KEY_PUBLISH_AHEAD'],
@@ -244,7 +244,7 @@ const rules = [
   ),
 ];
 
-/** The environment cannot be used. The message has one line for each thing wrong, and no secret. */
+/** The settings cannot be used. The message has one line for each problem, and no secret. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 
@@ -255,10 +255,10 @@ export class ConfigError extends Error {
 
 type ReadFile = (path: string, encoding: 'utf8') => string;
 
-/** What the environment says of one setting. Beside a problem the text only shows that something was set. */
+/** One setting as the environment has it. If there is a problem, the text only shows that the setting was given. */
 type Reading = { text: string; problem?: string };
 
-/** A password may stand in any URL, before its host or in its query, even where no URL belongs. */
+/** Masks passwords: a URL may have one before its host or in its query, and may be put into any setting by mistake. */
 function shown(text: string): string {
   const masked = text.replace(/\/\/.*@/s, '//…@').replace(/\?.+/s, '?…');
   return JSON.stringify(masked.slice(0, 100));
@@ -274,7 +274,7 @@ function check(name: SettingName, text: string): Reading {
   return Value.Check(Settings.properties[name], text) ? { text } : refuse(name, text);
 }
 
-/** The path is never told: it could be the secret itself, put into the wrong variable. */
+/** The message never has the path: it could be the secret itself, put into the wrong variable. */
 function readSecretFile(name: SettingName, path: string, readFile: ReadFile): Reading {
   try {
     const text = readFile(path, 'utf8').replace(/\r?\n$/, '');
@@ -314,7 +314,7 @@ function readSettings(env: Texts, readFile: ReadFile): Map<SettingName, Reading>
   return readings;
 }
 
-/** Leaves out what is bad, and defaults derived from what is bad. */
+/** Leaves out invalid settings, and defaults that depend on them. */
 function decodeSound(readings: Map<SettingName, Reading>): Partial<Config> {
   const texts = withDefaults(readings);
   const sound = settingNames.filter(
@@ -333,7 +333,8 @@ function brokenRules(config: Partial<Config>): string[] {
 
 /**
  * Reads every setting from the environment. An empty variable counts as unset; a secret FOO may come from the
- * file that FOO_FILE names. Throws ConfigError, which lists all that is wrong at once.
+ * file that FOO_FILE names.
+ * @throws ConfigError, which lists all problems
  */
 export function loadConfig(env: Texts, readFile: ReadFile = readFileSync): Config {
   const readings = readSettings(env, readFile);

@@ -1,4 +1,4 @@
-/** What `REDIS_URL` says. Plain and Sentinel have a database number; a cluster has only the one. */
+/** `REDIS_URL`, decoded. Plain and Sentinel have a database number; a cluster has only database 0. */
 export type RedisTarget =
   | { kind: 'plain'; url: string; hosts: string }
   | {
@@ -42,12 +42,12 @@ function parsePlain(url: string): RedisTarget | null {
 
 function parseNode(address: string, defaultPort: number): RedisNode | null {
   const parsed = URL.parse(`redis://${address}`);
-  // Nothing but the host and the port: a query that is not read must not look as if it were.
+  // Only host and port are allowed: a query would have no effect, and must not seem to have one.
   if (parsed === null || parsed.hostname === '' || parsed.href !== `redis://${parsed.host}`) return null;
   return { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || defaultPort) };
 }
 
-/** Null when a percent sign encodes nothing. A password may hold colons, as in any URL. */
+/** Null if the percent-encoding is broken. A password may hold colons, as in any URL. */
 function parseLogin(login: string): Credentials | null {
   if (login === '') return {};
   const colon = login.indexOf(':');

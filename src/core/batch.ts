@@ -1,9 +1,9 @@
 type Waiting<Key, Value> = PromiseWithResolvers<Value> & { key: Key };
 
 /**
- * A function that answers all calls of one turn of the event loop by one call of `loadAll`.
- * @param loadAll answers keys in their order; whoever waits hears of its failure
- * @param mostAtOnce of these, in one call
+ * Makes a function that collects the calls of one turn of the event loop and answers them with one call of `loadAll`.
+ * @param loadAll returns one value per key, in the order of the keys; when it fails, every call of the batch fails
+ * @param mostAtOnce the largest number of keys in one call
  */
 export function createBatch<Key, Value>(
   loadAll: (keys: Key[]) => Promise<Value[]>,

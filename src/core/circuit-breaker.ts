@@ -1,27 +1,27 @@
-/** The part behind an open breaker: nobody waits for it until a probe has found it well again. */
+/** Thrown while the breaker is open: no call is made until a probe has succeeded. */
 export class CircuitOpenError extends Error {
   override readonly name = 'CircuitOpenError';
 }
 
 type CircuitBreakerOptions = {
-  /** Failures in a row that open it. */
+  /** The number of failures in a row that opens the breaker. */
   threshold: number;
-  /** Which errors count: those of a part that does not answer, not those of one that says no. */
+  /** Which errors count: a missing answer counts, a refusal does not. */
   isFailure(error: unknown): boolean;
-  /** Asks the part whether it is well; must reject within a bounded time. */
+  /** Tests whether the dependency answers again; must reject within a bounded time. */
   probe(): Promise<unknown>;
   probeEveryMs: number;
-  /** Hears of each change. */
+  /** Called on each change. */
   onChange(isOpen: boolean): void;
 };
 
 export type CircuitBreaker = ReturnType<typeof createCircuitBreaker>;
 
 /**
- * Stops asking a part that does not answer, so that requests pay for noticing once and not each for itself.
+ * Stops calling a dependency that does not answer, so that only the first requests wait for a timeout, not all of them.
  *
- * It closes by a probe of its own, off the requests' path: kept libraries let a request be the probe, which would
- * wait for the dead part again.
+ * A probe in the background closes the breaker. The libraries for this use a request as the probe, and that request
+ * would wait for the dead dependency again.
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions) {
   const { threshold, isFailure, probe, probeEveryMs, onChange } = options;
@@ -31,7 +31,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions) {
   let timer: NodeJS.Timeout | undefined;
 
   return {
-    /** @throws CircuitOpenError at once while the breaker is open; else whatever `call` throws */
+    /** @throws CircuitOpenError at once while the breaker is open; otherwise what `call` throws */
     async run<T>(call: () => Promise<T>): Promise<T> {
       if (isOpen) throw new CircuitOpenError('the circuit is open');
       try {
@@ -44,7 +44,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions) {
       }
     },
     isOpen: (): boolean => isOpen,
-    /** Ends the probing, for good: from now on calls are only passed on. */
+    /** Stops the probes for good: from now on every call is made. */
     close(): void {
       clearTimeout(timer);
       isClosedForGood = true;
@@ -60,7 +60,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions) {
     probeNow();
   }
 
-  /** At once the first time: what was a single lost connection is over before anybody notices. */
+  /** The first probe starts at once: after a single lost connection, the breaker closes before other calls fail. */
   function probeNow(): void {
     void probe().then(recover, () => {
       if (isOpen) timer = setTimeout(probeNow, probeEveryMs).unref();

@@ -2,25 +2,25 @@
 export type Clock = () => number;
 
 /**
- * The time since the epoch as it was when the process started, and on from there at the pace of a clock that nobody
- * sets. A step back of the wall clock would lengthen every limit and every life in memory. What must follow the wall
- * clock follows the database's: see `createDatabaseClock`.
+ * The time since the epoch, read once at the start of the process and advanced by the monotonic clock, which cannot be
+ * set. If the wall clock steps back, limits and lifetimes in memory must not become longer. Code that needs the correct
+ * time uses the database's clock: see `createDatabaseClock`.
  */
 export const steadyClock: Clock = () => Math.round(performance.timeOrigin + performance.now());
 
 /** The time as the database sees it, in milliseconds since the Unix epoch. */
 export type DatabaseClock = {
   now: Clock;
-  /** This process's own time: for how long something took, never for when something expires. */
+  /** This process's own time: measures how long something took, never decides whether something has expired. */
   local: Clock;
-  /** Tells the clock what time it was in the database just now. */
+  /** Sets the offset, with the time that the database has just returned. */
   observe(databaseNow: Date): void;
 };
 
 /**
- * A clock that follows the database's: the local clock plus the offset last seen.
+ * A clock that follows the database's clock: the local clock plus the last observed offset.
  *
- * Expiry is written in database time, so a replica whose own clock is a minute off must not judge it by that
+ * Expiry is written in database time, so a replica whose own clock is a minute off must not compare it with that
  * clock. Until the first observation the offset is zero.
  */
 export function createDatabaseClock(local: Clock): DatabaseClock {

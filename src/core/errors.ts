@@ -1,4 +1,4 @@
-/** Every `code` that a client can meet in a problem document, with its status and title. A released code keeps its meaning. */
+/** Every `code` of a problem document, with its status and title. A released code keeps its meaning. */
 export const PROBLEMS = {
   malformed_request: { status: 400, title: 'The request cannot be read' },
   validation_failed: { status: 400, title: 'The request breaks a rule' },
@@ -22,7 +22,7 @@ export const PROBLEMS = {
   headers_too_large: { status: 431, title: 'The request headers are too large' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   overloaded: { status: 503, title: 'Too busy right now' },
-  unavailable: { status: 503, title: 'Cannot tell right now' },
+  unavailable: { status: 503, title: 'A part of the server does not answer: try again' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof PROBLEMS;
@@ -35,13 +35,13 @@ type AppErrorOptions = {
   detail?: string;
   errors?: FieldError[];
   retryAfterSeconds?: number;
-  /** Whether an access token would do: a 401 then says so (RFC 6750 §3). */
+  /** Whether an access token is accepted too: then a 401 has a Bearer challenge (RFC 6750 §3). */
   acceptsToken?: boolean;
   /** For the log only. */
   cause?: unknown;
 };
 
-/** A failure that a client may be told of. What is public (`code`, `detail`, `errors`) is apart from the private `cause`. */
+/** A failure that clients may see: `code`, `detail` and `errors` are public, `cause` is private. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
@@ -60,12 +60,12 @@ export class AppError extends Error {
   }
 }
 
-/** The request breaks a rule of ours that its schema cannot state. */
+/** The request breaks a rule that a schema cannot express. */
 export function validationFailed(errors: FieldError[]): AppError {
   return new AppError('validation_failed', { errors });
 }
 
-/** "Cannot know right now": a part that holds the answer does not answer. Never to be taken for "no". */
+/** Something that the answer depends on, mostly the database, does not answer. Never treat this as a refusal. */
 export function unavailable(cause: unknown): AppError {
   return new AppError('unavailable', { retryAfterSeconds: 1, cause });
 }

@@ -1,4 +1,4 @@
-/** Where a part says what happened that no caller waits for. Secrets never go there; of an error goes all but its fields. */
+/** For events that no caller sees. Never pass a secret. Of an error only message, code, stack and cause are written. */
 export type Log = Record<'debug' | 'warn' | 'error', (context: object, message: string) => void>;
 
 /** What to do with an error that no caller waits for: a warning, with what it means. */

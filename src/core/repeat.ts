@@ -1,12 +1,12 @@
 export type Repetition = {
-  /** Lets a run under way end, and starts no other. */
+  /** Waits for the current run to end, and starts no other. */
   close(): Promise<void>;
 };
 
 /**
- * Runs a task again and again, each time `everyMs` after the last run has ended: not an interval, so that a slow run
- * cannot overtake itself. Keeps no process alive.
- * @param onError hears of a run that failed; the next one follows as if it had not
+ * Runs a task again and again, each time `everyMs` after the last run has ended. With an interval, a slow run would
+ * overlap with the next one. The timer does not keep the process alive.
+ * @param onError called when a run fails; the next run follows all the same
  */
 export function repeat(
   task: () => Promise<unknown>,

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox';
 
 /**
- * What a token says of its user, by the names of its claims (OpenID Connect Core §5.1). Made from the user's row in one
- * place and handed on whole, so that a new claim is one line here and one there.
+ * What a token says about its user, by claim name (OpenID Connect Core §5.1). It is made from the user's row in one
+ * place and passed on as one value, so a new claim is one line here and one line in db/user-claims-columns.ts.
  */
 export const UserClaims = Type.Object({
   /** Canonical. */

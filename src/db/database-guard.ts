@@ -2,16 +2,16 @@ import { CircuitOpenError, createCircuitBreaker } from '../core/circuit-breaker.
 import { AppError, unavailable } from '../core/errors.ts';
 import type { Database, Transact } from './database.ts';
 
-/** How long a request waits for the database before it is told 503. */
+/** How long a request waits for the database before the answer is 503. */
 export const DATABASE_DEADLINE_MS = 2_000;
 
 const PROBE_DEADLINE_MS = 1_000;
 const PROBE_EVERY_MS = 250;
 
-/** SQLSTATE classes and codes that say "not now" and not "wrong": connection, resources, shutdown, locks, read-only. */
+/** SQLSTATE classes and codes of temporary failures: connection, resources, shutdown, locks, read-only. */
 const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|40001|40P01|55P03)$/;
 
-/** What postgres.js and the socket below it say when there is no server to talk to. */
+/** Error codes of postgres.js and its socket when the server cannot be reached. */
 const CONNECTION_TROUBLE =
   /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO)/;
 
@@ -20,8 +20,8 @@ const SQLSTATE = /^[0-9A-Z]{5}$/;
 type DriverError = { code?: unknown; constraint_name?: unknown; constraint?: unknown };
 
 /**
- * A statement that the database refused. Carries the SQLSTATE and the constraint, and nothing else: Drizzle's and
- * the driver's own messages quote the statement's parameters, a password hash among them.
+ * The database refused a statement. The error has the SQLSTATE and the constraint, and nothing else: the messages of
+ * Drizzle and of the driver quote the statement's parameters, and a password hash may be one of them.
  */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
@@ -37,12 +37,12 @@ function driverErrorOf(error: unknown): DriverError {
   return (cause ?? error ?? {}) as DriverError;
 }
 
-/** The error as the rest of the server may see it: `unavailable`, a DatabaseError, or what it was when no driver made it. */
+/** Makes an error safe for the rest of the server: `unavailable`, a DatabaseError, or itself if no driver made it. */
 export function cleanError(error: unknown): unknown {
   if (error instanceof AppError || error instanceof DatabaseError) return error;
   const { code, constraint_name, constraint } = driverErrorOf(error);
   if (typeof code !== 'string' || !(SQLSTATE.test(code) || CONNECTION_TROUBLE.test(code))) {
-    // Drizzle's own error has the parameters in its message and its stack; what it wraps has neither.
+    // Drizzle's error has the parameters in its message and its stack; its cause has them in neither.
     return error instanceof Error && 'params' in error
       ? (error.cause ?? new DatabaseError('none', undefined))
       : error;
@@ -69,10 +69,10 @@ export async function withDeadline<T>(work: Promise<T>, deadlineMs: number): Pro
     .finally(() => clearTimeout(timer));
 }
 
-/** How every call to the database is made: within a time, and with its errors made safe. */
+/** Runs each call to the database with a deadline, and makes its errors safe. */
 export type DatabaseGuard = { deadlineMs: number; run<T>(call: () => Promise<T>): Promise<T> };
 
-/** A guard that waits for each call anew. For commands, which make few. */
+/** A guard without a circuit breaker: each call may wait for the whole deadline. For commands, which make few calls. */
 export function deadlineGuard(deadlineMs = DATABASE_DEADLINE_MS): DatabaseGuard {
   return { deadlineMs, run: (call) => withDeadline(call(), deadlineMs) };
 }
@@ -80,15 +80,15 @@ export function deadlineGuard(deadlineMs = DATABASE_DEADLINE_MS): DatabaseGuard 
 type BreakingGuardOptions = {
   ping(): Promise<unknown>;
   deadlineMs?: number;
-  /** Called when a ping was not answered either: the connections may be beyond help. */
+  /** Called when a ping was not answered either: all connections may be dead. */
   onProbeLost(): void;
-  /** Hears when requests stop waiting for the database, and when they ask it again. */
+  /** Called when requests stop waiting for the database, and when they use it again. */
   onBreak(isOpen: boolean): void;
 };
 
 /**
- * A guard that nobody waits for twice: after one call without an answer the rest are told `unavailable` at once, until
- * a ping is answered. The first ping goes out right away, so a single lost connection costs the others nothing.
+ * A guard with a circuit breaker: after one call without an answer, all others fail with `unavailable` at once, until
+ * a ping is answered. The first ping is sent right away, so a single lost connection does not affect other calls.
  */
 export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { close(): void } {
   const { ping, deadlineMs = DATABASE_DEADLINE_MS, onProbeLost, onBreak } = options;
@@ -97,7 +97,7 @@ export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { 
     isFailure: (error) => error instanceof AppError && error.code === 'unavailable',
     probe: () =>
       withDeadline(ping(), PROBE_DEADLINE_MS).catch((error: AppError) => {
-        // A server that refuses connections has left none behind.
+        // If the server answers with a refusal, there are no dead connections to replace.
         if (!(error.cause instanceof DatabaseError)) onProbeLost();
         throw error;
       }),
@@ -118,7 +118,7 @@ export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { 
 
 type Method = (...parameters: never[]) => Promise<unknown>;
 
-/** The same store, each call of it made through the guard. */
+/** Wraps a store: each of its calls runs through the guard. */
 export function guardStore<S extends Record<keyof S, Method>>(store: S, guard = deadlineGuard()): S {
   const guarded = Object.entries<Method>(store).map(([name, method]) => [
     name,
@@ -128,14 +128,14 @@ export function guardStore<S extends Record<keyof S, Method>>(store: S, guard = 
 }
 
 /**
- * Transactions under a deadline. Work that overran it is rolled back even when the database comes back later:
- * its caller has been told 503 by then.
+ * Transactions with a deadline. Work that exceeds it is rolled back, even if the database answers later: by then the
+ * caller has received 503.
  */
 export function createTransact(database: Database, guard = deadlineGuard()): Transact {
   return async (work) => {
     const afterCommit: (() => Promise<void>)[] = [];
     const overdue = AbortSignal.timeout(guard.deadlineMs);
-    // By its own end and not by the deadline's: until then its connection is there to be rolled back.
+    // Set when the transaction ends, not at the deadline: until then its connection exists and can be rolled back.
     const life = { isOver: false };
     const commit = () =>
       database
@@ -160,14 +160,14 @@ export function createTransact(database: Database, guard = deadlineGuard()): Tra
         });
     return guard.run(async () => {
       const result = await commit();
-      // However late the commit is answered, what must follow it follows: its caller may have been told 503 by then.
+      // Also when the answer to the commit is late and the caller has received 503: the change is committed.
       for (const action of afterCommit) await action();
       return result;
     });
   };
 }
 
-/** Whether the connection itself is gone, or going: 57P01 and its kin are the last that it says. */
+/** Whether the connection is lost or about to close: 57P01 to 57P03 are the server's last message on it. */
 function isConnectionLost(error: unknown): boolean {
   const clean = cleanError(error);
   const cause = clean instanceof AppError ? clean.cause : clean;
@@ -178,9 +178,9 @@ function isConnectionLost(error: unknown): boolean {
 }
 
 /**
- * For a transaction whose connection is lost. Told of the failure, postgres.js would send a ROLLBACK on the socket
- * that it no longer has, and the TypeError of that ends the process (porsager/postgres#1208). Its transaction
- * rejects by itself when the connection closes.
+ * For a transaction whose connection is lost. If the work rejects, postgres.js sends ROLLBACK on a socket that no
+ * longer exists, and the TypeError from that ends the process (porsager/postgres#1208). The transaction itself rejects
+ * when the connection closes.
  */
 function leaveUnsettled(): Promise<never> {
   return new Promise(() => {});

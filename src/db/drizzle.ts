@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 
 /**
- * Drizzle, as CommonJS. As ES modules it takes 0.7 s to load instead of 0.1, and leaves 170 MB of garbage: Node 26 reads
- * the package's package.json, 134 KB of it, again for each of its modules.
+ * Drizzle, as CommonJS. As ES modules it takes 0.7 s to load instead of 0.1, and leaves 170 MB of garbage: Node 26
+ * reads the package's package.json, 134 KB of it, again for each of its modules.
  */
 const load = createRequire(import.meta.url);
 

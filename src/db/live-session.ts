@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm';
 import { and, eq, gt, isNull, sql } from './drizzle.ts';
 import { sessions, users } from './schema.ts';
 
-/** A row of `sessions` that has not ended and not expired, by the database's time. */
+/** Condition: the row of `sessions` has neither ended nor expired, in database time. */
 export function isOpenSession(): SQL | undefined {
   return and(
     isNull(sessions.endedAt),
@@ -12,8 +12,8 @@ export function isOpenSession(): SQL | undefined {
 }
 
 /**
- * An open session whose user may sign in; the query joins `users`. The same rule as `isLive` in
- * sessions/session-rules.ts, which judges a copy of the row: a test holds the two together.
+ * Condition: an open session whose user may sign in; the query must join `users`. `isLive` in
+ * sessions/session-rules.ts is the same rule for a cached copy of the row: a test compares the two.
  */
 export function isLiveSession(): SQL | undefined {
   return and(isOpenSession(), eq(users.status, 'active'));

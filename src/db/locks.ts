@@ -2,8 +2,8 @@ import type { Transaction } from './database.ts';
 import { sql } from './drizzle.ts';
 
 /**
- * One number for each job that one replica does at a time. Any numbers will do, as long as no two are alike and every
- * release has the same ones: during an upgrade two releases run side by side.
+ * One advisory lock for each job that only one replica may do at a time. Any numbers work if they are all different and
+ * the same in every release: during an upgrade two releases run side by side.
  */
 export const LOCKS = {
   migrate: 7_236_455_021,

@@ -12,8 +12,8 @@ export function connect(databaseUrl: string, poolSize: number): Sql {
     max: poolSize,
     connect_timeout: DATABASE_DEADLINE_MS / 1000,
     onnotice: () => {},
-    // Drizzle reads lists itself. The driver's own query for their types rejects unheard when the connection is given up
-    // meanwhile, and a rejection that nobody hears ends the process.
+    // Drizzle parses arrays itself. The driver would query their types, and if the connection is dropped during that
+    // query, its unhandled rejection ends the process.
     fetch_types: false,
     connection: {
       application_name: 'doorward',
@@ -24,12 +24,12 @@ export function connect(databaseUrl: string, poolSize: number): Sql {
 }
 
 /**
- * A client whose connections can all be given up at once. Those that a failover or a broken network left behind
- * never end by themselves, and postgres.js would go on queueing behind them.
+ * A client whose connections can all be replaced at once. After a failover or a network failure, dead connections do
+ * not end by themselves, and postgres.js would go on queueing queries on them.
  */
 export function createRenewableClient(open: () => Sql) {
   let current = open();
-  // Drizzle holds on to what it is given, so it is given something that passes its calls on.
+  // Drizzle keeps the client that it gets, so it gets a proxy that always uses the current one.
   const sql = new Proxy(current, { get: (_first, name) => Reflect.get(current, name) });
   return {
     sql,
@@ -37,7 +37,7 @@ export function createRenewableClient(open: () => Sql) {
     renew(): void {
       const abandoned = current;
       current = open();
-      // Drizzle has set these on the first one: it reads and writes dates and JSON itself.
+      // Drizzle has set these on the first client: it parses and serializes dates and JSON itself.
       Object.assign(current.options.parsers, abandoned.options.parsers);
       Object.assign(current.options.serializers, abandoned.options.serializers);
       void abandoned.end({ timeout: 0 }).catch(() => {});
@@ -45,7 +45,7 @@ export function createRenewableClient(open: () => Sql) {
   };
 }
 
-/** Drizzle's migrator takes no lock, so replicas that start together would fail on each other's work. */
+/** Migrates under an advisory lock. Drizzle's migrator takes none: replicas that start together would make it fail. */
 export async function migrateUnderLock(databaseUrl: string): Promise<void> {
   const client = postgres(databaseUrl, {
     max: 1,
@@ -58,12 +58,12 @@ export async function migrateUnderLock(databaseUrl: string): Promise<void> {
   } catch (error) {
     throw cleanError(error);
   } finally {
-    // Closing the connection gives the lock back, whatever happened.
+    // Closing the connection releases the lock in every case.
     await client.end({ timeout: 1 });
   }
 }
 
-/** @throws PoolSizeError when one replica alone would ask for more connections than the server ever gives */
+/** @throws PoolSizeError when one replica alone could open more connections than the server allows */
 export async function checkPoolSize(client: Sql, poolSize: number): Promise<void> {
   const asked = client<{ free: number }[]>`
     select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
@@ -71,12 +71,12 @@ export async function checkPoolSize(client: Sql, poolSize: number): Promise<void
   if (row !== undefined && poolSize > row.free) throw new PoolSizeError(poolSize, row.free);
 }
 
-/** The pool does not fit the server: the message says by how much. */
+/** The pool is larger than the server allows: the message has both numbers. */
 export class PoolSizeError extends Error {
   override readonly name = 'PoolSizeError';
   constructor(poolSize: number, free: number) {
     super(
-      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower the one or raise the other`,
+      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower DATABASE_POOL_SIZE, or raise max_connections of PostgreSQL`,
     );
   }
 }

@@ -34,7 +34,7 @@ export const users = pgTable(
     status: text('status', { enum: ['active', 'banned'] })
       .notNull()
       .default('active'),
-    /** Grows with every change of what an access token says about the user. */
+    /** Incremented whenever the claims of the user's access tokens change. */
     claimsVersion: integer('claims_version').notNull().default(1),
     createdAt: instant('created_at').notNull().default(sql`now()`),
     updatedAt: instant('updated_at').notNull().default(sql`now()`),
@@ -49,7 +49,7 @@ export const sessions = pgTable(
     userId: uuid('user_id')
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
-    /** SHA-256 of the generate token. The token itself is nowhere but in the cookie. */
+    /** SHA-256 of the generate token. The token itself is only in the cookie. */
     generateToken: bytea('generate_token').notNull().unique('sessions_generate_token_key'),
     createdAt: instant('created_at').notNull().default(sql`now()`),
     lastSeenAt: instant('last_seen_at').notNull().default(sql`now()`),
@@ -59,7 +59,7 @@ export const sessions = pgTable(
     idleExpiresAt: instant('idle_expires_at').notNull(),
     endedAt: instant('ended_at'),
     endReason: text('end_reason'),
-    /** Grows with every change that a cached copy must not outlive. */
+    /** Incremented by every change that makes cached copies invalid. */
     version: integer('version').notNull().default(1),
     ip: text('ip'),
     userAgent: text('user_agent'),
@@ -96,7 +96,7 @@ export const signingKeys = pgTable(
   ],
 );
 
-/** What has been committed and must still reach a part outside the database. A delivered message is deleted. */
+/** Committed messages that must still be delivered outside of the database. A delivered message is deleted. */
 export const outbox = pgTable(
   'outbox',
   {
@@ -105,13 +105,13 @@ export const outbox = pgTable(
     kind: text('kind').notNull(),
     payload: jsonb('payload').$type<unknown>().notNull(),
     createdAt: instant('created_at').notNull().default(sql`now()`),
-    /** Begun, however they ended. It also tells one claim from the next. */
+    /** Attempts that were started, with any result. The number also distinguishes one claim from the next. */
     attempts: integer('attempts').notNull().default(0),
-    /** Until then no replica claims it: one is at it, or it waits after a failure. */
+    /** Until then no replica claims it: one is delivering it, or it waits after a failure. */
     notBefore: instant('not_before').notNull().default(sql`now()`),
-    /** After the last attempt: kept for operators. */
+    /** Set after the last failed attempt: the message is kept for operators. */
     deadAt: instant('dead_at'),
-    /** The code or the name of the last error; never its message, which may quote what is secret. */
+    /** The code or the name of the last error; never its message, which may quote a secret. */
     lastError: text('last_error'),
   },
   (table) => [index('outbox_due_idx').on(table.kind, table.notBefore).where(sql`${table.deadAt} is null`)],
@@ -122,7 +122,7 @@ export const serviceClients = pgTable('service_clients', {
   /** The `client_id`, as the operator chose it. */
   id: text('id').primaryKey(),
   name: text('name').notNull(),
-  /** For `private_key_jwt`; null where the client has a secret instead. */
+  /** For `private_key_jwt`; null if the client has a secret instead. */
   publicKeys: jsonb('public_keys').$type<PublicJwk[]>(),
   scopes: text('scopes').array().notNull(),
   /** The services whose tokens the client may get and see. */
@@ -131,11 +131,11 @@ export const serviceClients = pgTable('service_clients', {
   disabledAt: instant('disabled_at'),
 });
 
-/** What clients may show: the current secret, and those before while they overlap with it. */
+/** The secrets that clients may use: the current one, and earlier ones during the overlap. */
 export const clientSecrets = pgTable(
   'client_secrets',
   {
-    /** SHA-256. The secret was shown once and is nowhere. */
+    /** SHA-256. The secret itself was shown once and is not stored. */
     secretHash: bytea('secret_hash').primaryKey(),
     clientId: text('client_id')
       .notNull()
@@ -150,15 +150,15 @@ export const clientSecrets = pgTable(
   ],
 );
 
-/** Tokens that are worth nothing any more although they have not expired, until they do. */
+/** Tokens that are no longer valid although they have not expired. The rows are kept until they expire. */
 export const spentTokens = pgTable(
   'spent_tokens',
   {
-    /** `jti` of an access or single-use token; of a client's assertion, with the client's id before it. */
+    /** `jti` of an access or single-use token; for a client's assertion, the client's id and the `jti`. */
     jti: text('jti').primaryKey(),
     reason: text('reason', { enum: ['redeemed', 'revoked', 'asserted'] }).notNull(),
     clientId: text('client_id').notNull(),
-    /** What the winner of a redemption may ask again with. */
+    /** Lets the client that redeemed the token repeat its request. */
     idempotencyKey: text('idempotency_key'),
     spentAt: instant('spent_at').notNull().default(sql`now()`),
     expiresAt: instant('expires_at').notNull(),

@@ -4,10 +4,10 @@ import type { Transact, Transaction } from './database.ts';
 const BATCH_SIZE = 1_000;
 const SWEEP_EVERY_MS = 60_000;
 
-/** Deletes at most `limit` rows whose time is over. Returns how many; none where another replica sweeps. */
+/** Deletes at most `limit` expired rows. Returns how many; 0 while another replica is sweeping. */
 export type Sweep = (transaction: Transaction, limit: number) => Promise<number>;
 
-/** Deletes what has expired, in batches small enough that nobody has to wait for their locks. */
+/** Deletes expired rows, in batches so small that requests do not wait for their locks. */
 export async function sweepAll(sweeps: Sweep[], transact: Transact): Promise<void> {
   for (const sweep of sweeps) {
     let swept = BATCH_SIZE;
@@ -17,7 +17,7 @@ export async function sweepAll(sweeps: Sweep[], transact: Transact): Promise<voi
 
 /**
  * Sweeps once a minute from now on.
- * @param onError called with what made a round fail; the next round follows all the same
+ * @param onError called when a round fails; the next round follows all the same
  */
 export function startSweeping(
   sweeps: Sweep[],

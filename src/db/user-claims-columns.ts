@@ -6,7 +6,7 @@ export const userClaimsColumns = { email: users.email, emailVerifiedAt: users.em
 
 type UserClaimsRow = Pick<typeof users.$inferSelect, keyof typeof userClaimsColumns>;
 
-/** What a token says of the user of that row. */
+/** What a token says about the user of that row. */
 export function toUserClaims({ email, emailVerifiedAt }: UserClaimsRow): UserClaims {
   return { email, email_verified: emailVerifiedAt !== null };
 }

@@ -4,7 +4,7 @@ import type { KeyService } from '../keys/key-service.ts';
 import { clientTokenClaims } from '../tokens/access-token.ts';
 import { createTokenId } from '../tokens/token-id.ts';
 
-/** Who the operator's command is, where a service client has its id. No client may be called so. */
+/** The client id of the operator's command. No service client may have it. */
 export const DOCTOR_CLIENT_ID = 'doctor';
 
 /** What an access token must allow for `GET /admin/doctor`. */
@@ -14,7 +14,7 @@ const TICKET_LIFE_MS = 60_000;
 
 type DoctorCommandParts = { keys: KeyService; prepareKeys(): Promise<unknown>; issuer: string; now: Clock };
 
-/** Lets whoever runs commands here look at a request of their own through the gateway. */
+/** Lets an operator see how their own request arrives through the gateway. */
 export function createDoctorCommand({ keys, prepareKeys, issuer, now }: DoctorCommandParts) {
   return {
     /**

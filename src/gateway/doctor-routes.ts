@@ -27,7 +27,7 @@ const GatewayReport = Type.Object({
     x_forwarded_host: NullableText,
   }),
   cookie: Type.Object({ name: Type.String(), sticks: Type.Boolean() }),
-  problems: Type.Array(Type.String(), { description: 'What to mend' }),
+  problems: Type.Array(Type.String(), { description: 'What to fix' }),
 });
 
 type DoctorRoutesOptions = {
@@ -35,12 +35,12 @@ type DoctorRoutesOptions = {
   settings: GatewaySettings;
 };
 
-/** What `doorward doctor` asks, through the gateway. */
+/** The endpoint that `doorward doctor` calls through the gateway. */
 export const doctorRoutes: FastifyPluginAsyncTypebox<DoctorRoutesOptions> = async (
   app,
   { statuses, settings },
 ) => {
-  /** The operator's own ticket is of no client, and over in a minute. */
+  /** The ticket of the operator's command belongs to no client, and expires after a minute. */
   const isLive = async (claims: TokenClaims) =>
     claims.sub === DOCTOR_CLIENT_ID || (await statuses.findLive(claims)) !== null;
 

@@ -1,26 +1,26 @@
-/** What the gateway tells of the request that it holds back. */
+/** The request that the gateway holds back, as the gateway describes it. */
 export type OriginalRequest = {
-  /** Whether it may change something, or cannot be shown not to. */
+  /** Whether it may change something; true if that is unknown. */
   isUnsafe: boolean;
 };
 
-/** What arrives at `/forward-auth`. */
+/** The request that arrives at `/forward-auth`. */
 export type GatewayRequest = {
   method: string;
-  /** What stands behind `/forward-auth`, query included: Envoy puts the original path there. */
+  /** The rest of the URL after `/forward-auth`, query included: Envoy puts the original path there. */
   path: string;
   /** Names and values in turn, as Node gives them. */
   rawHeaders: string[];
 };
 
-/** What we answer with, and a gateway hands on: from outside it can only be a forgery. */
+/** Headers of our answer, which a gateway passes on. In a request from outside they are a forgery. */
 const IDENTITY_HEADERS = ['x-auth-subject', 'x-auth-email', 'x-auth-session', 'x-auth-scope'];
 
 const METHOD_HEADERS = ['x-original-method', 'x-forwarded-method'];
-/** nginx, Traefik and Caddy; ingress-nginx has the whole URL. */
+/** Of nginx, Traefik and Caddy; ingress-nginx sends the whole URL in the last one. */
 const URI_HEADERS = ['x-original-uri', 'x-forwarded-uri', 'x-original-url'];
 
-/** Decides something here, so it must be there once at most, and in one spelling. */
+/** Headers that decide something here, so each may be sent only once and in one spelling. */
 const SINGLE_HEADERS = new Set([
   ...IDENTITY_HEADERS,
   ...METHOD_HEADERS,
@@ -37,8 +37,8 @@ const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 const MAX_URI_LENGTH = 8 * 1024;
 
 /**
- * Reads what a gateway passes on, by the conventions of nginx, Traefik, Caddy and Envoy, and finds what two readers
- * could read in two ways: a client's own headers arrive here beside the gateway's.
+ * Reads what a gateway passes on, by the conventions of nginx, Traefik, Caddy and Envoy, and refuses what two programs
+ * could read in two ways: the client's own headers arrive here together with the gateway's.
  * @returns the original request, or why it must not pass
  */
 export function readOriginalRequest(request: GatewayRequest): OriginalRequest | { refused: string } {
@@ -46,7 +46,7 @@ export function readOriginalRequest(request: GatewayRequest): OriginalRequest | 
   const refused = findForgery(headers) ?? findBadUri(headers, request.path) ?? findBadHost(headers);
   if (refused !== undefined) return { refused };
   const methods = methodsOf(request, headers);
-  if (methods.size > 1) return { refused: 'The original method is told in two ways.' };
+  if (methods.size > 1) return { refused: 'The request names two different original methods.' };
   const [method] = methods;
   if (method !== undefined && !/^[A-Z-]{1,32}$/.test(method))
     return { refused: 'The original method is malformed.' };
@@ -54,7 +54,7 @@ export function readOriginalRequest(request: GatewayRequest): OriginalRequest | 
   return { isUnsafe: !isSafe };
 }
 
-/** A WebSocket is opened by a GET, with the cookie, from any page (RFC 6455 §10.2; over HTTP/2 without a key). */
+/** Any page can open a WebSocket with the user's cookie, by a GET (RFC 6455 §10.2; over HTTP/2 it has no key). */
 function opensWebSocket(headers: Headers): boolean {
   const upgrades = ['sec-websocket-key', 'sec-websocket-version', 'upgrade'].some((name) =>
     headers.has(name),
@@ -77,7 +77,7 @@ function readHeaders(rawHeaders: string[]): Headers {
 
 function findForgery(headers: Headers): string | undefined {
   for (const [name, values] of headers) {
-    // Many servers take `X_Auth_Subject` for `X-Auth-Subject`.
+    // Many servers read `X_Auth_Subject` as `X-Auth-Subject`.
     if (name.includes('_') && MEANINGFUL_HEADERS.has(name.replaceAll('_', '-')))
       return 'A header is spelled with an underscore.';
     if (IDENTITY_HEADERS.includes(name)) return 'The request brings identity headers of its own.';
@@ -89,7 +89,7 @@ function findForgery(headers: Headers): string | undefined {
 function findBadUri(headers: Headers, path: string): string | undefined {
   const told = URI_HEADERS.flatMap((name) => (headers.get(name) ?? []).map((uri) => toPath(name, uri)));
   const uris = new Set(path === '' || path.startsWith('?') ? told : [...told, path]);
-  if (uris.size > 1) return 'The original URI is told in two ways.';
+  if (uris.size > 1) return 'The request names two different original URIs.';
   return [...uris].every(isPlainPath) ? undefined : 'The original URI is malformed.';
 }
 
@@ -99,17 +99,17 @@ function toPath(name: string, uri: string): string {
   return path ?? '';
 }
 
-/** Whether every reader takes the path for the same one: no dot segments, no backslashes, nothing half-encoded. */
+/** Whether all programs read the path alike: no dot segments, no backslashes, nothing half-encoded. */
 function isPlainPath(uri: string): boolean {
   if (uri.length > MAX_URI_LENGTH || !/^\/[!-~]*$/.test(uri) || uri.includes('#')) return false;
   const [path = '', query = ''] = uri.split(/\?(.*)/s);
   const once = decode(path);
   if (once === null || decode(query) === null) return false;
-  // Some readers decode a second time.
+  // Some programs decode a second time.
   return [path, once, decode(once) ?? once].every(isUnambiguous);
 }
 
-/** Some servers take `..;x` for `..`, and `//` for the start of a host. */
+/** Some servers read `..;x` as `..`, and `//` as the start of a host. */
 function isUnambiguous(path: string): boolean {
   return !/^\/\/|\\|(^|\/)\.\.?(;[^/]*)?(\/|$)/.test(path) && !hasControls(path);
 }
@@ -118,7 +118,7 @@ function decode(text: string): string | null {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A URIError, and nothing else.
+    // It can only be a URIError.
     return null;
   }
 }
@@ -133,7 +133,7 @@ function findBadHost(headers: Headers): string | undefined {
   return isGood ? undefined : 'The original host is malformed.';
 }
 
-/** Each method that somebody tells. Of a plain GET nobody knows whether it is the original one's or the gateway's. */
+/** All methods that the request names. A GET or HEAD of the call itself may be the gateway's own: it does not count. */
 function methodsOf({ method, path }: GatewayRequest, headers: Headers): Set<string> {
   const told = METHOD_HEADERS.flatMap((name) => headers.get(name) ?? []).map((name) => name.toUpperCase());
   const isOriginals = !['GET', 'HEAD'].includes(method) || path.startsWith('/');

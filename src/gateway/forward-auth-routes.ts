@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
-import { isOwnPage, MINDS_ORIGIN_ITSELF } from '../http/origin-check.ts';
+import { CHECKS_ORIGIN_ITSELF, isOwnPage } from '../http/origin-check.ts';
 import { problemResponses, READ_PROBLEMS } from '../http/problem.ts';
 import { Text } from '../http/schemas.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
@@ -25,7 +25,7 @@ const DoorQuery = Type.Object(
 
 const AnyQuery = Type.Object({});
 
-/** What Envoy can add to its question; a query it cannot. From a client they could only narrow what passes. */
+/** Envoy can add headers to its call, but no query. If a client sends them, it only makes the check stricter. */
 const DoorHeaders = Type.Object({
   'x-forward-auth-audience': Type.Optional(Text()),
   'x-forward-auth-check': Type.Optional(Type.Literal('session')),
@@ -48,7 +48,7 @@ const identityHeaders = {
 type DoorWish = {
   audience?: string | undefined;
   check?: 'session' | undefined;
-  /** Envoy passes on no header that it was not told to: that there is no Origin says nothing then. */
+  /** Envoy passes on only the headers that its settings name, so a missing Origin proves nothing. */
   needsOrigin?: boolean;
 };
 
@@ -58,16 +58,16 @@ type ForwardAuthRoutesOptions = {
   appOrigins: string[];
 };
 
-/** The door that a gateway asks at: may this request pass, and who is it from? */
+/** The endpoint that a gateway asks: may this request pass, and who sent it? */
 export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptions> = async (
   app,
   { forwardAuth, cookie, appOrigins },
 ) => {
   const allowedOrigins = new Set(appOrigins);
   const options = {
-    // Asked for every request of every service: nothing that a log should tell.
+    // Called for every request of every service: too often for the log.
     logLevel: 'warn',
-    config: { [MINDS_ORIGIN_ITSELF]: true },
+    config: { [CHECKS_ORIGIN_ITSELF]: true },
     schema: {
       tags: ['gateway'],
       summary: 'May the request that a gateway holds pass?',
@@ -91,7 +91,7 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
     },
   } as const;
 
-  // Envoy leaves the body away, and whoever sends it means it for the service.
+  // Envoy sends no body. If another gateway sends one, it is meant for the service.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
 
@@ -109,15 +109,15 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
     method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     url: '/forward-auth/*',
     schema: { ...options.schema, querystring: AnyQuery, headers: DoorHeaders, hide: true },
-    // The query is the original one's here, and says nothing about the door.
+    // The query belongs to the original request here, so the headers describe the door.
     handler: (request, reply) => {
       const { 'x-forward-auth-audience': audience, 'x-forward-auth-check': check } = request.headers;
       return answer(request, reply, { audience, check, needsOrigin: true });
     },
   });
 
-  // Whatever else is asked here gets a no: an answered preflight would let the original request pass, and a gateway would
-  // pass a 404 on, as if the page that somebody asked for were missing.
+  // Every other request is refused: a successful answer to a preflight would let the original request pass, and a
+  // gateway would pass on a 404, as if the page that the user asked for were missing.
   app.all('/forward-auth*', { config: { cors: { preflight: false } }, schema: { hide: true } }, refuse);
   await app.register(async (door) => door.setNotFoundHandler(refuse), { prefix: '/forward-auth' });
 
@@ -133,7 +133,7 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
     if (authorization !== undefined) {
       return admit(reply, await forwardAuth.byToken(bearerOf(authorization), query));
     }
-    // The cookie goes along by itself: any page could make the user's browser send this.
+    // Browsers add the cookie by themselves: any page could make the user's browser send this.
     const isMeant = isOwnPage(request, allowedOrigins) && !(needsOrigin && tellsNoOrigin(request));
     if (original.isUnsafe && !isMeant) throw new AppError('origin_not_allowed');
     const generateToken = cookie.read(request, reply);
@@ -154,7 +154,7 @@ function gatewayRequestOf({ method, raw }: FastifyRequest, prefix: string): Gate
   return { method, path, rawHeaders: raw.rawHeaders };
 }
 
-/** All headers each time: one that is left out, a gateway could take from the client, or take away. */
+/** Always sets all headers: if one is missing, a gateway could pass on the client's own, or drop it. */
 function admit(reply: FastifyReply, identity: Identity): void {
   reply.headers({
     'x-auth-subject': identity.subject,

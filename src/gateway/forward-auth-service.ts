@@ -4,19 +4,19 @@ import type { TokenService } from '../tokens/token-service.ts';
 import type { TokenStatusService } from '../tokens/token-status-service.ts';
 import type { TokenClaims } from '../verifier/check-token.ts';
 
-/** Who a gateway may let in, for the services behind it. */
+/** The identity that a gateway passes to the services behind it. */
 export type Identity = {
   subject: string;
   email: string;
   session: string;
   scope: string;
-  /** For the gateway to put upstream: the caller's own, or one made for the service. */
+  /** For the gateway to send upstream: the caller's own token, or one made for the service. */
   accessToken: string;
 };
 
-/** What the gateway wants to know of the door. */
+/** How the gateway wants the request to be checked. */
 export type DoorQuery = {
-  /** Of the service behind the door; any configured one when left out. */
+  /** Audience of the service behind the door; any configured one if left out. */
   audience?: string | undefined;
   /** Whether to ask the database, so that a sign-out counts at once. */
   checkSession: boolean;
@@ -31,13 +31,13 @@ type ForwardAuthServiceParts = {
 
 export type ForwardAuthService = ReturnType<typeof createForwardAuthService>;
 
-/** Answers gateways who ask whether a request may pass. */
+/** Decides for gateways whether a request may pass. */
 export function createForwardAuthService(parts: ForwardAuthServiceParts) {
   const { sessions, tokens, statuses, audiences } = parts;
 
   return {
     /**
-     * Who brings this access token. Single-use tokens do not pass: only the door that they are for may spend them.
+     * The identity of an access token. Single-use tokens are refused: only the door that they are for may redeem them.
      * @throws AppError `invalid_token`, `unknown_audience`, `unavailable`
      */
     async byToken(token: string, { audience, checkSession }: DoorQuery): Promise<Identity> {
@@ -50,8 +50,8 @@ export function createForwardAuthService(parts: ForwardAuthServiceParts) {
     },
 
     /**
-     * Who the cookie is of, and an access token for the service: the cookie outside, a JWT inside.
-     * @param network of the client, which limits go by
+     * The user of a cookie, and an access token for the service: the cookie stays outside, the service gets a JWT.
+     * @param network of the client, for the limits
      * @throws AppError `not_signed_in`, `unknown_audience`, `rate_limited`, `unavailable`
      */
     async byCookie(

@@ -3,21 +3,21 @@ import { isLoopbackHost } from '../core/loopback.ts';
 
 /** What a request looked like when it arrived. */
 export type ArrivedRequest = {
-  /** Who opened the connection. */
+  /** The address that opened the connection. */
   peer: string;
-  /** The headers as they came, of whoever sent them. */
+  /** The headers as they arrived, trusted or not. */
   forwardedFor: string | undefined;
   forwardedProto: string | undefined;
   forwardedHost: string | undefined;
   host: string | undefined;
   path: string;
-  /** What the server makes of them. */
+  /** How the server reads them. */
   clientAddress: string;
   scheme: string;
   publicHost: string;
 };
 
-/** What the server was told of its surroundings. */
+/** The settings that describe the server's surroundings. */
 export type GatewaySettings = {
   publicUrl: string;
   pathPrefix: string;
@@ -25,7 +25,7 @@ export type GatewaySettings = {
   cookie: { name: string; secure: boolean; domain: string | undefined };
 };
 
-/** For operators: what came in, what of it was believed, and what that led to. */
+/** For operators: what arrived, what the server trusted, and the result. */
 export type GatewayReport = {
   /** From the connection outwards. */
   chain: { address: string; trusted: boolean }[];
@@ -42,11 +42,11 @@ export type GatewayReport = {
     x_forwarded_host: string | null;
   };
   cookie: { name: string; sticks: boolean };
-  /** What to mend; empty when all is well. */
+  /** What to fix; empty if all is well. */
   problems: string[];
 };
 
-/** What the server makes of a request that came through the gateway. */
+/** Reports how the server reads a request that came through the gateway. */
 export function reportOnGateway(request: ArrivedRequest, settings: GatewaySettings): GatewayReport {
   const chain = chainOf(request, settings.trustedProxies);
   const sticks = cookieSticks(request, settings.cookie);
@@ -79,7 +79,7 @@ function chainOf({ peer, forwardedFor }: ArrivedRequest, trustedProxies: string[
     .split(',')
     .map((address) => address.trim())
     .filter((address) => address !== '');
-  // What stands beyond the first one that is not trusted, anybody may have written.
+  // Any client may have written the addresses beyond the first one that is not trusted.
   let believed = true;
   return [peer, ...told.reverse()].map(plain).map((address) => {
     believed &&= isIn(trusted, address);
@@ -102,7 +102,7 @@ function isIn(list: BlockList, address: string): boolean {
   return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** An IPv4 address in the clothes of IPv6 is the IPv4 address. */
+/** Turns an IPv4-mapped IPv6 address into the IPv4 address. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
@@ -111,13 +111,13 @@ function chainProblems({ forwardedFor }: ArrivedRequest, chain: GatewayReport['c
   const [peer] = chain;
   if (forwardedFor !== undefined && peer?.trusted === false)
     return [
-      `${peer.address} sent X-Forwarded-For and is not in TRUSTED_PROXIES: all who come through it share its address, and its limits`,
+      `${peer.address} sent X-Forwarded-For and is not in TRUSTED_PROXIES, so all its clients share its address and its limits: if it is your gateway, add it`,
     ];
   if (peer?.trusted === true && forwardedFor === undefined)
     return [`${peer.address} is trusted, and sent no X-Forwarded-For: make the gateway set it`];
   if (chain.every(({ trusted }) => trusted))
     return [
-      'every address is in TRUSTED_PROXIES: nobody can tell which one is the client. List the proxies only',
+      'every address is in TRUSTED_PROXIES, so the address of the client is unknown: list only the proxies',
     ];
   return [];
 }
@@ -127,7 +127,7 @@ function addressProblems({ scheme, publicHost }: ArrivedRequest, { publicUrl }: 
   const problems: string[] = [];
   if (`${scheme}:` !== protocol)
     problems.push(
-      `the request came by ${scheme}, and PUBLIC_URL says ${protocol.slice(0, -1)}: make the gateway set X-Forwarded-Proto, and trust it`,
+      `the request came by ${scheme}, and PUBLIC_URL says ${protocol.slice(0, -1)}: make the gateway set X-Forwarded-Proto, and list it in TRUSTED_PROXIES`,
     );
   if (publicHost !== host)
     problems.push(
@@ -138,7 +138,10 @@ function addressProblems({ scheme, publicHost }: ArrivedRequest, { publicUrl }: 
 
 type CookieSettings = GatewaySettings['cookie'];
 
-/** Whether a browser would keep the session cookie (RFC 6265bis §5.7): Secure ones over https or on localhost, and for its own domain only. */
+/**
+ * Whether a browser keeps the session cookie (RFC 6265bis §5.7): a Secure one only over https or on localhost, and only
+ * for the browser's own domain.
+ */
 function cookieSticks({ scheme, publicHost }: ArrivedRequest, { secure, domain }: CookieSettings): boolean {
   return (
     (!secure || scheme === 'https' || isLoopbackHost(hostNameOf(publicHost))) && isWithin(publicHost, domain)

@@ -14,7 +14,7 @@ type GatewayOptions = {
   config: Config;
 };
 
-/** All that a proxy meets: the door at which it asks, and what shows an operator how a request came through it. */
+/** The routes for gateways: the check of each request, and the report that shows how a request arrives. */
 export const gateway: FastifyPluginAsync<GatewayOptions> = async (
   app,
   { forwardAuth, statuses, cookie, config },

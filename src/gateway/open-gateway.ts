@@ -9,7 +9,7 @@ type Below = {
   tokens: { service: TokenService; statuses: TokenStatusService };
 };
 
-/** What gateways ask of: sessions and tokens. */
+/** The checks for gateways, which use sessions and tokens. */
 export function openGateway({ config }: Platform, { sessions, tokens }: Below) {
   const service = createForwardAuthService({
     sessions,

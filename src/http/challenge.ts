@@ -3,9 +3,9 @@ import type { FastifyReply } from 'fastify';
 const REALM = 'doorward';
 
 /**
- * Says what a client could authenticate with: every 401 for which an Authorization header would do needs this header
+ * Tells a client how to authenticate: every 401 needs this header if an Authorization header would be accepted
  * (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2).
- * @param params beside the realm; values without quotes or backslashes
+ * @param params in addition to the realm; values without quotes or backslashes
  */
 export function addChallenge(
   reply: FastifyReply,

@@ -3,10 +3,10 @@ import { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyRequest } from 'fastify';
 
 /**
- * The address of whoever sent the request: with trusted proxies, the nearest one that is not among them.
+ * The address of the client: behind trusted proxies, the nearest address that is not one of them.
  *
- * A proxy passes on what it was given, and some add a port. Only an address may become a key or a row: the port goes,
- * and anything else is left for the address that is certain, the socket's.
+ * A proxy passes on what it received, and some add a port. Only an address may become a key or a row: the port is
+ * removed, and if the rest is not an address, the socket's address is used, which is certain.
  */
 export function clientAddress({ ip, socket }: FastifyRequest): string {
   if (isIP(ip) !== 0) return ip;
@@ -15,7 +15,7 @@ export function clientAddress({ ip, socket }: FastifyRequest): string {
   return isIP(address) === 0 ? (socket.remoteAddress ?? 'unknown') : address;
 }
 
-/** The client's network, which limits go by: an IPv6 household has 2^64 addresses to choose from, so its /64 counts. */
+/** The client's network, for the limits: an IPv6 household has 2^64 addresses to choose from, so its /64 counts. */
 export function clientNetwork(request: FastifyRequest): string {
   const address = clientAddress(request);
   return isIPv4(address) ? address : normalizeIP(address);

@@ -5,7 +5,7 @@ import Type from 'typebox';
 
 type DocsOptions = {
   publicUrl: string;
-  /** Of the routes; clients see `publicUrl` in its place. */
+  /** Path prefix of the routes; clients see `publicUrl` instead. */
   prefix: string;
   cookieName: string;
   version: string;
@@ -17,7 +17,7 @@ export async function addOpenApi(
   { publicUrl, prefix, cookieName, version }: DocsOptions,
 ): Promise<void> {
   await app.register(swagger, {
-    // Its own way takes the path of `publicUrl` off, from the middle of a word if need be.
+    // This option would cut off the path of `publicUrl`, even in the middle of a word.
     stripBasePath: false,
     transform: ({ schema, url }) => ({ schema, url: url.slice(prefix.length) }),
     openapi: {
@@ -37,7 +37,7 @@ export async function addOpenApi(
 
 /**
  * `/openapi.json` and a page to read it on.
- * @param publicUrl its path is where clients find the page's files, whether or not a gateway takes it off
+ * @param publicUrl clients find the page's files below its path, whether or not a gateway strips that
  */
 export async function docsRoutes(app: FastifyInstance, { publicUrl }: { publicUrl: string }): Promise<void> {
   app.get(
@@ -54,7 +54,7 @@ export async function docsRoutes(app: FastifyInstance, { publicUrl }: { publicUr
     routePrefix: '/docs',
     indexPrefix: new URL(publicUrl).pathname.replace(/\/$/, ''),
     staticCSP: true,
-    // On a LAN the page comes over http, and what it loads must be allowed to.
+    // On a LAN the page comes over http, and so must its files.
     transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
   });
 }

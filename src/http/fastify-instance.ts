@@ -13,7 +13,7 @@ const BODY_LIMIT_BYTES = 16 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5_000;
 
-/** An instance with our bounds on requests and our own words for what the framework refuses; no routes yet. */
+/** An instance with limits on requests, and problem documents for what the framework refuses; without routes. */
 export function createFastify(config: Config, logger: FastifyBaseLogger): FastifyInstance {
   return Fastify({
     loggerInstance: logger,
@@ -24,7 +24,7 @@ export function createFastify(config: Config, logger: FastifyBaseLogger): Fastif
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
-    // Closing is announced by /health/ready and `Connection: close` first; whoever still comes is served.
+    // /health/ready and `Connection: close` announce the shutdown first; a request that still arrives is served.
     return503OnClosing: false,
     ajv: {
       customOptions: {
@@ -40,13 +40,13 @@ export function createFastify(config: Config, logger: FastifyBaseLogger): Fastif
   });
 }
 
-/** What holds for every answer, errors included. */
+/** Adds what every answer has, errors included. */
 export function addEdges(app: FastifyInstance, lifecycle: Lifecycle): void {
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(new AppError('not_found'), request, reply));
   addRequestLog(app);
   addResponseHeaders(app);
-  // Late, so that a request that was under way already does not leave an idle connection to wait for either.
+  // At the end of a request, so that one which was already running does not leave an idle connection either.
   app.addHook('onSend', (_request, reply, payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');
     done(null, payload);

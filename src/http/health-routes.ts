@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox';
 
 const PROBE_DEADLINE_MS = 1_000;
 
-/** Whether this process is on its way out. The server's signal handler sets it. */
+/** Whether this process is shutting down. The server's signal handler sets it. */
 export type Lifecycle = { draining: boolean };
 
 const Part = Type.Enum(['ok', 'down']);
@@ -24,7 +24,7 @@ type HealthRoutesOptions = {
   pingCache(): Promise<unknown>;
 };
 
-/** For orchestrators. Both answer without a limit and without a log line of their own. */
+/** For orchestrators. Neither has a rate limit or a log line. */
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (
   app,
   { lifecycle, pingDatabase, pingCache },
@@ -51,7 +51,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
     async (_request, reply) => {
       const [database, cache] = await Promise.all([probe(pingDatabase), probe(pingCache)]);
       const status = lifecycle.draining ? 'draining' : statusOf(database, cache);
-      // One lost part alone is no reason to leave the balancer: every replica would leave it at once.
+      // If only one of the two is down, the replica stays ready: otherwise all replicas would leave the balancer at
+      // once.
       const ready = status === 'ok' || status === 'degraded';
       return reply.code(ready ? 200 : 503).send({ status, database, cache });
     },

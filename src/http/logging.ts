@@ -10,7 +10,7 @@ import {
 } from 'pino';
 import { clientAddress } from './client-address.ts';
 
-/** Never written, wherever an object with such a field is logged. */
+/** Fields whose values are never written, in any logged object. */
 const SECRET_FIELDS = [
   'password',
   'cookie',
@@ -26,7 +26,7 @@ const SECRET_FIELDS = [
 const REDACTED = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
 
 /**
- * The server's logger: JSON lines, or lines for people where a person is watching.
+ * The server's logger: JSON lines, or readable lines on a terminal.
  * @param level of pino, or `silent`
  */
 export function createLogger(
@@ -48,9 +48,9 @@ export function createLogger(
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
-/** One line a request, at the level that its route and its outcome deserve. */
+/** Logs one line for each request, at a level that depends on its route and its outcome. */
 export function addRequestLog(app: FastifyInstance): void {
-  // What these lines hold is chosen here, field by field: looking for secrets in them would cost more than all the rest.
+  // Each field of these lines is chosen here: redaction would cost more than everything else about them.
   const log = app.log.child({}, { redact: [] } as ChildLoggerOptions);
   app.addHook('onResponse', (request, reply, done) => {
     const { statusCode } = reply;
@@ -64,8 +64,8 @@ export function addRequestLog(app: FastifyInstance): void {
 }
 
 /**
- * Fastify's `childLoggerFactory`: a request's logger that comes into being with the first line it writes. Making pino's
- * costs more than looking up the session does, and most requests have nothing to tell.
+ * Fastify's `childLoggerFactory`: a request's logger that is created when it writes its first line. Creating pino's
+ * costs more than the look-up of the session, and most requests write no line.
  */
 export function createRequestLogger(
   parent: FastifyBaseLogger,
@@ -123,17 +123,17 @@ class RequestLogger implements FastifyBaseLogger {
   }
 }
 
-/** `silent` is above all of them. */
+/** NaN for `silent`, which no level reaches. */
 function severityOf(level: string): number {
   return Number(pino.levels.values[level]);
 }
 
-/** The route and not the URL: what somebody put into a path or a query by mistake stays out of the log. */
+/** The route instead of the URL: a secret that was put into a path or a query by mistake stays out of the log. */
 function serializeRequest(request: FastifyRequest): object {
   return { method: request.method, route: request.routeOptions.url ?? null, ip: clientAddress(request) };
 }
 
-/** Message, code and stack of an error and of its causes, and no other field: drivers hang queries and parameters on theirs. */
+/** Message, code and stack of an error and its causes, no other field: drivers add queries and parameters to theirs. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
   const { name, message, stack, cause } = error;

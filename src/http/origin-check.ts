@@ -1,22 +1,22 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
-/** In a route's `config`: it looks at the origin of another request than the one at hand. */
-export const MINDS_ORIGIN_ITSELF = 'mindsOriginItself';
+/** In a route's `config`: the route checks the origin itself, because it decides about another request. */
+export const CHECKS_ORIGIN_ITSELF = 'checksOriginItself';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    [MINDS_ORIGIN_ITSELF]?: boolean;
+    [CHECKS_ORIGIN_ITSELF]?: boolean;
   }
 }
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Refuses requests that another site's page makes a browser send: the cookie goes along with those by itself.
+ * Refuses requests that a page of another site makes a browser send: the browser adds the cookie by itself.
  *
- * A request that can change something needs an allowed Origin; or the browser's word that the page is the same
- * origin's; or, where there is no Origin, the same site's; or neither header, which no browser sends.
+ * A request that can change something needs an allowed `Origin`, or `Sec-Fetch-Site: same-origin`. Without an `Origin`,
+ * `same-site` is enough, and so is having neither header: then the client is no browser.
  */
 export function addOriginCheck(app: FastifyInstance, allowedOrigins: string[]): void {
   const allowed = new Set(allowedOrigins);
@@ -27,11 +27,11 @@ export function addOriginCheck(app: FastifyInstance, allowedOrigins: string[]): 
 
 function mayPass(request: FastifyRequest, allowed: ReadonlySet<string>): boolean {
   if (SAFE_METHODS.has(request.method) || isOwnPage(request, allowed)) return true;
-  // Last, for Fastify makes `routeOptions` anew each time it is asked for them.
-  return request.routeOptions.config[MINDS_ORIGIN_ITSELF] === true;
+  // Last, because Fastify creates `routeOptions` anew at each access.
+  return request.routeOptions.config[CHECKS_ORIGIN_ITSELF] === true;
 }
 
-/** Whether a request that carries the cookie may have been meant by the user. */
+/** Whether a request with the cookie may come from a page that the user trusts with it. */
 export function isOwnPage({ headers }: FastifyRequest, allowed: ReadonlySet<string>): boolean {
   const { origin } = headers;
   const site = headers['sec-fetch-site'];

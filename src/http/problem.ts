@@ -5,7 +5,7 @@ import Type from 'typebox';
 import { AppError, type ErrorCode, type FieldError, PROBLEMS, unavailable } from '../core/errors.ts';
 import { addChallenge } from './challenge.ts';
 
-/** What Fastify and its plugins throw, in our words. What is not here is told by its status alone. */
+/** Our codes for errors of Fastify and its plugins. For errors that are not listed, the status decides. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
@@ -31,10 +31,10 @@ export const ProblemSchema = Type.Object(
   { title: 'Problem', description: 'RFC 9457 problem details' },
 );
 
-/** What every route that looks at the cookie may answer, beside its own problems. */
+/** The problems that every route with the cookie may answer, in addition to its own. */
 export const READ_PROBLEMS: ErrorCode[] = ['duplicate_cookie', 'overloaded', 'unavailable'];
 
-/** The same of those that change something. */
+/** The same for routes that change something. */
 export const WRITE_PROBLEMS: ErrorCode[] = [
   ...READ_PROBLEMS,
   'malformed_request',
@@ -69,7 +69,7 @@ export function problemResponses(...codes: ErrorCode[]): Record<number, object> 
   );
 }
 
-/** Fastify's error handler: anything thrown becomes a problem document; only the log hears of causes. */
+/** Fastify's error handler: every error becomes a problem document. Causes are only logged. */
 export function sendProblem(
   error: FastifyError | AppError,
   request: FastifyRequest,
@@ -77,16 +77,16 @@ export function sendProblem(
 ): FastifyReply {
   const appError = toAppError(error);
   const { status, body } = problemOf(appError);
-  // Refusing what is too much is no failure, and a flood must not become one of stack traces: its one line will do.
+  // A refusal under overload is no failure, and a flood must not fill the log with stack traces: one line is enough.
   if (status >= 500 && appError.code !== 'overloaded')
     request.log.error({ err: appError.cause ?? error, code: appError.code }, 'request failed');
   challenge(appError, reply);
   if (appError.retryAfterSeconds !== undefined) reply.header('retry-after', appError.retryAfterSeconds);
-  // `serializer`: these bytes are final, whatever the route's response schema says.
+  // `serializer`: these bytes are final, and the route's response schema does not apply.
   return (
     reply
       .code(status)
-      // Again, for a malformed URL comes here past every hook.
+      // Set again, because a malformed URL comes here without any hook.
       .headers({ 'cache-control': 'no-store', 'x-request-id': request.id })
       .type(PROBLEM_TYPE)
       .serializer((bytes: string) => bytes)
@@ -94,7 +94,7 @@ export function sendProblem(
   );
 }
 
-/** RFC 6750 §3.1: who has not tried yet gets no error code. */
+/** RFC 6750 §3.1: a request without a token gets no error code. */
 function challenge({ code, acceptsToken }: AppError, reply: FastifyReply): void {
   if (TOKEN_ERRORS.includes(code)) addChallenge(reply, 'Bearer', { error: code });
   else if (acceptsToken) addChallenge(reply, 'Bearer');
@@ -102,7 +102,7 @@ function challenge({ code, acceptsToken }: AppError, reply: FastifyReply): void 
 
 const TOKEN_ERRORS: ErrorCode[] = ['invalid_token', 'insufficient_scope'];
 
-/** Answers what is not HTTP, or arrives too slowly, straight on the socket: there is no request to reply to. */
+/** For bytes that are not HTTP or arrive too slowly: answers on the socket, as there is no request to reply to. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const code = CONNECTION_CODES[error.code] ?? 'malformed_request';
@@ -122,7 +122,7 @@ const CONNECTION_CODES: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
 
-/** Whatever was thrown, in our words. */
+/** Turns any error into an AppError. */
 export function toAppError(error: FastifyError | AppError): AppError {
   if (error instanceof AppError) return error;
   if (error.validation)
@@ -140,7 +140,7 @@ function codeOfStatus(status: number): ErrorCode {
 
 type ValidationIssue = NonNullable<FastifyError['validation']>[number];
 
-/** An Ajv issue. Unknown and missing fields are reported at their own place and not at their parent's. */
+/** Reads an issue of Ajv. Unknown and missing fields are reported at their own path, not at their parent's. */
 function fieldError({ instancePath, keyword, params, message }: ValidationIssue): FieldError {
   const name = params[keyword === 'required' ? 'missingProperty' : 'additionalProperty'];
   const path = typeof name === 'string' ? `${instancePath}/${escapePointer(name)}` : instancePath;

@@ -9,8 +9,8 @@ const WINDOW_MS = 60_000;
 type Count = { current: number; ttl: number };
 
 /**
- * Counts in the shared cache, and in this process alone while the cache cannot be reached: the plugin's own
- * choices there are to answer 500 to everybody or to limit nobody.
+ * Counts in the shared cache, and in this process alone while the cache cannot be reached. The plugin by itself would
+ * answer 500 to every request then, or limit none.
  */
 function limitStore(shared: Cache, local: Cache): FastifyRateLimitStoreCtor {
   return class LimitStore implements FastifyRateLimitStore {
@@ -45,7 +45,7 @@ export async function addRateLimits(app: FastifyInstance, shared: Cache, local: 
   });
 }
 
-/** The limit of the routes that take a password: `perMinute` requests an address, all of them together. 0 is none. */
+/** The limit of the routes that take a password: `perMinute` requests per address, all together. 0 means no limit. */
 export function credentialLimit(perMinute: number): FastifyContextConfig {
   if (perMinute === 0) return {};
   return { rateLimit: { max: perMinute, timeWindow: WINDOW_MS, groupId: ':credentials' } };

@@ -3,15 +3,15 @@ import type { FastifyInstance } from 'fastify';
 import { AppError, validationFailed } from '../core/errors.ts';
 
 /**
- * Makes the app take JSON in UTF-8 and nothing else, and refuse requests that two parsers could read in two ways.
+ * Makes the app accept only JSON in UTF-8, and refuse requests that two parsers could read in two ways.
  *
- * No `text/plain`, no form: those are what a foreign page can send without a CORS preflight.
+ * Forms and `text/plain` are refused, because a page of another origin can send them without a CORS preflight.
  */
 export function addRequestChecks(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    // An empty body with a content type is what many clients send when they mean none.
+    // Many clients send an empty body with a content type when they mean no body.
     if (body.length === 0) return done(null, undefined);
     if (!saysUtf8(request.headers['content-type'])) return done(new AppError('unsupported_media_type'));
     // Decoding bad UTF-8 would quietly turn two different passwords into one.
@@ -19,20 +19,20 @@ export function addRequestChecks(app: FastifyInstance): void {
     void parseJson(request, body.toString('utf8'), (error, value) => {
       if (error)
         done(new AppError('malformed_request', { detail: 'The body is not valid JSON.', cause: error }));
-      // Fastify shows a missing body to the schema as null; a literal one is not the same.
+      // Fastify passes a missing body to the schema as null; a body with the text `null` is something else.
       else if (value === null) done(validationFailed([{ path: '', message: 'must be an object' }]));
       else done(null, value);
     });
   });
 
   app.addHook('onRequest', ({ raw }, _reply, done) => {
-    // `curl -X POST -d ''` calls nothing at all a form.
+    // `curl -X POST -d ''` sends an empty body and calls it a form.
     if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
     done(countHeader(raw.rawHeaders, 'host') > 1 ? new AppError('duplicate_host') : undefined);
   });
 }
 
-/** JSON is UTF-8 (RFC 8259 §8.1); another charset would be decoded to other characters than were meant. */
+/** JSON is UTF-8 (RFC 8259 §8.1); a body in another charset would be decoded to the wrong characters. */
 function saysUtf8(contentType = ''): boolean {
   const [, charset] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType) ?? [];
   return charset === undefined || /^utf-?8$/i.test(charset);

@@ -5,11 +5,11 @@ import type { FastifyInstance } from 'fastify';
 import helmet from 'helmet';
 
 /**
- * Adds helmet's headers to every answer, errors included, with the request's id and word that nothing is to be kept. A
- * route may set one of its own in place of any.
+ * Adds helmet's headers, the request's id and `Cache-Control: no-store` to every answer, errors included. A route may
+ * override each of them.
  *
- * They are the same for all, so helmet is asked once. (@fastify/helmet asks it for each request anew, and sets each
- * header on Node's response, which makes Node merge them with Fastify's one by one: together a tenth of `/token`.)
+ * Helmet's headers never change, so it runs once. (@fastify/helmet runs it for each request and sets each header on
+ * Node's response, and Node merges them with Fastify's one by one: together a tenth of `/token`.)
  */
 export function addResponseHeaders(app: FastifyInstance): void {
   const headers = { 'cache-control': 'no-store', ...helmetHeaders() };
@@ -25,7 +25,7 @@ function helmetHeaders(): Record<string, string> {
       useDefaults: false,
       directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
     },
-    // Whether the domain's other hosts speak https is not for one service to promise.
+    // One service cannot promise that the other hosts of its domain use https.
     strictTransportSecurity: { includeSubDomains: false },
     xFrameOptions: { action: 'deny' },
   });

@@ -1,6 +1,6 @@
 import Type, { type Static, type TSchema } from 'typebox';
 
-/** What every string from outside must be: well-formed Unicode (no lone surrogate) without NUL, which PostgreSQL refuses. */
+/** Every string from outside must be well-formed Unicode (no lone surrogate) without NUL, which PostgreSQL refuses. */
 export function isText(value: string): boolean {
   return value.isWellFormed() && !value.includes('\0');
 }
@@ -13,7 +13,7 @@ export const Text = (options: { minLength?: number; maxLength?: number; descript
 export const Body = <Fields extends Record<string, TSchema>>(fields: Fields) =>
   Type.Object(fields, { additionalProperties: false });
 
-/** The same, where no body at all will do as well. Not a union: its errors would speak of both branches at once. */
+/** The same, but the body may be missing. Not a union: its errors would mention both branches. */
 export const OptionalBody = <Fields extends Record<string, TSchema>>(fields: Fields) => {
   const body = Body(fields);
   return Type.Unsafe<Static<typeof body> | null>({ ...body, type: ['object', 'null'] });

@@ -15,7 +15,7 @@ export type KeyListing = {
 };
 
 type RotateArguments = {
-  /** Without waiting until verifiers can have the new key. */
+  /** Do not wait until verifiers can have the new key. */
   now?: boolean;
   /** kid of a leaked key. */
   revoke?: string;
@@ -24,7 +24,7 @@ type RotateArguments = {
 type KeyCommandParts = {
   store: KeyStore;
   rotator: KeyRotator;
-  /** Lets the server that runs the command take over the change at once; the others look every two seconds. */
+  /** Makes the server that runs the command use the change at once; other replicas look every two seconds. */
   afterChange(): Promise<void>;
 };
 
@@ -36,8 +36,8 @@ export function createKeyCommands({ store, rotator, afterChange }: KeyCommandPar
     list,
 
     /**
-     * A rotation ahead of its time, or an emergency.
-     * @returns all keys as they stand afterwards
+     * Rotates the keys before they are due, or in an emergency.
+     * @returns all keys after the change
      * @throws AppError `not_found` for an unknown kid, KeyEncryptionKeyError
      */
     async rotate({ now = false, revoke }: RotateArguments): Promise<KeyListing[]> {
@@ -46,7 +46,7 @@ export function createKeyCommands({ store, rotator, afterChange }: KeyCommandPar
       return list();
     },
 
-    /** @returns the kids of the keys that were put under the current key-encryption key */
+    /** @returns the kids of the keys that were encrypted anew, with the current key-encryption key */
     rewrap: (): Promise<string[]> => rotator.rewrap(),
   };
 }

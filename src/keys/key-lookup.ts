@@ -1,16 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import type { KeyService, PublicKey } from './key-service.ts';
 
-/** Tokens with made-up kids must not become queries. */
+/** Tokens with invented kids must not cause a query each. */
 const LOOK_AGAIN_AFTER_MS = 1_000;
 
-/** The public key of a `kid`, or null where there is none. @throws AppError `unavailable` when that cannot be known */
+/** The public key of a `kid`, or null. @throws AppError `unavailable` when the database does not answer */
 export type FindKey = (kid: string) => Promise<PublicKey | null>;
 
 /**
- * Finds the keys of our own tokens. In an emergency another replica may sign with a key that it made a moment ago: a
- * kid that this replica does not know is worth a look at the database, though at most one a second.
- * @param look takes over what the database says
+ * Finds the keys of our own tokens. In an emergency another replica may sign with a key that it made a moment ago, so
+ * for an unknown kid this replica reads the keys from the database, at most once a second.
+ * @param look reads the keys from the database
  * @param now of this process alone
  */
 export function createKeyLookup(keys: KeyService, look: () => Promise<void>, now: Clock): FindKey {
@@ -23,7 +23,7 @@ export function createKeyLookup(keys: KeyService, look: () => Promise<void>, now
     return keys.findPublicKey(kid);
   };
 
-  /** Joins the look under way: looks wait for each other, and those of a flood would keep the schedule's own waiting. */
+  /** Joins a running look: looks run one after the other, and a flood of them would delay the schedule's own. */
   function lookOnce(): Promise<void> {
     looking ??= look()
       .then(() => {

@@ -32,7 +32,7 @@ const GENERATORS: Record<SigningAlgorithm, () => Promise<{ privateKey: KeyObject
   RS256: () => generate('rsa', { modulusLength: RSA_BITS }),
 };
 
-/** A new key pair. Its `kid` is the RFC 7638 thumbprint, so equal keys have equal names everywhere. */
+/** Makes a key pair. Its `kid` is the RFC 7638 thumbprint, so a key has the same name everywhere. */
 export async function generateKeyMaterial(algorithm: SigningAlgorithm): Promise<KeyMaterial> {
   const { privateKey } = await GENERATORS[algorithm]();
   const jwk = createPublicKey(privateKey).export({ format: 'jwk' }) as { kty: string };
@@ -42,16 +42,16 @@ export async function generateKeyMaterial(algorithm: SigningAlgorithm): Promise<
 
 export type KeySeal = ReturnType<typeof createKeySeal>;
 
-/** The stored signing keys do not open: the message says which and what to do. */
+/** A stored signing key cannot be decrypted: the message says which one and what to do. */
 export class KeyEncryptionKeyError extends Error {
   override readonly name = 'KeyEncryptionKeyError';
 }
 
 /**
- * Keeps private keys as PKCS #8 under AES-256-GCM, with the kid as associated data, so that a row cannot be passed
- * off as another.
+ * Encrypts private keys as PKCS #8 with AES-256-GCM. The kid is associated data, so that no row can be replaced by
+ * another.
  * @param current the key-encryption key, 32 bytes
- * @param previous the one before, while keys sealed with it are still about
+ * @param previous the one before, as long as there are keys sealed with it
  */
 export function createKeySeal(current: Buffer, previous?: Buffer) {
   return {
@@ -68,7 +68,7 @@ export function createKeySeal(current: Buffer, previous?: Buffer) {
         if (privateKey) return { privateKey, isCurrent: key === current };
       }
       throw new KeyEncryptionKeyError(
-        `KEY_ENCRYPTION_KEY does not open signing key ${kid}: give the one that it was stored with, or set it as KEY_ENCRYPTION_KEY_PREVIOUS. Nothing was changed.`,
+        `KEY_ENCRYPTION_KEY does not open signing key ${kid}: set it, or KEY_ENCRYPTION_KEY_PREVIOUS, to the key with which that one was stored. Nothing was changed.`,
       );
     },
   };
@@ -92,7 +92,7 @@ function decrypt(sealed: Buffer, kid: string, key: Buffer): KeyObject | null {
   return rest && createPrivateKey({ key: Buffer.concat([opened, rest]), format: 'der', type: 'pkcs8' });
 }
 
-/** Null when the tag is not that of key, kid and bytes, which is the one thing that the end of a GCM decryption can say. */
+/** Null if the tag does not match key, kid and bytes. That is the only error at the end of a GCM decryption. */
 function finish(decipher: DecipherGCM): Buffer | null {
   try {
     return decipher.final();

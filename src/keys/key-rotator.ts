@@ -13,7 +13,7 @@ import {
 
 export type RotatorPolicy = RotationPolicy & {
   algorithm: SigningAlgorithm;
-  /** From a key's retirement to its deletion: longer than any token that it signed can live. */
+  /** From a key's retirement to its deletion: longer than the life of any token that it signed. */
   retainMs: number;
 };
 
@@ -27,18 +27,18 @@ type KeyRotatorParts = {
 export type KeyRotator = ReturnType<typeof createKeyRotator>;
 
 /**
- * Changes the signing keys: on schedule and by command.
+ * Changes the signing keys, on schedule and by command.
  *
- * All of it happens in one transaction under one lock, planned anew from what the rows say once the lock is held. So
- * any number of replicas may try at once, and a process may die anywhere.
+ * Each change is one transaction under one lock. It is planned from the rows that it reads after it has the lock, so
+ * any number of replicas may try at the same time, and a process may die at any point.
  */
 export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorParts) {
   return {
-    /** Does what the schedule asks for by now. @returns whether that was anything */
+    /** Does what is due now. @returns whether anything was due */
     async rotateIfDue({ keys, databaseNow }: KeyRing): Promise<boolean> {
       const due = planRotation(keys, databaseNow, policy);
       if (isEmpty(due)) return false;
-      // Made before the lock is taken: an RSA key takes its time.
+      // Made before the lock is taken: an RSA key takes long to make.
       const spare = due.publish === null ? null : await makeKey();
       await underLock(async (transaction, ring) => {
         const plan = planRotation(ring.keys, ring.databaseNow, policy);
@@ -48,8 +48,8 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     },
 
     /**
-     * Starts a rotation ahead of its time: publishes a key that will sign once every verifier can have it.
-     * @returns the kid of the pending key, an older one where there is one already
+     * Starts a rotation before it is due: publishes a key that will sign once every verifier can have it.
+     * @returns the kid of the pending key, which may have existed before
      */
     async publishNext(): Promise<string> {
       const spare = await makeKey();
@@ -62,9 +62,9 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     },
 
     /**
-     * The emergency: the named key leaves the key set at once, and if it was the one that signs, or none is named,
-     * another one signs from now on. Verifiers that hold an older key set refuse its tokens until they fetch a new
-     * one, so a key that is well is left in its place, and a command given twice does nothing the second time.
+     * The emergency rotation: removes the named key from the key set at once. If it was the active key, or if none is
+     * named, another key signs from now on. Verifiers with an older key set refuse the tokens of that key until they
+     * fetch the keys again, so an active key that is not leaked stays, and revoking a key twice changes nothing more.
      * @param revoke kid of a leaked key
      * @returns the kid of the key that signs now
      * @throws AppError `not_found` for an unknown kid
@@ -84,10 +84,10 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     },
 
     /**
-     * Puts every private key under the current key-encryption key. Revoked ones are left as they are: nobody takes
-     * their signatures, and what sealed them may be long gone.
-     * @returns the kids of those that were not yet
-     * @throws KeyEncryptionKeyError when one does not open; nothing is changed then
+     * Encrypts every private key with the current key-encryption key. Revoked keys stay as they are: their signatures
+     * are never accepted, and the key that encrypted them may be lost.
+     * @returns the kids of the keys that changed
+     * @throws KeyEncryptionKeyError when a key cannot be decrypted; then nothing is changed
      */
     async rewrap(): Promise<string[]> {
       return underLock(async (transaction, { keys }) => {
@@ -106,7 +106,7 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     return transact(async (transaction) => {
       await store.lock(transaction);
       const ring = await store.list(transaction);
-      // A key made under another key-encryption key than the rest would stop every other replica.
+      // If a new key had another key-encryption key than the others, every other replica would stop.
       for (const { kid, encryptedPrivateKey } of ring.keys.filter(signsNowOrLater)) {
         seal.open(kid, encryptedPrivateKey);
       }
@@ -125,7 +125,7 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     spare: NewStoredKey | null,
   ): Promise<void> {
     if (plan.publish !== null && spare !== null) await store.insert(transaction, spare);
-    // Retired before the other is activated: the database allows no two active keys, not even for a moment.
+    // First retire one, then activate the other: the database never allows two active keys, not even for a moment.
     if (plan.retire !== null) await store.retire(transaction, plan.retire, policy.retainMs);
     const activate = plan.publish === 'active' ? (spare?.kid ?? null) : plan.activate;
     if (activate !== null) await store.activate(transaction, activate);

@@ -2,12 +2,12 @@ import { type Repetition, repeat } from '../core/repeat.ts';
 import type { KeyRotator } from './key-rotator.ts';
 import type { KeyService } from './key-service.ts';
 
-/** A replica learns of what another one did to the keys within this time and the time of one query. */
+/** A replica sees a change by another replica after this time and the time of one query, at most. */
 const LOOK_EVERY_MS = 2_000;
 
 /**
- * Keeps this replica's keys as the database has them, and does what rotation asks for.
- * @param onError hears of a look that failed; the next one follows as if it had not
+ * Keeps this replica's keys up to date with the database, and rotates the keys when that is due.
+ * @param onError called when a look fails; the next look follows all the same
  */
 export function createKeySchedule(keys: KeyService, rotator: KeyRotator, onError: (error: unknown) => void) {
   let looks: Repetition | undefined;
@@ -17,8 +17,8 @@ export function createKeySchedule(keys: KeyService, rotator: KeyRotator, onError
   return {
     look,
     /**
-     * Looks once, which makes the first key where there is none, and from then on every two seconds.
-     * @throws KeyEncryptionKeyError, AppError `unavailable`: of the first look only
+     * Looks once, which makes the first key if there is none, and then every two seconds.
+     * @throws KeyEncryptionKeyError, AppError `unavailable`: from the first look only
      */
     async start(): Promise<void> {
       await look();
@@ -27,12 +27,12 @@ export function createKeySchedule(keys: KeyService, rotator: KeyRotator, onError
     async close(): Promise<void> {
       isClosed = true;
       await looks?.close();
-      // One that a command asked for may be under way still.
+      // A look that a command asked for may still be running.
       await looking;
     },
   };
 
-  /** One at a time: an answer from before must not undo what a later one has shown. */
+  /** One at a time: an older answer of the database must not replace a newer one. */
   function look(): Promise<void> {
     const mine = looking.then(lookOnce);
     looking = mine.catch(() => {});

@@ -7,7 +7,7 @@ import type { KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
 import { keyStatus, nextKeySetChangeAt, type RotationPolicy, signsNowOrLater } from './rotation-plan.ts';
 
-/** Several looks at the database in a row have failed by then. */
+/** After this time several looks at the database have failed. */
 const SURE_FOR_MS = 10_000;
 
 /** Signs the claims with one key; made once for that key. */
@@ -19,11 +19,11 @@ export type SignerKey = {
   privateKey: KeyObject;
 };
 
-/** A key of the key set, and the one algorithm that it is for. */
+/** A key of the key set, and its only algorithm. */
 export type PublicKey = {
   algorithm: string;
   key: KeyObject;
-  /** SubjectPublicKeyInfo in PEM, the form that @fastify/jwt takes. */
+  /** SubjectPublicKeyInfo in PEM, the form that @fastify/jwt needs. */
   pem: string;
 };
 
@@ -36,7 +36,7 @@ type KeyServiceParts = {
   createSigner(key: SignerKey): Sign | Promise<Sign>;
   policy: RotationPolicy;
   jwksMaxAgeMs: number;
-  /** How long this replica may sign without having heard from the database which key is the active one. */
+  /** How long this replica may sign without reading from the database which key is active. */
   maxUnconfirmedMs: number;
   clock: DatabaseClock;
 };
@@ -46,8 +46,7 @@ export type KeyService = ReturnType<typeof createKeyService>;
 /**
  * The signing keys as this replica holds them in memory. Empty until the first `refresh`.
  *
- * Keys that do not sign yet are opened and get their signers ahead of time, so that an activation costs no request
- * anything.
+ * Pending keys are decrypted and get their signers before they are active, so that no request waits for that.
  */
 export function createKeyService(parts: KeyServiceParts) {
   const { store, seal, createSigner, policy, jwksMaxAgeMs, maxUnconfirmedMs, clock } = parts;
@@ -62,14 +61,14 @@ export function createKeyService(parts: KeyServiceParts) {
     /**
      * Signs with the active key.
      * @param claims plain JSON
-     * @param type goes into the header
+     * @param type the `typ` of the header
      * @returns JWS compact serialization (RFC 7515 §7.1)
-     * @throws AppError `unavailable` when another key may have taken over so long ago that verifiers have dropped
-     * this one before the token would expire
+     * @throws AppError `unavailable` when this key may have been retired so long ago that verifiers would drop it
+     * before the token expires
      */
     sign(claims: object, type: TokenType = 'at+jwt'): string {
       if (active === undefined || clock.local() - confirmedAt > maxUnconfirmedMs) {
-        throw unavailable(new Error('no signing key that the database has confirmed lately'));
+        throw unavailable(new Error('the database has not confirmed the signing key for too long'));
       }
       return active.sign(claims, type);
     },
@@ -77,14 +76,14 @@ export function createKeyService(parts: KeyServiceParts) {
     /** Which key signs now, as far as this replica knows. */
     activeKid: (): string | null => active?.kid ?? null,
 
-    /** The public key of that `kid`, for checking our own tokens; null where no key of the key set has it. */
+    /** The public key with this `kid`, to check our own tokens; null if the key set has none. */
     findPublicKey(kid: string): PublicKey | null {
       return publicKeys.get(kid) ?? null;
     },
 
     /**
-     * The key set, from memory. Never to be kept longer than until the next change that it must show; not at all
-     * while this replica may have missed one, such as the revocation of a leaked key.
+     * The key set, from memory. Its `maxAgeSeconds` ends at the next planned change, and is 0 while this replica may
+     * have missed a change, such as the revocation of a leaked key.
      */
     jwks(): ServedKeySet {
       const isSure = clock.local() - confirmedAt <= SURE_FOR_MS;
@@ -93,8 +92,8 @@ export function createKeyService(parts: KeyServiceParts) {
     },
 
     /**
-     * Takes over what the database says.
-     * @throws KeyEncryptionKeyError when a key that signs, or will, does not open; AppError `unavailable`
+     * Reads the keys from the database.
+     * @throws KeyEncryptionKeyError when an active or pending key cannot be decrypted; AppError `unavailable`
      */
     async refresh(): Promise<KeyRing> {
       const askedAt = clock.local();

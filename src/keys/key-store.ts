@@ -13,7 +13,7 @@ export type StoredKey = KeyTimes & {
 
 export type NewStoredKey = Pick<StoredKey, 'kid' | 'algorithm' | 'publicJwk' | 'encryptedPrivateKey'>;
 
-/** All keys, the oldest first, and the time at which that was so, in milliseconds since the epoch, database time. */
+/** All keys, oldest first, and the database time of that query in milliseconds since the epoch. */
 export type KeyRing = { keys: StoredKey[]; databaseNow: number };
 
 export type KeyStore = ReturnType<typeof createKeyStore>;
@@ -47,7 +47,8 @@ export function createKeyStore(database: Database) {
 
     /** Ends a key's signing. It stays in the key set for `retainMs` more. */
     async retire({ database }: Transaction, kid: string, retainMs: number): Promise<void> {
-      // In whole milliseconds, as `list` tells the time: else a deletion could be due there and refused here.
+      // In whole milliseconds, as `list` returns the time: otherwise a deletion could be due but refused by the
+      // database.
       const deleteAfter = sql`date_trunc('milliseconds', now()) + ${retainMs} * interval '1 millisecond'`;
       await database
         .update(signingKeys)
@@ -61,12 +62,12 @@ export function createKeyStore(database: Database) {
       await database.update(signingKeys).set({ revokedAt }).where(eq(signingKeys.kid, kid));
     },
 
-    /** @throws DatabaseError for a key that a living token may have been signed with */
+    /** @throws DatabaseError for a key whose tokens may still be valid */
     async delete({ database }: Transaction, kids: string[]): Promise<void> {
       await database.delete(signingKeys).where(inArray(signingKeys.kid, kids));
     },
 
-    /** Puts the same private key under another key-encryption key. */
+    /** Stores the same private key, encrypted with another key-encryption key. */
     async rewrap({ database }: Transaction, kid: string, encryptedPrivateKey: Buffer): Promise<void> {
       await database.update(signingKeys).set({ encryptedPrivateKey }).where(eq(signingKeys.kid, kid));
     },

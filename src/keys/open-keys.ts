@@ -11,12 +11,12 @@ import { createKeyService, type Sign, type SignerKey } from './key-service.ts';
 import { createKeyStore } from './key-store.ts';
 import { createTokenSigner } from './token-signer.ts';
 
-/** As long as sessions are served without the database, too: a replica that is cut off must not sign for ever. */
+/** The time for which sessions are served without the database. A replica that is cut off must not sign for ever. */
 const MAX_UNCONFIRMED_MS = 10 * 60_000;
 
 /**
- * The signing keys, and what operators can do to them. Nothing runs until `schedule.start()`: a command must not do
- * what the schedule would, by settings that may not be the server's.
+ * The signing keys, and what operators can do to them. Nothing runs until `schedule.start()`: a command must not run
+ * the schedule, because its settings may differ from the server's.
  */
 export function openKeys(
   { config, database, guard, transact, keyEncryptionKey, clock, log }: Platform,
@@ -35,14 +35,18 @@ export function openKeys(
     maxUnconfirmedMs: maxUnconfirmedMsOf(config),
   });
   const rotator = createKeyRotator({ store, transact, seal, policy });
-  const schedule = createKeySchedule(service, rotator, warning(log, 'could not look after the signing keys'));
+  const schedule = createKeySchedule(
+    service,
+    rotator,
+    warning(log, 'could not read or rotate the signing keys: trying again in two seconds'),
+  );
   return {
     service,
     rotator,
     schedule,
-    /** Finds the keys of our own tokens, also one that another replica has just made. */
+    /** Finds the keys of our own tokens, even if another replica has just made one. */
     findKey: createKeyLookup(service, schedule.look, clock.local),
-    /** @param afterChange lets the server that runs the command take over the change at once */
+    /** @param afterChange makes the server that runs the command use the change at once */
     commands: (afterChange: () => Promise<void>) => createKeyCommands({ store, rotator, afterChange }),
     sweeps: [],
     close: schedule.close,
@@ -58,7 +62,7 @@ function policyOf(config: Config): RotatorPolicy {
   };
 }
 
-/** A token signed by a key that has been retired meanwhile must have expired before verifiers drop that key. */
+/** If the key was retired in the meantime, its last token must expire before verifiers drop the key. */
 function maxUnconfirmedMsOf({ KEY_RETAIN, ACCESS_TOKEN_TTL }: Config): number {
   return Math.min(MAX_UNCONFIRMED_MS, KEY_RETAIN - ACCESS_TOKEN_TTL - KEY_MARGIN_MS);
 }

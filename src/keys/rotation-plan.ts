@@ -1,4 +1,4 @@
-/** What rotation looks at. Instants are milliseconds since the epoch, database time; null is "not yet". */
+/** What the plan depends on. Instants are milliseconds since the epoch, database time; null means "not yet". */
 export type KeyTimes = {
   kid: string;
   algorithm: string;
@@ -14,7 +14,7 @@ export type KeyTimes = {
 export type KeyStatus = 'pending' | 'active' | 'retired' | 'revoked';
 
 export type RotationPolicy = {
-  /** What new keys are made for. */
+  /** The algorithm of new keys. */
   algorithm: string;
   /** From the activation of one key to that of the next. */
   rotateEveryMs: number;
@@ -22,14 +22,14 @@ export type RotationPolicy = {
   publishAheadMs: number;
 };
 
-/** What is to be done now, each part on its own and in this order. */
+/** What to do now: independent steps, in this order. */
 export type RotationPlan = {
-  /** Make a key: published only, or signing at once because no other key can. */
+  /** Make a key: only publish it, or also let it sign at once because there is no active key. */
   publish: 'pending' | 'active' | null;
-  /** Let this pending key sign, and with it retire the key that signs now. */
+  /** Activate this pending key, and retire the active one with it. */
   activate: string | null;
   retire: string | null;
-  /** Retired keys that no living token can have been signed with. */
+  /** Retired keys whose tokens have all expired. */
   delete: string[];
 };
 
@@ -46,8 +46,7 @@ export function signsNowOrLater(key: KeyTimes): boolean {
 }
 
 /**
- * What the keys need at `now`. Every plan, carried out in whole or in part or not at all, leaves a state from which
- * the next one goes on.
+ * What is due at `now`. If a plan is carried out only in part, or not at all, the next plan continues from there.
  */
 export function planRotation(keys: KeyTimes[], now: number, policy: RotationPolicy): RotationPlan {
   const active = keys.find((key) => keyStatus(key) === 'active');
@@ -65,7 +64,7 @@ function planPublish(
   now: number,
   policy: RotationPolicy,
 ): RotationPlan['publish'] {
-  // Nobody can sign: there is no verifier to wait for whose tokens would be better served by waiting.
+  // No key can sign, so waiting until verifiers have the new key would only make the outage longer.
   if (active === undefined) return 'active';
   return now >= publishDueAt(active, policy) ? 'pending' : null;
 }
@@ -82,8 +81,8 @@ function planActivate(
 }
 
 /**
- * When the key set will next have to show something new, in milliseconds since the epoch: a key published or
- * deleted. -Infinity is at once. An activation is nothing that the set shows, but another publication may follow it.
+ * The time of the next change of the key set, in milliseconds since the epoch: a key is published or deleted.
+ * -Infinity means at once. An activation does not change the set, but another publication may follow it.
  */
 export function nextKeySetChangeAt(keys: KeyTimes[], policy: RotationPolicy): number {
   const active = keys.find((key) => keyStatus(key) === 'active');
@@ -96,7 +95,7 @@ export function nextKeySetChangeAt(keys: KeyTimes[], policy: RotationPolicy): nu
   return Math.min(publishDueAt(last ?? active, policy), ...deletions);
 }
 
-/** A changed algorithm does not wait for the old key's time. */
+/** After a change of the algorithm, the next key is due at once. */
 function publishDueAt(
   active: KeyTimes,
   { algorithm, rotateEveryMs, publishAheadMs }: RotationPolicy,

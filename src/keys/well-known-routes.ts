@@ -32,7 +32,7 @@ type WellKnownRoutesOptions = {
   keys: KeyService;
   /** `PUBLIC_URL`: the issuer, and where clients find the other documents. Never taken from a request. */
   issuer: string;
-  /** What service clients may sign their assertions with. */
+  /** Algorithms with which service clients may sign their assertions. */
   assertionAlgorithms: string[];
 };
 
@@ -44,7 +44,7 @@ export const wellKnownRoutes: FastifyPluginAsyncTypebox<WellKnownRoutesOptions> 
   app.get(
     '/.well-known/jwks.json',
     {
-      // Every service asks every few minutes: nothing that a log should tell.
+      // Every service asks every few minutes: too often for the log.
       logLevel: 'warn',
       schema: {
         tags: ['well-known'],
@@ -56,7 +56,7 @@ export const wellKnownRoutes: FastifyPluginAsyncTypebox<WellKnownRoutesOptions> 
       const { body, etag, maxAgeSeconds } = keys.jwks();
       reply.header('cache-control', `public, max-age=${maxAgeSeconds}`).header('etag', etag);
       if (isKnown(etag, request.headers['if-none-match'])) return reply.code(304).send(null);
-      // Serialised once for all requests. The schema is for readers of the documentation.
+      // Serialized once for all requests. The schema is only for the documentation.
       return reply
         .type('application/json; charset=utf-8')
         .serializer(asIs)
@@ -102,7 +102,7 @@ function endpointMetadata<const Name extends string>(name: Name, url: string, al
 
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 
-/** Whether `If-None-Match` names the tag: weak comparison (RFC 9110 §13.1.2). No tag of ours has a comma in it. */
+/** Whether `If-None-Match` names the tag: weak comparison (RFC 9110 §13.1.2). Our tags have no comma in them. */
 function isKnown(etag: string, ifNoneMatch = ''): boolean {
   const tags = ifNoneMatch.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   return tags.includes(etag) || ifNoneMatch.trim() === '*';

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { PublicJwk } from '../core/jwk.ts';
 
-/** What a client may sign its assertions with. */
+/** Algorithms with which a client may sign its assertions. */
 export const ASSERTION_ALGORITHMS = ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'RS256', 'PS256'];
 
 const LEEWAY_SECONDS = 30;
@@ -11,7 +11,7 @@ const MAX_ID_LENGTH = 128;
 
 export type CheckedAssertion = { jti: string; expiresAt: Date };
 
-/** Who an assertion says to be from, unchecked: it tells whose keys to check it with. Null for what is no JWT, or names none. */
+/** The unchecked issuer of an assertion, to find the keys for the check. Null if it is no JWT or names no issuer. */
 export function assertionIssuer(assertion: string): string | null {
   try {
     const { iss } = decodeJwt(assertion);
@@ -24,17 +24,17 @@ export function assertionIssuer(assertion: string): string | null {
 type AssertionRules = {
   clientId: string;
   publicKeys: PublicJwk[];
-  /** The issuer of this server, or the endpoint's URL: either may be meant by `aud`. */
+  /** The issuer of this server and the endpoint's URL: `aud` may be either. */
   audiences: string[];
   /** Milliseconds since the epoch. */
   now: number;
 };
 
 /**
- * Checks a client's assertion (RFC 7523 §3; OpenID Connect Core §9 has `jti` required). That it is not used twice is
- * for the caller to see to.
- * @returns null for one that does not hold
- * @throws what is unexpected, as what it is: taken for a refusal, a bug would stay hidden behind a 401
+ * Checks a client's assertion (RFC 7523 §3; OpenID Connect Core §9 requires `jti`). The caller must make sure that it
+ * is used only once.
+ * @returns null for an assertion that is not valid
+ * @throws unexpected errors unchanged: as a refusal, a bug would stay hidden behind a 401
  */
 export async function checkAssertion(
   assertion: string,
@@ -56,7 +56,7 @@ export async function checkAssertion(
   }
 }
 
-/** Null for what jose has to say against an assertion. A wrong signature has no cause: one that has is a failure. */
+/** Null if jose refuses an assertion. A signature error that has a cause is no refusal but a failure. */
 function refuse(error: unknown): null {
   const { JOSEError, JWSSignatureVerificationFailed } = errors;
   const isFailure = error instanceof JWSSignatureVerificationFailed && error.cause !== undefined;
@@ -65,7 +65,7 @@ function refuse(error: unknown): null {
 }
 
 function boundedOf({ aud, jti, exp = 0 }: JWTPayload, now: number): CheckedAssertion | null {
-  // One that is meant for others as well, another server could use here.
+  // If it were meant for several audiences, another server could use it here.
   if ([aud].flat().length !== 1) return null;
   if (typeof jti !== 'string' || jti === '' || jti.length > MAX_ID_LENGTH || jti.includes('\0')) return null;
   if (exp - now / 1000 > MAX_LIFE_SECONDS) return null;

@@ -1,23 +1,23 @@
 import { OAuthError } from './oauth-error.ts';
 
-/** A form as its parser leaves it: a parameter that was sent twice is a list. */
+/** A parsed form: a parameter that was sent twice is a list. */
 export type Form = Record<string, string | string[] | undefined>;
 
-/** How a client says who it is (RFC 6749 §2.3.1, RFC 7523 §2.2). */
+/** What a client authenticates with (RFC 6749 §2.3.1, RFC 7523 §2.2). */
 export type ClientCredentials =
   | { clientId: string; secret: string }
   | { clientId: string | undefined; assertion: string };
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-/** RFC 6749 §3.2: an empty parameter counts as left out, and none may be sent twice. @throws OAuthError `invalid_request` */
+/** RFC 6749 §3.2: an empty parameter is a missing one, and none may come twice. @throws OAuthError `invalid_request` */
 export function readParameter(form: Form, name: string): string | undefined {
   const value = form[name];
   if (Array.isArray(value)) throw new OAuthError('invalid_request', `${name} was sent more than once`);
   return value === '' ? undefined : value;
 }
 
-/** The same of one that is needed. @throws OAuthError `invalid_request` */
+/** The same for a required parameter. @throws OAuthError `invalid_request` */
 export function requireParameter(form: Form, name: string): string {
   const value = readParameter(form, name);
   if (value === undefined) throw new OAuthError('invalid_request', `${name} is missing`);
@@ -31,7 +31,7 @@ export function readParameters(form: Form, name: string): string[] {
 
 /**
  * The client's credentials, from the Authorization header or the form.
- * @throws OAuthError `invalid_client` without any; `invalid_request` for two at once, or for what cannot be read
+ * @throws OAuthError `invalid_client` if there are none, `invalid_request` if there are two kinds or they are malformed
  */
 export function readClientCredentials(authorization: string | undefined, form: Form): ClientCredentials {
   const clientId = readParameter(form, 'client_id');
@@ -74,12 +74,12 @@ function readAssertion(form: Form, clientId: string | undefined): ClientCredenti
   return { clientId, assertion };
 }
 
-/** RFC 6749 §2.3.1 has both halves form-encoded before they are joined. */
+/** RFC 6749 §2.3.1: both parts are form-encoded before they are joined. */
 function decodeForm(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    // A URIError, and nothing else.
+    // It can only be a URIError.
     throw new OAuthError('invalid_client', 'The Authorization header is not form-encoded');
   }
 }

@@ -16,7 +16,7 @@ export type ClientListing = {
   disabled_at: string | null;
 };
 
-/** A client, and its secret: the only moment at which that is known. Null where the client signs assertions. */
+/** A client and its secret, which is shown only now. Null if the client signs assertions. */
 export type NewCredentials = { client: ClientListing; client_secret: string | null };
 
 type AddArguments = {
@@ -30,7 +30,7 @@ type AddArguments = {
 
 type RotateArguments = {
   id: string;
-  /** How long the secrets before still count, at most. */
+  /** How long earlier secrets stay valid, at most. */
   overlap_ms: number;
   public_keys?: unknown;
 };
@@ -38,9 +38,9 @@ type RotateArguments = {
 type ClientCommandParts = {
   store: ClientStore;
   transact: Transact;
-  /** What a client may get tokens for, and see tokens of. */
+  /** Audiences for which a client may get, see and redeem tokens. */
   audiences: string[];
-  /** Ids that tokens of another kind have for their client. */
+  /** Ids that are the `client_id` of other kinds of tokens. */
   reservedIds: string[];
 };
 
@@ -85,7 +85,7 @@ export function createClientCommands(parts: ClientCommandParts) {
     },
 
     /**
-     * New credentials for a client. Its secrets go on for the overlap; public keys are replaced at once.
+     * New credentials for a client. Its earlier secrets stay valid for the overlap; public keys are replaced at once.
      * @throws AppError `not_found`, `validation_failed`
      */
     async rotateSecret({ id, overlap_ms, public_keys }: RotateArguments): Promise<NewCredentials> {
@@ -97,7 +97,7 @@ export function createClientCommands(parts: ClientCommandParts) {
       return { client: await get(id), client_secret: secret };
     },
 
-    /** Lets a client in no more: its own tokens are inactive from now on. @throws AppError `not_found` */
+    /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */
     async disable({ id }: { id: string }): Promise<ClientListing> {
       await store.disable(id);
       return get(id);

@@ -5,14 +5,14 @@ import { ASSERTION_ALGORITHMS } from './client-assertion.ts';
 
 const MAX_KEYS = 10;
 const MIN_RSA_BITS = 2048;
-/** Those that an assertion can be signed with. */
+/** The types of keys that can sign an assertion. */
 const TYPES = ['ec prime256v1', 'ec secp384r1', 'ed25519', 'rsa'];
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * The public keys of a client from a JWK or a JWK Set (RFC 7517), with the members that count and no others: what else
- * there is could make a key unusable later, when an assertion is checked with it.
- * @throws AppError `validation_failed` for private keys, keys that cannot be used, and keys that cannot be told apart
+ * The public keys of a client from a JWK or a JWK Set (RFC 7517), with the needed members and no others: another member
+ * could make a key unusable later, when it checks an assertion.
+ * @throws AppError `validation_failed` for private keys, unusable keys, and several keys without different kids
  */
 export function readPublicKeys(document: unknown): PublicJwk[] {
   const { keys = [document] } = (document ?? {}) as { keys?: unknown };
@@ -38,7 +38,7 @@ function readPublicKey(jwk: unknown, at: number): PublicJwk {
   return { ...key.export({ format: 'jwk' }), ...readPurpose(jwk, path) } as PublicJwk;
 }
 
-/** What a JWK says about its key, of what it may say (RFC 7517 §4.2 to 4.5). */
+/** The members of a JWK that say what its key is for (RFC 7517 §4.2 to 4.5). */
 function readPurpose(jwk: object, path: string): Partial<PublicJwk> {
   const { kid, alg, use, key_ops: operations } = jwk as Partial<Record<string, unknown>>;
   const verifies = !Array.isArray(operations) || operations.includes('verify');
@@ -52,7 +52,7 @@ function importKey(jwk: object, path: string): KeyObject {
   try {
     return createPublicKey({ key: jwk as webcrypto.JsonWebKey, format: 'jwk' });
   } catch {
-    // Whatever it was, the operator has to look at the file: Node has a code for each thing that a JWK lacks.
+    // The operator must look at the file in any case: Node has a separate code for each missing member.
     throw refusal(path, 'must be a public key of type EC, OKP or RSA');
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** Says what it is, so that a secret scanner can tell one in a repository. */
+/** Lets a secret scanner recognize a secret in a repository. */
 const PREFIX = 'dws_';
 
 /** 32 bytes in base64url; the last of the 43 characters carries four bits. */
@@ -16,12 +16,12 @@ export function isClientSecret(value: string): boolean {
   return SHAPE.test(value);
 }
 
-/** What the database keeps of a client secret: 32 bytes. A plain hash will do, for nobody guesses 256 bits. */
+/** What the database keeps of a client secret: 32 bytes. A plain hash is enough, since 256 bits cannot be guessed. */
 export function hashClientSecret(secret: string): Buffer {
   return createHash('sha256').update(secret, 'utf8').digest();
 }
 
-/** Whether the secret has one of the hashes, in a time that does not tell how nearly. */
+/** Whether the secret has one of the hashes, compared in constant time. */
 export function matchesSecret(secret: string, hashes: Buffer[]): boolean {
   const hash = hashClientSecret(secret);
   return hashes.filter((known) => timingSafeEqual(known, hash)).length > 0;

@@ -10,10 +10,10 @@ import { isClientSecret, matchesSecret } from './client-secret.ts';
 import type { ClientStore, StoredClient } from './client-store.ts';
 import { OAuthError } from './oauth-error.ts';
 
-/** A client that has shown who it is. */
+/** An authenticated client. */
 export type ServiceClient = Pick<StoredClient, 'id' | 'scopes' | 'audiences'>;
 
-/** Where and from where a client calls. */
+/** The endpoint that a client calls, and the network that it calls from. */
 export type ClientCall = { endpoint: string; network: string };
 
 /** RFC 6749 §5.1. */
@@ -23,7 +23,7 @@ type ClientServiceParts = {
   store: ClientStore;
   statuses: TokenStatusService;
   tokens: TokenService;
-  /** Bounds how fast one network can make the database look for clients that do not exist. */
+  /** Limits how often one network can make the database look for clients that do not exist. */
   failures: { admit(network: string): Promise<void>; note(network: string): Promise<void> };
   /** Of this process alone. */
   memory: Cache;
@@ -33,18 +33,18 @@ type ClientServiceParts = {
 
 export type ClientService = ReturnType<typeof createClientService>;
 
-/** Who the machine callers are, and the tokens that they get for themselves. */
+/** Authenticates service clients, and makes their own tokens. */
 export function createClientService(parts: ClientServiceParts) {
   const { store, statuses, tokens, failures, memory, issuer, now } = parts;
 
   return {
     /**
-     * The client of these credentials. Nobody learns which part of them was wrong.
+     * The client of these credentials. The error does not say which part of them was wrong.
      * @throws OAuthError `invalid_client`; AppError `rate_limited`, `unavailable`
      */
     async authenticate(credentials: ClientCredentials, call: ClientCall): Promise<ServiceClient> {
       const trace = traceOf(credentials);
-      // Else whoever guesses behind the same gateway could lock out a service that was let in a moment ago.
+      // Otherwise an attacker behind the same gateway could lock out a service that authenticated a moment ago.
       if ((await memory.get(trace)) === null) await failures.admit(call.network);
       const client = await findAuthentic(credentials, call.endpoint);
       if (client !== null && client.disabledAt === null) {
@@ -59,7 +59,7 @@ export function createClientService(parts: ClientServiceParts) {
     },
 
     /**
-     * A token for the client itself (RFC 6749 §4.4). What it does not ask for, it gets in full.
+     * A token for the client itself (RFC 6749 §4.4). If it names no scope or no resource, it gets all of its own.
      * @param scope scopes with spaces between them
      * @param resources audiences (RFC 8707)
      * @throws OAuthError `invalid_scope`, `invalid_target`; AppError `unavailable`
@@ -98,14 +98,14 @@ export function createClientService(parts: ClientServiceParts) {
       now: now(),
     };
     const checked = await checkAssertion(assertion, rules);
-    // Last, so that only the client itself can use its ids up.
+    // Last, so that only the client itself can spend the ids of its assertions.
     return checked !== null && (await statuses.spendAssertion(client.id, checked)) ? client : null;
   }
 }
 
 const REMEMBERED_MS = 10 * 60_000;
 
-/** What the same client shows the next time too: its secret, or its name where each assertion is another. */
+/** What stays the same in the client's next call: its secret, or its id, because each assertion is different. */
 function traceOf(credentials: ClientCredentials): string {
   const shown =
     'secret' in credentials
@@ -114,7 +114,7 @@ function traceOf(credentials: ClientCredentials): string {
   return createHash('sha256').update(shown).digest('base64');
 }
 
-/** How a client may be called: what needs no escaping anywhere, and is no user's id: `sub` is either (RFC 9700 §4.15). */
+/** A client id needs no escaping anywhere, and is never a user's id, because `sub` is either (RFC 9700 §4.15). */
 export function isClientId(id: string): boolean {
   return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(id) && !isUuid(id);
 }

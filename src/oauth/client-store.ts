@@ -6,7 +6,7 @@ import { clientSecrets, serviceClients } from '../db/schema.ts';
 export type StoredClient = {
   id: string;
   name: string;
-  /** Of the secrets that count right now, in database time. */
+  /** Hashes of the secrets that are valid now, in database time. */
   secretHashes: Buffer[];
   publicKeys: PublicJwk[] | null;
   scopes: string[];
@@ -28,7 +28,7 @@ const MAX_LISTED = 1_000;
 
 const counts = or(isNull(clientSecrets.expiresAt), gt(clientSecrets.expiresAt, sql`now()`));
 
-/** In hexadecimal, with commas: neither driver reads lists of bytes. */
+/** In hexadecimal, with commas: neither driver parses arrays of bytes. */
 const secretHashes = sql`
   array_to_string(array(
     select encode(${clientSecrets.secretHash}, 'hex') from ${clientSecrets}
@@ -67,7 +67,7 @@ export function createClientStore(database: Database) {
       return database.select(columns).from(serviceClients).orderBy(asc(serviceClients.id)).limit(MAX_LISTED);
     },
 
-    /** @returns false where the id is taken */
+    /** @returns false if the id is taken */
     async insert({ database }: Transaction, { secretHash, ...client }: NewClient): Promise<boolean> {
       const inserted = await database
         .insert(serviceClients)
@@ -81,8 +81,8 @@ export function createClientStore(database: Database) {
     },
 
     /**
-     * Puts new credentials in force. Secrets that count still do, for `overlapMs` at most; public keys are replaced.
-     * @returns false where nobody has that id
+     * Stores new credentials. Earlier secrets stay valid for `overlapMs` at most; public keys are replaced.
+     * @returns false if there is no client with that id
      */
     async replaceCredentials(
       { database }: Transaction,
@@ -107,7 +107,7 @@ export function createClientStore(database: Database) {
       return true;
     },
 
-    /** @returns false where nobody has that id, or it was disabled before */
+    /** @returns false if there is no client with that id, or it was disabled before */
     async disable(id: string): Promise<boolean> {
       const open = and(eq(serviceClients.id, id), isNull(serviceClients.disabledAt));
       const disabled = await database

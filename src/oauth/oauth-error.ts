@@ -1,4 +1,4 @@
-/** RFC 6749 §5.2, RFC 8707 §2, and of §4.1.2.1 the two that say whose fault it was not. */
+/** RFC 6749 §5.2 and RFC 8707 §2. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -7,7 +7,7 @@ export type OAuthErrorCode =
   | 'invalid_scope'
   | 'invalid_target';
 
-/** What an OAuth endpoint refuses. The description is for the client's developers and holds no secret. */
+/** An OAuth endpoint refuses a request. The description is for the client's developers and holds no secret. */
 export class OAuthError extends Error {
   override readonly name = 'OAuthError';
   readonly code: OAuthErrorCode;

@@ -5,7 +5,7 @@ import { addChallenge } from '../http/challenge.ts';
 import { problemOf, toAppError } from '../http/problem.ts';
 import { OAuthError } from './oauth-error.ts';
 
-/** The one way in which `/oauth/*` says no: RFC 6749 §5.2. */
+/** The body of every error of `/oauth/*`: RFC 6749 §5.2. */
 const OAuthProblem = Type.Object(
   { error: Type.String({ description: 'Stable: what programs look at' }), error_description: Type.String() },
   { title: 'OAuthError', description: 'RFC 6749 §5.2' },
@@ -30,7 +30,7 @@ export const OAUTH_PROBLEMS = {
 
 type Answer = { status: number; error: string; description: string; retryAfterSeconds?: number | undefined };
 
-/** The error handler of OAuth routes: anything thrown becomes an error of RFC 6749 §5.2. */
+/** The error handler of OAuth routes: every error becomes one of RFC 6749 §5.2. */
 export function sendOAuthProblem(
   error: FastifyError | AppError | OAuthError,
   request: FastifyRequest,

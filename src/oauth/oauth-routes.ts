@@ -18,7 +18,7 @@ import { OAUTH_PROBLEMS, sendOAuthProblem } from './oauth-problem.ts';
 
 const Parameter = (description?: string) => Type.Optional(Text({ ...(description && { description }) }));
 
-/** Any other parameter is none of our business (RFC 6749 §3.2). */
+/** Other parameters are ignored (RFC 6749 §3.2). */
 const form = { additionalProperties: true } as const;
 
 const credentials = {
@@ -76,7 +76,7 @@ const IdempotencyKey = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       pattern: '^[!-~]{1,255}$',
-      description: 'Lets the winner of a redemption ask again should the answer get lost',
+      description: 'Lets the client that redeemed the token ask again if the answer was lost',
     }),
   ),
 });
@@ -88,7 +88,7 @@ type OAuthRoutesOptions = {
   issuer: string;
 };
 
-/** What service clients call: RFC 6749 §4.4, RFC 7662, RFC 7009. Forms in, as these say, and JSON out. */
+/** The endpoints for service clients: RFC 6749 §4.4, RFC 7662, RFC 7009. As these require: forms in, JSON out. */
 export const oauthRoutes: FastifyPluginAsyncTypebox<OAuthRoutesOptions> = async (
   app,
   { clients, introspection, issuer },
@@ -118,7 +118,7 @@ export const oauthRoutes: FastifyPluginAsyncTypebox<OAuthRoutesOptions> = async 
   app.post(
     '/oauth/introspect',
     {
-      // Asked at every door that checks.
+      // Called for every request at a `checked` or `once` door: too often for the log.
       logLevel: 'warn',
       schema: {
         ...about('Does this token hold? A single-use token is redeemed by it'),
@@ -150,7 +150,7 @@ export const oauthRoutes: FastifyPluginAsyncTypebox<OAuthRoutesOptions> = async 
     async (request, reply) => {
       const client = await authenticate(request);
       await introspection.revoke(client, requireParameter(request.body as Form, 'token'));
-      // Empty, as RFC 7009 §2.2 has it: a null would be serialised.
+      // The body is empty (RFC 7009 §2.2): a null would be serialized.
       await (reply as FastifyReply).code(200).send();
     },
   );

@@ -11,7 +11,7 @@ import { createIntrospectionService } from './introspection-service.ts';
 
 type Tokens = { service: TokenService; statuses: TokenStatusService };
 
-/** Service clients, and what they may ask. */
+/** Service clients, and introspection for them. */
 export function openOAuth(
   { config, database, guard, clock }: Platform,
   { service: tokens, statuses }: Tokens,
@@ -31,7 +31,7 @@ export function openOAuth(
 
 /**
  * What operators can do to the service clients.
- * @param reservedIds that tokens of another kind have for their client
+ * @param reservedIds ids that are the `client_id` of other kinds of tokens
  */
 export function openClientCommands({ config, database, guard, transact }: Platform, reservedIds: string[]) {
   return createClientCommands({

@@ -47,7 +47,7 @@ function publicKeysOf({ publicKeys: path }: ClientOptions): { public_keys?: unkn
   try {
     return { public_keys: JSON.parse(readFileSync(path, 'utf8')) };
   } catch (error) {
-    // Without the message of a parser, which quotes the file: that may hold a private key by mistake.
+    // Without the parser's message, which quotes the file: it may hold a private key by mistake.
     const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
     throw new CommandLineError(`${path} is not a file with JSON in it${code}.`);
   }
@@ -102,13 +102,13 @@ export function addClients(program: Command): void {
   clients
     .command('rotate-secret <id>')
     .description('make a new secret, and print it once')
-    .option('--overlap <time>', 'how long the secret before still counts', readOverlap, '24h')
+    .option('--overlap <time>', 'how long the earlier secret stays valid', readOverlap, '24h')
     .option(...publicKeys)
     .option('--json', 'for programs')
     .action(rotateClientSecret);
   clients
     .command('disable <id>')
-    .description('let a client in no more')
+    .description('disable a service client, and make its own tokens inactive')
     .option('--json', 'for programs')
     .action(disableClient);
 }

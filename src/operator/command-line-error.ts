@@ -1,4 +1,4 @@
-/** Why a command cannot go on, as whoever typed it is told: the message says all, and no stack goes with it. */
+/** A command cannot go on. The operator sees the message only, without a stack. */
 export class CommandLineError extends Error {
   override readonly name = 'CommandLineError';
 }

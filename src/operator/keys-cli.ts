@@ -22,7 +22,7 @@ async function rewrapKeys(options: KeyOptions): Promise<void> {
 function keyTable(keys: KeyListing[]): string {
   const rows = keys.map(({ kid, status, algorithm, published_at, activated_at }) => [
     kid,
-    // As wide as the widest, so that the columns stay in their place from one call to the next.
+    // As wide as the longest status, so that the columns have the same place in each call.
     status.padEnd('pending'.length),
     algorithm,
     published_at,

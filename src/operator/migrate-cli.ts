@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { openAdapters, UNHEARD } from '../adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { loadConfig } from '../config/config.ts';
 
 async function migrate(): Promise<void> {
-  const adapters = await openAdapters(loadConfig(process.env), Date.now, UNHEARD);
+  const adapters = await openAdapters(loadConfig(process.env), Date.now, IGNORE_EVENTS);
   try {
     await adapters.migrate();
     process.stdout.write(`The schema is up to date: ${adapters.location}\n`);

@@ -4,18 +4,18 @@ import type { openKeys } from '../keys/open-keys.ts';
 import { openClientCommands } from '../oauth/open-oauth.ts';
 import { openOutboxCommands } from '../outbox/open-outbox.ts';
 
-/** What operators can ask for, by name. */
+/** The commands of operators, by name. */
 export type OperatorCommands = ReturnType<typeof createOperatorCommands>;
 
 type OperatorCommandParts = {
   keys: ReturnType<typeof openKeys>;
-  /** Lets the server that runs the command take over a change of the keys at once. */
+  /** Makes the server that runs the command use a change of the keys at once. */
   afterKeyChange(): Promise<void>;
-  /** Makes the keys ready to sign, where nothing else does. */
+  /** Makes the keys ready to sign, if nothing else does that. */
   prepareKeys(): Promise<unknown>;
 };
 
-/** All commands, for a server to run in itself or for a process of their own. Plain JSON in, plain JSON out. */
+/** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
   platform: Platform,
   { keys, afterKeyChange, prepareKeys }: OperatorCommandParts,

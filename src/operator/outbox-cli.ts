@@ -12,7 +12,7 @@ async function listOutbox(options: OutboxOptions): Promise<void> {
 }
 
 async function retryMessages(id: string | undefined, { all = false, json }: OutboxOptions): Promise<void> {
-  // Never all of them by mistake.
+  // No operator must retry all of them by mistake.
   if ((id === undefined) !== all) throw new CommandLineError('Name one message, or say --all.');
   const answer = await runCommand(loadConfig(process.env), 'outbox.retry', id === undefined ? {} : { id });
   print(answer, { json }, ({ retried }) => `To be tried again: ${retried}\n`);

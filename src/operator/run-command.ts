@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data-folder.ts';
-import { openAdapters, UNHEARD } from '../adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { openCommandPlatform } from '../adapters/platform.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock } from '../core/clock.ts';
@@ -11,8 +11,8 @@ import { createOperatorCommands, type OperatorCommands } from './operator-comman
 type Answer<Name extends keyof OperatorCommands> = Awaited<ReturnType<OperatorCommands[Name]>>;
 
 /**
- * Runs an operator's command: inside the embedded server where one runs on the data folder, else in this process on
- * the database itself.
+ * Runs an operator's command: inside the embedded server if one runs on the data folder, otherwise in this process,
+ * directly on the database.
  * @throws AppError, DataFolderError, KeyEncryptionKeyError, DatabaseError
  */
 export async function runCommand<Name extends keyof OperatorCommands>(
@@ -23,14 +23,14 @@ export async function runCommand<Name extends keyof OperatorCommands>(
   if (config.EMBEDDED) {
     const answer = await callCommand(join(config.DATA_DIR, COMMAND_SOCKET), name, args[0] ?? {});
     if (answer !== null) return answer.result as Answer<Name>;
-    // Else a mistyped folder, or a forgotten DATABASE_URL, would get a database of its own.
+    // Otherwise a mistyped folder, or a forgotten DATABASE_URL, would create a new database.
     if (!holdsDatabase(config.DATA_DIR)) {
       throw new DataFolderError(
         `${config.DATA_DIR} holds no database: set DATA_DIR, or DATABASE_URL and REDIS_URL, as the server has them`,
       );
     }
   }
-  const adapters = await openAdapters(config, Date.now, UNHEARD);
+  const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
   try {
     const platform = openCommandPlatform(config, adapters, createDatabaseClock(Date.now));
     const keys = openKeys(platform);

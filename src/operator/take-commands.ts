@@ -3,7 +3,7 @@ import type { Log } from '../core/log.ts';
 import { serveCommands } from './command-socket.ts';
 import type { OperatorCommands } from './operator-commands.ts';
 
-/** Once the server listens, so does its socket for operators, where it has one. */
+/** Opens the socket for operators' commands when the server starts to listen, if it has such a socket. */
 export function takeCommands(
   app: FastifyInstance,
   path: string | null,
@@ -16,11 +16,12 @@ export function takeCommands(
     try {
       stop = await serveCommands(path, commands, log);
     } catch (err) {
-      // Users are served all the same.
-      log.warn({ err }, `takes no commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);
+      // The server can serve its users without commands.
+      log.warn({ err }, `cannot take commands at ${path}: they work ${ONLY_WHILE_STOPPED}`);
     }
   });
   app.addHook('onClose', () => stop());
 }
 
-const ONLY_WHILE_STOPPED = 'only while this server is stopped. Mostly a shorter DATA_DIR helps';
+const ONLY_WHILE_STOPPED =
+  'only while this server is stopped. If the path is too long for a socket, set a shorter DATA_DIR';

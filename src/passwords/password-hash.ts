@@ -15,10 +15,10 @@ const VERSION_19 = 1;
 
 export const QUEUE_PER_THREAD = 32; // at 10 ms a hash, the last in the queue waits a third of a second
 export const NICE_INCREMENT = 10;
-/** Of the 50 ms within which whoever is too many has an answer. Not all alike: who came together must not come back so. */
+/** A refusal is answered within 50 ms. The time is random: clients that came together must not come back together. */
 export const REFUSE_AFTER_MS = { least: 25, most: 45 };
 
-/** One for all: it is thrown thousands of times in a flood, and to note where from is what costs most of an error. */
+/** One error for all: a flood throws it thousands of times, and the stack trace is what costs most of an error. */
 const OVERLOADED = new AppError('overloaded', { retryAfterSeconds: 1 });
 
 export type PasswordHashSettings = {
@@ -26,21 +26,21 @@ export type PasswordHashSettings = {
   iterations: number;
   /** Lanes of one hash. */
   parallelism?: number;
-  /** Hashes at once. One core is left to the event loop by default. */
+  /** Hashes at the same time. By default one core is left to the event loop. */
   threads?: number;
   /** Hashes waiting for a thread. 32 a thread by default. */
   maxQueue?: number;
-  /** Told of a worker that failed between two tasks; it is replaced without more ado. */
+  /** Called when a worker failed between two tasks; it has been replaced. */
   onWorkerError?: (error: Error) => void;
 };
 
 export type PasswordHasher = ReturnType<typeof createPasswordHasher>;
 
 /**
- * Makes and checks argon2id hashes (RFC 9106) in worker threads of their own, at a lower priority than the event loop, so
- * that a flood of sign-ins cannot slow anything else. At most `threads` hashes run at once and `maxQueue` wait.
+ * Makes and checks argon2id hashes (RFC 9106) in worker threads of their own, at a lower priority than the event loop,
+ * so that a flood of sign-ins cannot slow anything else. At most `threads` hashes run at once and `maxQueue` wait.
  *
- * Blocks for the time of one hash, made for unknown users. Throws when argon2 does not take the settings.
+ * Blocks for the time of one hash, which is used for unknown users. Throws if argon2 refuses the settings.
  */
 export function createPasswordHasher(settings: PasswordHashSettings) {
   const threads = settings.threads ?? Math.max(1, availableParallelism() - 1);
@@ -56,14 +56,14 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
 
   return {
     /**
-     * To be asked before anything else is done for a password that could not be checked anyway. Who is refused waits for
-     * it: a client that asks again at once would else keep the event loop busy with nothing but refusals.
+     * Call this before any other work on a password, which may be in vain. A refusal takes some time: otherwise clients
+     * that try again at once would keep the event loop busy with refusals alone.
      * @throws AppError `overloaded`, after `REFUSE_AFTER_MS`, when the queue is full
      */
     requireRoom: pool.requireRoom,
 
     /**
-     * Answers a PHC string.
+     * Returns a PHC string.
      * @throws AppError `overloaded` at once when the queue is full, `unavailable` when a thread fails
      */
     async hash(password: string): Promise<string> {
@@ -71,7 +71,7 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     },
 
     /**
-     * Whether the password is the one hashed. With `null`, for an unknown address, it takes as long and answers false.
+     * Whether the password matches the hash. With `null`, for an unknown address, it takes as long and returns false.
      * @throws AppError as `hash` does; Error for a stored hash that cannot be read
      */
     async verify(phc: string | null, password: string): Promise<boolean> {
@@ -99,12 +99,12 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
       );
     },
 
-    /** Lets what was accepted finish, then ends the threads. Later calls throw `unavailable`. */
+    /** Waits for the accepted tasks, then ends the threads. Later calls throw `unavailable`. */
     close: pool.close,
   };
 }
 
-/** Worker threads, and a bound on what may wait for them. */
+/** Worker threads, with a limit on the tasks that may wait for them. */
 function createPool(
   threads: number,
   { maxQueue = threads * QUEUE_PER_THREAD, onWorkerError }: PasswordHashSettings,
@@ -113,12 +113,13 @@ function createPool(
     filename: new URL('./password-hash-worker.ts', import.meta.url).href,
     minThreads: threads,
     maxThreads: threads,
-    // Without the flags of the process: an --import would run in each thread, and some flags fit no thread at all.
+    // Without the flags of the process: an --import would run in each thread, and some flags are not allowed in
+    // threads.
     execArgv: [],
-    // Piscina would else send a waiting task to the back of the queue each time a thread is done with another.
+    // Otherwise Piscina sends a waiting task to the back of the queue each time a thread finishes another.
     stricterFIFO: true,
     recordTiming: false,
-    // Only Linux has a priority for each thread; elsewhere the whole process would give way.
+    // Only Linux has a priority for each thread; elsewhere the whole process would get the lower one.
     ...(process.platform === 'linux' && { niceIncrement: NICE_INCREMENT }),
   });
   // Without a listener the event would end the process, though nothing was lost.
@@ -146,7 +147,8 @@ function createPool(
       return result.catch(rethrowUnavailable).finally(() => accepted.delete(result));
     },
 
-    // Piscina's own close() ends threads that still work when another falls idle, and takes new tasks afterwards.
+    // Piscina's own close() ends threads that are still busy when another becomes idle, and accepts new tasks
+    // afterwards.
     async close(): Promise<void> {
       isClosed = true;
       await Promise.allSettled(accepted);
@@ -163,7 +165,7 @@ function parsePhc(phc: string): ParsedHashOptions {
   try {
     return parseOptions(phc);
   } catch {
-    // Without the cause: whatever it says, it is about a secret.
+    // Without the cause: its message is about a secret.
     throw new Error('A stored password hash is not an argon2 PHC string');
   }
 }

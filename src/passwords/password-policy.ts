@@ -14,16 +14,16 @@ type PasswordPolicy = {
 
 /**
  * The form of a password that is counted, compared and hashed, so that it is the same from every keyboard: NFC.
- * NIST SP 800-63B-4 §3.1.1.2 and RFC 8265 §4.2.2; not NFKC (as in SP 800-63B-3), which makes one password of two.
+ * NIST SP 800-63B-4 §3.1.1.2 and RFC 8265 §4.2.2; not NFKC (as in SP 800-63B-3), which makes different passwords equal.
  */
 export function normalizePassword(password: string): string {
   return password.normalize('NFC');
 }
 
 /**
- * What is wrong with a new password, each a sentence for its owner; empty when it will do. Existing passwords are never
- * judged. Length is in code points after normalising. There are no rules about kinds of characters, and a phrase may contain
- * any word; only the password as a whole is compared (NIST SP 800-63B-4 §3.1.1.2).
+ * The problems of a new password, each a sentence for the user; empty if the password is good. Existing passwords are
+ * never checked. Length is in code points after normalizing. There are no rules about kinds of characters, and a phrase
+ * may contain any word: only the password as a whole is compared (NIST SP 800-63B-4 §3.1.1.2).
  */
 export function checkPassword(password: string, { minLength, email }: PasswordPolicy): string[] {
   const normalized = normalizePassword(password);
@@ -37,7 +37,7 @@ export function checkPassword(password: string, { minLength, email }: PasswordPo
   if (isMadeOfEmail(comparable, toComparable(email))) {
     problems.push('This password is a part of your e-mail address. Choose another.');
   }
-  // UAX #15 §12.1: text with unassigned characters may normalise differently after an upgrade, and lock its owner out.
+  // UAX #15 §12.1: unassigned characters may normalize differently after an upgrade, and lock the user out.
   if (/\p{Cn}/u.test(normalized))
     problems.push('It has a character that this server does not know. Leave it out.');
   return problems;
@@ -47,7 +47,7 @@ function toComparable(text: string): string {
   return text.normalize('NFKC').toLowerCase();
 }
 
-/** Whether the password is a piece of the address, or a word of it with nothing but digits and punctuation around. */
+/** Whether the password is a part of the address, or a word of it with only digits and punctuation around it. */
 function isMadeOfEmail(password: string, email: string): boolean {
   const [local = '', domain = ''] = email.split('@');
   const parts = [email, local, domain, domain.replace(/\.[^.]*$/, '')];

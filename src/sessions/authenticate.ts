@@ -7,7 +7,7 @@ import type { SessionService } from './session-service.ts';
 
 const sessionOf = Symbol('session');
 
-/** Lets requests through that carry the cookie of a live session, and keeps that session for the handler. */
+/** Refuses a request without the cookie of a live session, and keeps that session for the handler. */
 export type Authenticate = preHandlerAsyncHookHandler;
 
 export function createAuthenticate(
@@ -25,7 +25,7 @@ export function createAuthenticate(
   };
 }
 
-/** The session that `authenticate` let in. */
+/** The session that `authenticate` has found. */
 export function signedIn(request: FastifyRequest): SessionRecord {
   return request.getDecorator<SessionRecord>(sessionOf);
 }

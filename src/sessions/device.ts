@@ -1,2 +1,2 @@
-/** Where a session was started from, as far as the request told. */
+/** Where a session was started from, as far as the request shows. */
 export type Device = { ip: string; userAgent: string | null };

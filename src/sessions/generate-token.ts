@@ -15,6 +15,6 @@ export function isGenerateToken(value: string): boolean {
 
 /** What the database keeps of a generate token: the SHA-256 of its 43 characters, 32 bytes. */
 export function hashGenerateToken(token: string): Buffer {
-  // By way of a string: Node takes twice as long to answer with bytes.
+  // Through a string: Node takes twice as long to return bytes.
   return Buffer.from(hash('sha256', token, 'hex'), 'hex');
 }

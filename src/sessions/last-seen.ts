@@ -1,6 +1,6 @@
 const FLUSH_EVERY_MS = 5_000;
 const BATCH_SIZE = 500;
-/** Beyond this many in one interval the rest is dropped: they are noted again at their next use. */
+/** The most in one interval. Others are dropped: they are noted again at their next use. */
 const MAX_PENDING = 50_000;
 
 export type LastSeen = ReturnType<typeof createLastSeen>;
@@ -8,7 +8,7 @@ export type LastSeen = ReturnType<typeof createLastSeen>;
 /**
  * Collects the sessions that were used and writes them in batches, off the request's path.
  * @param write marks the sessions with these ids as used just now
- * @param onError hears of a batch that could not be written; it is dropped, not retried
+ * @param onError called when a batch could not be written; the batch is dropped, not retried
  */
 export function createLastSeen(
   write: (sessionIds: string[]) => Promise<void>,
@@ -30,7 +30,7 @@ export function createLastSeen(
     },
   };
 
-  /** One after the other: whoever waits for the last one has waited for all. */
+  /** One after the other, so that waiting for the last one means waiting for all. */
   function flush(): Promise<void> {
     writing = writing.then(writePending);
     return writing;

@@ -11,11 +11,11 @@ import { createSessionService } from './session-service.ts';
 import { createSessionStore, type SessionStore } from './session-store.ts';
 import { sessionsEndedLane } from './sessions-ended.ts';
 
-/** Looked up by one statement: more of them would keep the first one waiting. */
+/** Sessions in one statement: with more of them, the first one would wait longer. */
 const SESSIONS_AT_ONCE = 100;
 
 /**
- * Sessions: the rows, their copies in the cache, and the batches in between.
+ * Sessions: the rows, their copies in the cache, and the batches of look-ups and writes.
  * @param table for tests that watch or hold what is asked of the database's own
  */
 export function openSessions(

@@ -12,12 +12,12 @@ const FRESH_MS = 60_000;
 export const KEEP_MS = 10 * 60_000;
 /** A fill that takes longer than this is not written. */
 const LEASE_MS = 3_000;
-/** Nobody waits for the row of a stale entry again so soon after somebody has waited in vain. */
+/** After the database has failed to answer, stale entries are used for this time without another try. */
 const REST_MS = 1_000;
 /** Longer than any fill can take. */
 const TOMBSTONE_MS = 60_000;
 
-/** Short: this is only to spare the database those who ask again and again. */
+/** Short: it only saves the database from a client that asks again and again. */
 const ABSENT_MS = 10_000;
 
 const ABSENT = 'absent';
@@ -45,25 +45,25 @@ const entryShape = Compile(Entry);
 
 type SessionCacheParts = {
   cache: Cache;
-  /** Reads the truth. Rejects with `unavailable` when it does not answer. */
+  /** Reads the row. Rejects with `unavailable` when the database does not answer. */
   load(tokenHash: Buffer): Promise<SessionRecord | null>;
   now: Clock;
 };
 
-/** What stood at the key, before anything is read from the database. */
+/** What the cache had at the key before the database is read. */
 type Seen =
   | { kind: 'unreachable' | 'empty'; text: null }
   | { kind: 'tombstone' | 'leased' | 'absent' | 'garbage'; text: string }
   | { kind: 'entry'; text: string; entry: Entry };
 
-/** A read of the row under way. */
+/** A running read of the row. */
 type Read = {
-  /** Who sees this at the key may join: no revocation was there since the read began. Undefined: nobody may. */
+  /** A look-up that finds this at the key may join: no revocation came since the read began. Undefined: none may. */
   joinableBy: string | null | undefined;
   record: Promise<SessionRecord | null>;
 };
 
-/** Who may make the database look. */
+/** Limits look-ups in the database. `read` is called before one, `foundNothing` when there was no session. */
 export type Admission = { read(): Promise<void>; foundNothing(): Promise<void> };
 
 const FREE: Admission = { read: async () => {}, foundNothing: async () => {} };
@@ -71,13 +71,13 @@ const FREE: Admission = { read: async () => {}, foundNothing: async () => {} };
 export type SessionCache = ReturnType<typeof createSessionCache>;
 
 /**
- * Session look-ups through the cache, such that a revoked session never comes back (DESIGN §6).
+ * Session look-ups through the cache. A revoked session never comes back (docs/architecture.md).
  *
- * Every write of an entry is a compare-and-set against what its writer saw *before* it read the row: a lease that
- * it put on the empty key itself, or the entry it is about to renew. A revocation overwrites that with a
- * tombstone, so a fill that read the row earlier can no longer be written, however long its process slept, and
- * even when the tombstone has been evicted meanwhile. No two leases or tombstones are alike, so what stands at the
- * key also tells whether a read under way is recent enough to join. No raw token is ever a key or a value.
+ * Every write of an entry is a compare-and-set against the value that its writer saw *before* it read the row: its own
+ * lease on the empty key, or the entry that it renews. A revocation overwrites that value with a tombstone, so a fill
+ * that read the row earlier can no longer be written, even if its process slept for long, and even if the tombstone has
+ * been evicted. Every lease and every tombstone is unique, so the value at the key also shows whether a running read
+ * is recent enough to join. A raw token is never a key or a value.
  */
 export function createSessionCache({ cache, load, now }: SessionCacheParts) {
   const reads = new Map<string, Read>();
@@ -85,9 +85,9 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
 
   return {
     /**
-     * The session of a token hash as it stands in the cache or else in the database.
-     * @param admit asked before the database is, and told when it knew nothing
-     * @throws AppError `unavailable` when neither can tell; what `admit` throws
+     * Finds the session of a token hash in the cache, otherwise in the database.
+     * @param admit called before a look-up in the database, and when that finds no session
+     * @throws AppError `unavailable` when neither answers; what `admit` throws
      */
     async find(tokenHash: Buffer, admit: Admission = FREE): Promise<SessionRecord | null> {
       const id = tokenHash.toString('hex');
@@ -101,7 +101,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
         if (record === null) await admit.foundNothing();
         return record;
       } catch (error) {
-        // Only when the database cannot answer may an entry past its freshness speak for it.
+        // An entry that is no longer fresh may be used only when the database does not answer.
         if (seen.kind === 'entry' && error instanceof AppError && error.code === 'unavailable') {
           restsUntil = now() + REST_MS;
           return seen.entry.record;
@@ -116,7 +116,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
      */
     async invalidate(tokenHash: Buffer): Promise<void> {
       const id = tokenHash.toString('hex');
-      // Should the cache be out of reach, this replica's look-ups must still not join a read from before the change.
+      // Even if the cache cannot be reached, look-ups of this replica must not join a read from before the change.
       reads.delete(id);
       await cache.put(keyOf(id), TOMBSTONE_PREFIX + randomUUID(), TOMBSTONE_MS);
     },
@@ -127,7 +127,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     try {
       text = await cache.get(keyOf(id));
     } catch {
-      // For whatever reason: the database is asked then, which has the truth.
+      // After any error the row in the database decides.
       return { kind: 'unreachable', text: null };
     }
     if (text === null) return { kind: 'empty', text };
@@ -157,7 +157,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     read: Read,
   ): Promise<SessionRecord | null> {
     const expected = await claim(id, seen);
-    // From here on an empty key may be one whose tombstone was evicted.
+    // From now on the key may be empty because a tombstone was evicted.
     if (seen.kind === 'empty') read.joinableBy = expected ?? undefined;
     const record = await load(tokenHash);
     const isOver = record === null || record.ended;
@@ -165,7 +165,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     return record;
   }
 
-  /** What must still stand at the key for a fill to be written; null when this read may not fill. */
+  /** The value that must still be at the key when a fill is written; null if this read may not fill. */
   async function claim(id: string, seen: Seen): Promise<string | null> {
     if (seen.kind === 'entry' || seen.kind === 'garbage') return seen.text;
     if (seen.kind !== 'empty') return null;
@@ -175,18 +175,19 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
   }
 
   /**
-   * A token without a session never gets one, and an ended one never comes back: both are final. An entry of a
-   * session whose end could not be told to the cache goes with it, or it would speak up again when the database is away.
+   * A token without a session never gets one, and an ended session stays ended: both are final. This also replaces the
+   * entry of a session whose tombstone could not be written: otherwise it would be used again when the database is
+   * down.
    */
   async function fillAbsent(id: string, expected: string): Promise<void> {
     await cache.replace(keyOf(id), expected, ABSENT, ABSENT_MS).catch(() => false);
   }
 
   async function fill(id: string, expected: string, record: SessionRecord): Promise<void> {
-    // Once the copy says that the session is over, another replica may know of a use that prolonged it.
+    // Not fresh after the expiry in the copy: a use at another replica may have prolonged the session.
     const freshUntil = Math.min(now() + FRESH_MS, record.expiresAt, record.idleExpiresAt);
     const entry: Entry = { tokenHash: id, freshUntil, record };
-    // A fill that fails costs the next look-up a read, nothing else.
+    // If a fill fails, the next look-up reads the row again, nothing worse.
     await cache.replace(keyOf(id), expected, JSON.stringify(entry), KEEP_MS).catch(() => false);
   }
 }
@@ -195,7 +196,7 @@ function keyOf(id: string): string {
   return `session:${id}`;
 }
 
-/** Null for whatever is not an entry of exactly this token: it must not be believed. */
+/** Null if the text is not an entry of exactly this token: then it must not be trusted. */
 function parseEntry(text: string, id: string): Entry | null {
   try {
     const value: unknown = JSON.parse(text);

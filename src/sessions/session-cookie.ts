@@ -28,9 +28,9 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
     name,
 
     /**
-     * The cookie's value, null where there is none.
-     * @throws AppError `duplicate_cookie` when it came twice: one of the two was planted by somebody else, and which
-     * one cannot be known. Both are expired then.
+     * The cookie's value; null if there is none.
+     * @throws AppError `duplicate_cookie` when it was sent twice: an attacker may have set one of the two, and it is
+     * unknown which. Then both are expired.
      */
     read(request: FastifyRequest, reply: FastifyReply): string | null {
       if (countCookies(request.headers.cookie ?? '', name) > 1) {
@@ -53,7 +53,7 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
   function expireEveryForm(reply: FastifyReply): void {
     for (const [form, formName] of Object.entries(NAMES)) {
       const secure = form !== 'insecure';
-      // Browsers ignore SameSite=None without Secure, and the whole cookie with it.
+      // Browsers ignore a cookie with SameSite=None and without Secure.
       const base = {
         path: '/',
         httpOnly: true,
@@ -68,7 +68,7 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
 }
 
 function countCookies(header: string, name: string): number {
-  // Mostly the name is there once, and then no more can come of it.
+  // The usual case: the name is there once, so there cannot be two cookies.
   if (header.indexOf(name) === header.lastIndexOf(name)) return 1;
   return header.split(';').filter((pair) => pair.includes('=') && pair.split('=', 1)[0]?.trim() === name)
     .length;

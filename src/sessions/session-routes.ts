@@ -21,7 +21,7 @@ const SessionsResponse = Type.Object({
   sessions: Type.Array(Session, { description: 'The latest used first, at most 100' }),
 });
 
-/** A request body is not needed, and one that says something is not ignored. */
+/** No body is needed. A body with fields is refused, not ignored. */
 const NoFields = OptionalBody({});
 
 const NoContent = Type.Null({ description: 'Done' });
@@ -51,10 +51,11 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
       const generateToken = cookie.read(request, reply);
       if (generateToken === null) throw new AppError('not_signed_in');
       const wasSignedIn = await sessions.signOut(generateToken);
-      // Also a dead one: no script could ever remove it. But not when that cannot be known.
+      // Also for a session that has ended: no script can remove the cookie. Not when the state of the session is
+      // unknown.
       cookie.clear(reply);
       if (!wasSignedIn) throw new AppError('not_signed_in');
-      // Not `"cookies"`: it empties the whole registrable domain, the other services' cookies included.
+      // Not `"cookies"`: that deletes the cookies of the whole registrable domain, including those of other services.
       return reply.header('clear-site-data', '"cache", "storage"').code(204).send(null);
     },
   );

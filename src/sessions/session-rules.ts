@@ -1,6 +1,6 @@
 import type { UserClaims } from '../core/user-claims.ts';
 
-/** A session and what its access tokens say of the user. Times are milliseconds since the epoch, database time. */
+/** A session and what its access tokens say about the user. Times are milliseconds since the epoch, database time. */
 export type SessionRecord = {
   id: string;
   userId: string;
@@ -12,7 +12,7 @@ export type SessionRecord = {
   expiresAt: number;
   idleExpiresAt: number;
   ended: boolean;
-  /** Never shrinks; grows with every change that a cached copy must not outlive. */
+  /** Never decreases; increases with every change that makes cached copies invalid. */
   version: number;
 };
 

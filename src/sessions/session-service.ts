@@ -12,7 +12,7 @@ import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
 import type { EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
 import type { SessionsEnded } from './sessions-ended.ts';
 
-/** A session just started: the only moment at which its generate token is known. */
+/** A session that was just started. Its generate token is known only now. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
 
 type SessionServiceParts = {
@@ -23,7 +23,7 @@ type SessionServiceParts = {
   lastSeen: LastSeen;
   ttlMs: number;
   idleTtlMs: number;
-  /** By which the cache learns of ended sessions. */
+  /** The outbox lane that brings ended sessions to the cache. */
   ended: Lane<typeof SessionsEnded>;
   missLimit: MissLimit;
 };
@@ -52,8 +52,8 @@ export function createSessionService(parts: SessionServiceParts) {
 
     /**
      * The live session of a generate token; null for any other string.
-     * @param network of the client, which limits go by
-     * @throws AppError `unavailable` when that cannot be known right now; `rate_limited` for guessing
+     * @param network of the client, for the limits
+     * @throws AppError `unavailable` when neither cache nor database answers; `rate_limited` after many unknown tokens
      */
     async find(generateToken: string, network: string): Promise<SessionRecord | null> {
       if (!isGenerateToken(generateToken)) return null;
@@ -80,7 +80,7 @@ export function createSessionService(parts: SessionServiceParts) {
       await end(transaction, { tokenHash: hashGenerateToken(generateToken) }, 'replaced');
     },
 
-    /** Ends one of the user's own sessions. @throws AppError `not_found` when it is not one of them, or over */
+    /** Ends one of the user's own sessions. @throws AppError `not_found` when it is not one of them, or has ended */
     async endOne(userId: string, sessionId: string): Promise<void> {
       const ended = await transact((transaction) => end(transaction, { userId, sessionId }, 'ended_by_user'));
       if (ended === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
@@ -98,8 +98,8 @@ export function createSessionService(parts: SessionServiceParts) {
   };
 
   /**
-   * The one way in which sessions end. The row first, the cache once that has been committed: in the other order
-   * a look-up between the two would put the live row back.
+   * Every session ends here. First the row, then, after the commit, the cache: in the other order a look-up between
+   * the two would put the live row back into the cache.
    * @returns how many were ended
    */
   async function end(

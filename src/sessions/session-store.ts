@@ -8,7 +8,7 @@ import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
 import type { Device } from './device.ts';
 import type { SessionRecord } from './session-rules.ts';
 
-/** Which live sessions are meant. */
+/** Selects live sessions. */
 export type SessionSelector =
   | { tokenHash: Buffer }
   | { userId: string; sessionId: string }
@@ -51,14 +51,14 @@ function matches(selector: SessionSelector): SQL | undefined {
     : and(own, ne(sessions.id, selector.exceptSessionId));
 }
 
-/** The `sessions` table. Every time in it is the database's own. */
+/** The `sessions` table. All times are database time. */
 export function createSessionStore(database: Database) {
   const findByTokenHashes = prepareFind(database);
 
   return {
     /**
-     * The sessions of generate tokens, live or not, each in its hash's place, null where there is none; with the
-     * database's time of the answer.
+     * The sessions of generate tokens, live or not, in the order of the hashes; null if there is none. Each has the
+     * database time of the answer.
      */
     async findAll(tokenHashes: Buffer[]): Promise<(FoundSession | null)[]> {
       const hexes = tokenHashes.map((hash) => hash.toString('hex'));
@@ -89,7 +89,7 @@ export function createSessionStore(database: Database) {
       return row;
     },
 
-    /** Ends those of the meant sessions that are still open. Returns the token hashes of exactly those. */
+    /** Ends the selected sessions that are still open, and returns the token hashes of exactly those. */
     async end(transaction: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
       const ended = await transaction.database
         .update(sessions)
@@ -118,7 +118,7 @@ export function createSessionStore(database: Database) {
 
     /**
      * Deletes sessions that have been over for a day, at most `limit`.
-     * @returns how many; none while another replica is at it
+     * @returns how many; 0 while another replica is sweeping
      */
     async sweep(transaction: Transaction, limit: number): Promise<number> {
       if (!(await tryLock(transaction, 'sweepSessions'))) return 0;
@@ -136,7 +136,7 @@ export function createSessionStore(database: Database) {
       return swept.length;
     },
 
-    /** Notes that the sessions were used just now; each is written at most once a minute, by whichever replica. */
+    /** Marks the sessions as used just now. Each is written at most once a minute, over all replicas. */
     async touch(sessionIds: string[], idleTtlMs: number): Promise<void> {
       await database
         .update(sessions)
@@ -146,7 +146,7 @@ export function createSessionStore(database: Database) {
         })
         .where(
           and(
-            // One parameter: a placeholder for each of hundreds takes longer to build than the rows to change.
+            // One parameter: building a placeholder for each of hundreds takes longer than the update itself.
             sql`${sessions.id} = any(${`{${sessionIds.join(',')}}`}::uuid[])`,
             isOpenSession(),
             lt(sessions.lastSeenAt, sql`now() - interval '1 minute'`),
@@ -157,8 +157,8 @@ export function createSessionStore(database: Database) {
 }
 
 /**
- * One parameter, so that it is one statement for any number of hashes; by way of a query, so that PostgreSQL cannot count
- * them and keeps its plan. It would else plan each time anew, which takes longer than the look-up.
+ * One parameter, so that one prepared statement serves any number of hashes. It is read in a subquery, so that
+ * PostgreSQL does not know the number and keeps its plan: planning each time takes longer than the look-up.
  */
 function prepareFind(database: Database) {
   return database
@@ -203,7 +203,7 @@ function toFoundSession(row: FoundRow): FoundSession {
       expiresAt: session.expiresAt.getTime(),
       idleExpiresAt: session.idleExpiresAt.getTime(),
       ended: session.endedAt !== null,
-      // Both parts only ever grow, so their sum tells which of two copies is the newer one.
+      // Both parts only grow, so the sum shows which of two copies is newer.
       version: session.version + row.claimsVersion,
     },
   };

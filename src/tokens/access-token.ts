@@ -1,7 +1,7 @@
 import type { UserClaims } from '../core/user-claims.ts';
 import type { TokenClaims } from '../verifier/token-claims.ts';
 
-/** What an access token says of the user and the session; `auth_time` and the like are derived from it. */
+/** What an access token says about the user and the session; `auth_time` is derived from it. */
 export type TokenSubject = {
   /** Session id. */
   id: string;
@@ -16,7 +16,7 @@ export type ClientSubject = { clientId: string; scope: string };
 
 export type AccessTokenOptions = {
   issuer: string;
-  /** Who asked for the token. */
+  /** The client that asked for the token. */
   clientId: string;
   audiences: string[];
   ttlMs: number;
@@ -46,7 +46,7 @@ export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOpt
   };
 }
 
-/** The claims for a client that speaks for itself: it is its own subject (RFC 9068 §2.2, RFC 6749 §4.4). */
+/** The claims of a service client's own token: the client is the subject (RFC 9068 §2.2, RFC 6749 §4.4). */
 export function clientTokenClaims(subject: ClientSubject, options: AccessTokenOptions): CommonClaims {
   return commonClaims(subject.clientId, subject.scope, options);
 }

@@ -9,7 +9,7 @@ import { createTokenStatusStore } from './token-status-store.ts';
 
 type Below = { sessions: SessionService; keys: { service: KeyService; findKey: FindKey } };
 
-/** Tokens: made and verified by `service`; whether one still holds is for `statuses` to say. */
+/** Tokens: `service` makes and verifies them, `statuses` knows whether they are still valid. */
 export function openTokens({ config, database, guard, clock }: Platform, { sessions, keys }: Below) {
   const service = createTokenService({
     sessions,

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 
 const ID_BYTES = 16;
-/** The system gives many random bytes at once for little more than the price of a few. */
+/** Getting many random bytes from the system at once costs little more than getting a few. */
 const pool = Buffer.alloc(256 * ID_BYTES);
 let used = pool.length;
 

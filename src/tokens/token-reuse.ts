@@ -3,27 +3,27 @@ import type { Clock } from '../core/clock.ts';
 import type { KeyService } from '../keys/key-service.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 
-/** An access token as it was signed, and what has to be as it was then for it to be given out again. */
+/** A signed access token, and what must not have changed if the token is to be sent again. */
 type Kept = { token: string; mintedAt: number; version: number; kid: string };
 
 /** About 1 KiB each. */
 const MAX_KEPT = 10_000;
 
 type TokenReuseParts = {
-  /** For how long after its minting a token may be given out again; 0 is never. */
+  /** How long after it was made a token may be sent again; 0 means never. */
   windowMs: number;
   keys: Pick<KeyService, 'activeKid'>;
   now: Clock;
 };
 
-/** What is left of a reused token: its age is to be taken off its life. */
+/** A reused token. The caller must subtract its age from its life. */
 export type ReusableToken = { token: string; ageMs: number };
 
 /**
- * Access tokens of a moment ago, for sessions that ask again: a signature is most of what a token costs.
+ * Access tokens of a moment ago, for sessions that ask again: the signature is most of the cost of a token.
  *
- * Whoever asks has found the session live just now, so that no ended one gets a token. One that says something else by
- * now (its version has grown) or was signed by a key that is not the active one any more is not given out again.
+ * The caller has just found the session live, so that an ended session gets no token. A token is not sent again if the
+ * session's claims have changed (its version has grown), or if the key that signed it is no longer active.
  */
 export function createTokenReuse({ windowMs, keys, now }: TokenReuseParts) {
   const kept = new LRUCache<string, Kept>({ max: MAX_KEPT });
@@ -34,7 +34,7 @@ export function createTokenReuse({ windowMs, keys, now }: TokenReuseParts) {
       if (found === undefined || found.version !== session.version || found.kid !== keys.activeKid())
         return null;
       const ageMs = now() - found.mintedAt;
-      // The database's clock may have been set back meanwhile.
+      // The database's clock may have been set back in the meantime.
       return ageMs >= 0 && ageMs < windowMs ? { token: found.token, ageMs } : null;
     },
 

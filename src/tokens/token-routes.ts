@@ -31,7 +31,7 @@ export const tokenRoutes: FastifyPluginAsyncTypebox<TokenRoutesOptions> = async 
   app.post(
     '/token',
     {
-      // Success is the everyday case, counted and not told: a log line costs a tenth of the request and more.
+      // Success is the usual case and not logged: a log line costs a tenth of the request and more.
       logLevel: 'warn',
       schema: {
         tags: ['tokens'],

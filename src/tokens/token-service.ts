@@ -51,7 +51,8 @@ export function createTokenService(parts: TokenServiceParts) {
     /**
      * A token for the session of a generate token, for all audiences or for the one that is asked for.
      * @param network of the client, which limits go by
-     * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch; `unavailable`
+     * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch;
+     *   `unavailable`
      */
     async mint(generateToken: string | null, network: string, wish: TokenWish = {}): Promise<TokenResponse> {
       if (wish.audience !== undefined) requireAudience(wish.audience);

@@ -5,14 +5,14 @@ export type TokenStatusService = ReturnType<typeof createTokenStatusService>;
 
 /** No `jti` is empty. */
 const NO_TOKEN = '';
-/** Clocks may differ, and a spent token must not be forgotten before the last of them takes it for expired. */
+/** Clocks may differ: a spent token must be remembered until it has expired by every clock. */
 const REMEMBER_AFTER_EXPIRY_MS = 60_000;
 
-/** Whether tokens that verify still hold, by the database and never by the cache: a sign-out counts at once. */
+/** Whether verified tokens are still valid. Asks the database, never the cache, so that a sign-out counts at once. */
 export function createTokenStatusService(store: TokenStatusStore) {
   return {
     /**
-     * The claims of an access token as they are now; null when it was revoked or what it rests on is over.
+     * The current claims of an access token; null if it was revoked, or if its session or its client is no longer live.
      * @throws AppError `unavailable`
      */
     async findLive(claims: TokenClaims): Promise<TokenClaims | null> {
@@ -22,14 +22,14 @@ export function createTokenStatusService(store: TokenStatusStore) {
       return user && { ...claims, ...user };
     },
 
-    /** Whether a session goes on, and its user may sign in. @throws AppError `unavailable` */
+    /** Whether a session is live. @throws AppError `unavailable` */
     async isSessionLive(sessionId: string, userId: string): Promise<boolean> {
       return (await store.findUserClaims({ jti: NO_TOKEN, sessionId, userId })) !== null;
     },
 
     /**
-     * Redeems a single-use token for a client, if its session lives. One caller wins.
-     * @param idempotencyKey lets the winner ask again should the answer get lost
+     * Redeems a single-use token for a client, if its session is live. Only one caller wins.
+     * @param idempotencyKey lets the winner ask again if the answer was lost
      * @returns whether the client is the winner
      * @throws AppError `unavailable`
      */
@@ -40,14 +40,14 @@ export function createTokenStatusService(store: TokenStatusStore) {
       return store.redeem({ ...redemption, expiresAt: rememberUntil(exp) });
     },
 
-    /** Ends a token of a client before its time. @throws AppError `unavailable` */
+    /** Revokes a token of a client. @throws AppError `unavailable` */
     async revoke(clientId: string, { jti, exp }: TokenClaims): Promise<void> {
       await store.revoke(jti, clientId, rememberUntil(exp));
     },
 
     /**
-     * Takes a client's assertion as used (RFC 7523 §3).
-     * @returns false when it was before
+     * Marks a client's assertion as used (RFC 7523 §3).
+     * @returns false if it was used before
      * @throws AppError `unavailable`
      */
     spendAssertion: store.spendAssertion,

@@ -7,12 +7,12 @@ import { tryLock } from '../db/locks.ts';
 import { serviceClients, sessions, spentTokens, users } from '../db/schema.ts';
 import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
 
-/** What a user's token claims of itself, for the database to say whether it still holds. */
+/** The claims of a user's token that the database compares with its rows. */
 export type UserToken = { jti: string; sessionId: string; userId: string };
 
 export type Redemption = UserToken & {
   clientId: string;
-  /** With it the winner may ask again, should the answer get lost. */
+  /** With it the winner may ask again if the answer was lost. */
   idempotencyKey: string | null;
   expiresAt: Date;
 };
@@ -22,7 +22,7 @@ export type TokenStatusStore = ReturnType<typeof createTokenStatusStore>;
 const notSpent = (): SQL =>
   sql`not exists (select from ${spentTokens} where ${spentTokens.jti} = ${sql.placeholder('jti')})`;
 
-/** The truth about tokens that verify: of the `sessions`, `users`, `service_clients` and `spent_tokens` tables. */
+/** The state of verified tokens, from the `sessions`, `users`, `service_clients` and `spent_tokens` tables. */
 export function createTokenStatusStore(database: Database) {
   const isSame = and(eq(sessions.id, sql.placeholder('sessionId')), eq(users.id, sql.placeholder('userId')));
   const findLiveUser = database
@@ -40,21 +40,21 @@ export function createTokenStatusStore(database: Database) {
     .prepare('find_client_of_live_token');
 
   return {
-    /** What a token of that user says right now; null when its session is over or the token was revoked. */
+    /** The current claims about the token's user; null when its session is not live or the token was revoked. */
     async findUserClaims(token: UserToken): Promise<UserClaims | null> {
       const [row] = await findLiveUser.execute(token);
       return row === undefined ? null : toUserClaims(row);
     },
 
-    /** Whether a client's own token holds: the client was not disabled, the token not revoked. */
+    /** Whether a client's own token is valid: the client was not disabled, the token not revoked. */
     async isClientTokenLive(jti: string, clientId: string): Promise<boolean> {
       const found = await findLiveClient.execute({ jti, clientId });
       return found.length > 0;
     },
 
     /**
-     * Redeems a single-use token, if its session lives: one statement, so that of any number of callers one wins. The
-     * winner may ask again with its idempotency key and wins again, even when the session has ended since.
+     * Redeems a single-use token, if its session is live. It is one statement, so that only one of many callers wins.
+     * The winner may ask again with its idempotency key and wins again, even if the session has ended in the meantime.
      * @returns whether the caller is the winner
      */
     async redeem({
@@ -101,7 +101,7 @@ export function createTokenStatusStore(database: Database) {
       return won.length > 0;
     },
 
-    /** Ends an access token before its time. */
+    /** Revokes an access token. */
     async revoke(jti: string, clientId: string, expiresAt: Date): Promise<void> {
       await database
         .insert(spentTokens)
@@ -109,14 +109,14 @@ export function createTokenStatusStore(database: Database) {
         .onConflictDoNothing();
     },
 
-    /** Takes a client's assertion as used. @returns false when it was before */
+    /** Marks a client's assertion as used. @returns false if it was used before */
     async spendAssertion(
       clientId: string,
       { jti, expiresAt }: { jti: string; expiresAt: Date },
     ): Promise<boolean> {
       const used = await database
         .insert(spentTokens)
-        // A client chooses these ids, and those of our tokens have no slash in them.
+        // A client chooses these ids. The slash keeps them apart from the ids of our tokens, which have none.
         .values({ jti: `${clientId}/${jti}`, reason: 'asserted', clientId, expiresAt })
         .onConflictDoNothing()
         .returning({ jti: spentTokens.jti });
@@ -125,7 +125,7 @@ export function createTokenStatusStore(database: Database) {
 
     /**
      * Deletes what has expired, at most `limit` rows.
-     * @returns how many; none while another replica is at it
+     * @returns how many; 0 while another replica is sweeping
      */
     async sweep(transaction: Transaction, limit: number): Promise<number> {
       if (!(await tryLock(transaction, 'sweepSpentTokens'))) return 0;

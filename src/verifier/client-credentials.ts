@@ -1,14 +1,14 @@
 import { type CryptoKey, importJWK, importPKCS8, type JWK, SignJWT } from 'jose';
 
-/** How this service names itself to the auth server: with a secret, or with a key of its own (RFC 7523). */
+/** How this service authenticates at the auth server: with a secret, or with a key of its own (RFC 7523). */
 export type ClientCredentials =
   | { clientId: string; clientSecret: string }
   | {
       clientId: string;
-      /** PKCS #8 as PEM, a JWK, or a key that is there already. */
+      /** PKCS #8 as PEM, a JWK, or an imported key. */
       privateKey: string | JWK | CryptoKey;
       kid: string;
-      /** Of the key; ES256 by default. */
+      /** Algorithm of the key; ES256 by default. */
       algorithm?: string;
     };
 
@@ -19,9 +19,9 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const ASSERTION_LIFE_SECONDS = 60;
 
 /**
- * Makes what authenticates one request; a fresh one for each, as an assertion is good for one use.
+ * Returns a function that makes the authentication of one request, because an assertion can be used only once.
  * @param now milliseconds since the epoch
- * @throws TypeError for credentials that are not complete
+ * @throws TypeError for incomplete credentials
  */
 export function createAuthenticator(
   credentials: ClientCredentials,
@@ -34,7 +34,7 @@ export function createAuthenticator(
   if (!privateKey || !kid)
     throw new TypeError('introspection needs a clientSecret, or a privateKey and its kid');
   const imported = importKey(privateKey, algorithm);
-  // Whoever asks first is told; until then nobody may be listening.
+  // The first request gets this error. Until then it must not count as an unhandled rejection.
   imported.catch(() => {});
   return async () => {
     const seconds = Math.floor(now() / 1000);
@@ -50,7 +50,7 @@ export function createAuthenticator(
   };
 }
 
-/** RFC 6749 §2.3.1: both parts form-encoded before they are joined. */
+/** RFC 6749 §2.3.1: both parts are form-encoded before they are joined. */
 function basic(clientId: string, clientSecret: string): () => Promise<Authentication> {
   if (!clientSecret) throw new TypeError('introspection needs a clientSecret');
   const authorization = `Basic ${btoa(`${formEncode(clientId)}:${formEncode(clientSecret)}`)}`;

@@ -13,8 +13,8 @@ type DiscoveryParts = {
 /**
  * Finds the address of the key set in the issuer's metadata (RFC 8414 §3).
  *
- * The document is asked for below the issuer's own path, where Doorward has it even behind a gateway's prefix.
- * @throws Error when it cannot be had, or is another issuer's (§3.3)
+ * The document is fetched below the issuer's own path, where Doorward serves it even behind a gateway's prefix.
+ * @throws Error when it cannot be fetched, or belongs to another issuer (§3.3)
  */
 export async function discoverJwksUri(parts: DiscoveryParts): Promise<string> {
   const { issuer, fetch, timeoutMs, now, allowInsecure, on } = parts;
@@ -25,7 +25,7 @@ export async function discoverJwksUri(parts: DiscoveryParts): Promise<string> {
   const metadata = objectOf(document);
   if (metadata.issuer !== issuer) throw new Error('The metadata is that of another issuer');
   if (typeof metadata.jwks_uri !== 'string') throw new Error('The metadata has no jwks_uri');
-  // Plain http is for an issuer that speaks it itself: else the document could point at what listens on this host.
+  // Plain http only if the issuer uses it too: otherwise the document could point to a service on this host.
   if (issuer.startsWith('https:') && !metadata.jwks_uri.startsWith('https:'))
     throw new Error('The jwks_uri is not https, as the issuer is');
   return secureUrl(metadata.jwks_uri, 'jwks_uri', allowInsecure);

@@ -2,16 +2,16 @@ import type { TokenClaims } from './token-claims.ts';
 import { VerifierError } from './verifier-error.ts';
 
 /**
- * Who passes: everybody (`open`), who has a good token (`verified`, offline), who has one that has not been revoked
- * (`checked`, asks the auth server), who has a single-use token (`once`, redeems it).
+ * What passes: every request (`open`), a valid token (`verified`, offline), a valid token that has not been revoked
+ * (`checked`, asks the auth server), a single-use token (`once`, redeems it).
  */
 export type DoorKind = 'open' | 'verified' | 'checked' | 'once';
 
 export type DoorRule = {
   door: DoorKind;
-  /** All of these, in a list or separated by spaces. */
+  /** The token must have all of these scopes: a list, or separated by spaces. */
   scope?: string | string[];
-  /** Seconds since the sign-in, at most: for what a user must have proved lately (RFC 9470). */
+  /** Seconds since the sign-in, at most: for actions that need a recent sign-in (RFC 9470). */
   maxAuthAge?: number;
   /**
    * The e-mail address in the request's body, in `email` or the field named, must be the token's. Whether the user
@@ -19,15 +19,15 @@ export type DoorRule = {
    */
   matchEmail?: true | string;
   /**
-   * At a `once` door: lets a request pass again that has the same token and the same `Idempotency-Key`, for clients
-   * whose answer got lost. Only for a service that answers such a repetition with what it answered before.
+   * At a `once` door: a request with the same token and the same `Idempotency-Key` passes again, for clients whose
+   * answer was lost. Only for a service that repeats its earlier answer then.
    */
   repeatable?: boolean;
 };
 
 export type Door = DoorKind | DoorRule;
 
-/** A door whose rule has been found to make sense. */
+/** A door with a valid rule. */
 export type DoorPlan = {
   kind: DoorKind;
   scopes: string[];
@@ -39,12 +39,12 @@ export type DoorPlan = {
 const KINDS: string[] = ['open', 'verified', 'checked', 'once'] satisfies DoorKind[];
 const MEMBERS = ['door', 'scope', 'maxAuthAge', 'matchEmail', 'repeatable'];
 
-/** RFC 6749 §3.3; what else there is would break out of the header that names it. */
+/** RFC 6749 §3.3. Other characters could break the header that names the scope. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
 /**
  * Reads a door's rule.
- * @throws TypeError for one that makes no sense: better no start than a door that lets everybody through
+ * @throws TypeError for an invalid rule: a service must rather not start than have a door that lets everything through
  */
 export function planDoor(door: Door): DoorPlan {
   const rule: DoorRule = typeof door === 'string' ? { door } : door;
@@ -71,7 +71,7 @@ function readScopes(scope: string | string[]): string[] {
 
 function assertPlan({ kind, scopes, maxAuthAgeSeconds, emailField, repeatable }: DoorPlan): void {
   if (typeof repeatable !== 'boolean' || (repeatable && kind !== 'once'))
-    throw new TypeError('repeatable is true or false, and for a door that is once');
+    throw new TypeError('repeatable must be true or false, and only a door that is once may have it');
   if (maxAuthAgeSeconds !== null && !(Number.isInteger(maxAuthAgeSeconds) && maxAuthAgeSeconds > 0))
     throw new TypeError('maxAuthAge must be a number of whole seconds');
   if (emailField !== null && (typeof emailField !== 'string' || emailField === ''))
@@ -81,7 +81,7 @@ function assertPlan({ kind, scopes, maxAuthAgeSeconds, emailField, repeatable }:
 }
 
 /**
- * The rules that the claims alone decide.
+ * Checks the rules that need only the claims.
  * @param now milliseconds since the epoch
  * @throws VerifierError `scope_insufficient`, `auth_too_old`
  */
@@ -89,14 +89,14 @@ export function checkClaimRules(plan: DoorPlan, claims: TokenClaims, now: number
   const granted = claims.scope.split(' ');
   if (!plan.scopes.every((scope) => granted.includes(scope))) throw new VerifierError('scope_insufficient');
   if (plan.maxAuthAgeSeconds === null) return;
-  // A service client never signed in: no age of its token is young enough.
+  // A service client never signed in, so its token is always too old.
   const ageSeconds = now / 1000 - (claims.auth_time ?? Number.NEGATIVE_INFINITY);
   if (!(ageSeconds <= plan.maxAuthAgeSeconds)) throw new VerifierError('auth_too_old');
 }
 
 /**
- * The rule that needs the request's body.
- * @param body as parsed; anything but an object has no e-mail address
+ * Checks the rule that needs the request's body.
+ * @param body parsed; only an object can have an e-mail address
  * @throws VerifierError `email_mismatch`
  */
 export function checkBodyRule({ emailField }: DoorPlan, claims: TokenClaims, body: unknown): void {
@@ -106,7 +106,7 @@ export function checkBodyRule({ emailField }: DoorPlan, claims: TokenClaims, bod
   if (!isSame) throw new VerifierError('email_mismatch');
 }
 
-/** A member of the object's own: an inherited one is nothing that was sent. */
+/** Reads only the object's own members: an inherited one was not sent. */
 function textAt(body: unknown, field: string): string | null {
   if (typeof body !== 'object' || body === null || !Object.hasOwn(body, field)) return null;
   const value: unknown = (body as Record<string, unknown>)[field];

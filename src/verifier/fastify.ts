@@ -50,8 +50,8 @@ type Reply = {
 /**
  * Guards every route that is declared after it in its scope: `{ config: { door: 'verified' } }`.
  *
- * A token is checked before the body is read. What needs the body (`matchEmail`), or cannot be taken back (`once`), comes
- * right before the handler, so that a request whose body is refused redeems nothing.
+ * A token is checked before the body is read. What needs the body (`matchEmail`), or cannot be taken back (`once`),
+ * comes right before the handler, so that a request whose body is refused redeems nothing.
  */
 export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions): Promise<void> {
   const { default: fallback = 'verified' } = options;

@@ -1,4 +1,4 @@
-/** `fetch`, or what behaves like it: a proxy's, a test's. */
+/** `fetch`, or a function like it, for proxies and tests. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export type FetchedDocument = { status: number; headers: Headers; text: string };
@@ -6,8 +6,8 @@ export type FetchedDocument = { status: number; headers: Headers; text: string }
 const MAX_BYTES = 64 * 1024;
 
 /**
- * Asks the auth server: in time, without following redirects, and not for more than 64 KiB.
- * @param timeoutMs for the whole of the answer
+ * Fetches from the auth server: with a timeout, without redirects, 64 KiB at most.
+ * @param timeoutMs for the whole answer
  * @throws what `fetch` throws; RangeError for an answer that is too large
  */
 export async function fetchDocument(
@@ -16,7 +16,7 @@ export async function fetchDocument(
   timeoutMs: number,
   init: RequestInit = {},
 ): Promise<FetchedDocument> {
-  // A redirect comes back as the answer that it is. Followed, it would move the trust to where it points.
+  // A redirect is returned as the answer. Following it would mean to trust its target.
   const signal = AbortSignal.timeout(timeoutMs);
   const response = await fetch(url, { ...init, redirect: 'manual', signal });
   return { status: response.status, headers: response.headers, text: await readText(response) };
@@ -49,7 +49,7 @@ export function objectOf({ status, text }: FetchedDocument): Record<string, unkn
 const LOOPBACK = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /**
- * The address, if what comes from it can be trusted: https, or this very machine.
+ * Returns the URL if its answers can be trusted: https, or this machine.
  * @throws TypeError if not; `what` names the setting
  */
 export function secureUrl(url: string, what: string, allowInsecure: boolean): string {

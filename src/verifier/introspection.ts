@@ -5,7 +5,7 @@ import type { TokenClaims } from './token-claims.ts';
 import type { VerifierSettings } from './verifier.ts';
 import { VerifierError } from './verifier-error.ts';
 
-/** RFC 7662 §2.2. What more there is in an answer is left as it came. */
+/** RFC 7662 §2.2. Other members of an answer are kept. */
 export type IntrospectionAnswer = { active: false } | ({ active: true } & Partial<TokenClaims>);
 
 export type IntrospectionOptions = ClientCredentials & {
@@ -13,14 +13,14 @@ export type IntrospectionOptions = ClientCredentials & {
   introspectionUri?: string;
 };
 
-/** Names a redemption, so that the same one asked again has the same answer. */
+/** Identifies a redemption, so that a repeated call gets the same answer. */
 type Redemption = { idempotencyKey?: string };
 
 export type Introspection = ReturnType<typeof createIntrospection>;
 
 /**
- * Asks the auth server what a token is worth right now. That redeems a single-use token.
- * @throws TypeError for options that are not complete
+ * Asks the auth server whether a token is active now. That redeems a single-use token.
+ * @throws TypeError for incomplete options
  */
 export function createIntrospection(options: IntrospectionOptions, settings: VerifierSettings) {
   const { issuer, allowInsecure, now, on, fetch, timeoutMs } = settings;
@@ -56,7 +56,7 @@ export function createIntrospection(options: IntrospectionOptions, settings: Ver
     if (!isSame) throw new VerifierError('token_inactive');
   }
 
-  /** Once more when the answer was lost or is a 5xx; by its key the server knows a redemption again. */
+  /** Asks again when the answer was lost or is a 5xx. The server recognizes a repeated redemption by its key. */
   async function askTwice(token: string, redemption: Redemption): Promise<FetchedDocument> {
     const first = await ask(token, redemption).catch(() => null);
     return first && first.status < 500 ? first : ask(token, redemption);

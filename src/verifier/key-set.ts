@@ -11,9 +11,10 @@ const DEFAULT_AGE_MS = 5 * 60_000;
 const MIN_RSA_BITS = 2048;
 
 /**
- * The usable keys of a JWKS (RFC 7517 §5), imported. What is not for signatures, of an algorithm that is not wanted,
- * broken or too small is left out, as §5 asks: a token that names it finds no key, where it would find an error.
- * @throws Error when no key is left: such an answer says nothing about the keys from before
+ * The usable keys of a JWKS (RFC 7517 §5), imported. As §5 asks, keys that are not for signatures, of another
+ * algorithm, broken or too small are left out: a token that names one gets "no such key" instead of an unexpected
+ * error.
+ * @throws Error when no key is left: such an answer says nothing about the earlier keys
  */
 export async function readKeySet(document: FetchedDocument, algorithms: string[]): Promise<KeySet> {
   const { keys } = objectOf(document);
@@ -30,13 +31,13 @@ async function importKey(jwk: unknown, algorithms: string[]): Promise<[string, K
     const key = await importJWK(jwk, jwk.alg);
     return isUsable(key) ? [jwk.kid, { algorithm: jwk.alg, key }] : null;
   } catch {
-    // Whatever the reason, a key that cannot be imported cannot be used. Where it is no fault of the key, no other one
-    // can be imported either, and the empty set is an error.
+    // A key that cannot be imported cannot be used, for any reason. If the reason is not the key, no other one can be
+    // imported either, and the empty set is an error.
     return null;
   }
 }
 
-/** What jose would find wrong with a key when it comes to verify with it. A secret is bytes here. */
+/** Whether jose would accept the key when it verifies. A symmetric secret is imported as bytes. */
 function isUsable(key: CryptoKey | Uint8Array): key is CryptoKey {
   if (key instanceof Uint8Array || !key.usages.includes('verify')) return false;
   const { modulusLength = MIN_RSA_BITS } = key.algorithm as { modulusLength?: number };

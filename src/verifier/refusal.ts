@@ -1,7 +1,7 @@
 import type { DoorPlan } from './door-rules.ts';
 import type { VerifierError, VerifierErrorCode } from './verifier-error.ts';
 
-/** A whole answer to a request that may not pass, ready to be sent. */
+/** The whole answer to a request that may not pass, ready to be sent. */
 export type Refusal = {
   status: 400 | 401 | 403 | 503;
   code: VerifierErrorCode;
@@ -13,7 +13,7 @@ export type Refusal = {
 type Answer = {
   status: Refusal['status'];
   title: string;
-  /** RFC 6750 §3.1 and RFC 9470 §3; none for a request that did not try, and for "cannot know". */
+  /** RFC 6750 §3.1 and RFC 9470 §3; none for a request without a token, and for 503. */
   error?: string;
 };
 
@@ -27,8 +27,8 @@ const ANSWERS: Partial<Record<VerifierErrorCode, Answer>> = {
   auth_too_old: { status: 401, title: 'Sign in again', error: 'insufficient_user_authentication' },
   scope_insufficient: { status: 403, title: 'The token does not allow this', error: 'insufficient_scope' },
   email_mismatch: { status: 403, title: 'The e-mail address is not your own' },
-  keys_unavailable: { status: 503, title: 'Cannot tell right now' },
-  introspection_unavailable: { status: 503, title: 'Cannot tell right now' },
+  keys_unavailable: { status: 503, title: 'The signing keys cannot be fetched: try again' },
+  introspection_unavailable: { status: 503, title: 'The auth server gave no usable answer: try again' },
 };
 
 const BAD_TOKEN: Answer = { status: 401, title: 'The token is not accepted', error: 'invalid_token' };
@@ -51,7 +51,7 @@ export function refuse({ code, message }: VerifierError, plan: DoorPlan, realm: 
   };
 }
 
-/** RFC 6750 §3: each 401, and what it has an `error` for. */
+/** RFC 6750 §3: every 401, and every answer with an `error`. */
 function isChallenge({ status, error }: Answer): boolean {
   return status === 401 || error !== undefined;
 }

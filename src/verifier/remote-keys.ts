@@ -5,16 +5,16 @@ import { freshForMs, type KeySet, readKeySet } from './key-set.ts';
 import { VerifierError } from './verifier-error.ts';
 
 type RemoteKeysParts = {
-  /** Where the key set is. Asked again after a failure: it may have moved. */
+  /** Finds the URL of the key set. Called again after a failure: it may have moved. */
   findJwksUri: () => Promise<string>;
   algorithms: string[];
   fetch: Fetch;
   timeoutMs: number;
-  /** An unknown `kid` makes the keys be fetched anew, but not more often than this. */
+  /** For an unknown `kid` the keys are fetched anew, but not more often than this. */
   cooldownMs: number;
   /** The longest that keys count as fresh, whatever `max-age` says. */
   cacheMaxAgeMs: number;
-  /** How long keys serve that cannot be renewed. */
+  /** How long keys are still used if they cannot be renewed. */
   staleForMs: number;
   now: () => number;
   on: VerifierHooks;
@@ -22,17 +22,17 @@ type RemoteKeysParts = {
 
 type Held = { keys: KeySet; etag: string | null; fetchedAt: number; freshForMs: number };
 
-/** After this part of their time keys are renewed in the background, so that a busy service never waits. */
+/** After this part of their life keys are renewed in the background, so that a busy service never waits. */
 const RENEW_AFTER = 0.8;
-/** Past their time by more than this, keys are renewed first: one may have been revoked while nobody asked. */
+/** Keys that expired longer ago are renewed before use: one may have been revoked while no request came. */
 const GRACE_MS = 30_000;
 const FIRST_BACKOFF_MS = 1000;
 
 /**
  * The keys of an issuer, kept and renewed.
  *
- * One fetch at a time. A bad answer never takes the place of good keys; a good one takes it whole, so that a revoked
- * key is out. After a failure the next try waits 1 s, then 2, 4 and so on up to the cool-down.
+ * One fetch at a time. A bad answer never replaces good keys; a good one replaces all of them, so that a revoked key is
+ * gone. After a failure the next try waits 1 s, then 2, 4 and so on up to the cool-down.
  */
 export function createRemoteKeys(parts: RemoteKeysParts) {
   const { cooldownMs, staleForMs, now, on } = parts;
@@ -45,8 +45,8 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
 
   return {
     /**
-     * The key with this `kid`: at once, if it is at hand and not due.
-     * @throws VerifierError `key_unknown`; `keys_unavailable` when that cannot be known
+     * The key with this `kid`: at once, if it is in memory and need not be renewed.
+     * @throws VerifierError `key_unknown`; `keys_unavailable` when the keys cannot be fetched
      */
     get(kid: string): KnownKey | Promise<KnownKey> {
       const known = held && !isDue(held) ? held.keys.get(kid) : undefined;
@@ -71,7 +71,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
     if (now() - attemptedAt >= cooldownMs || pending) await renew();
     const found = usable()?.keys.get(kid);
     if (found) return found;
-    // With the issuer out of reach, the key may be a new one.
+    // The keys cannot be fetched, and this may be a new one.
     if (failures > 0) throw new VerifierError('keys_unavailable', undefined, lastError);
     throw new VerifierError('key_unknown');
   }
@@ -84,7 +84,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
     return held && now() - held.fetchedAt < held.freshForMs + staleForMs ? held : null;
   }
 
-  /** Renews keys that are due. Waits for it only when there are none, or none that were fresh lately. */
+  /** Renews keys that are due. Waits for that only if there are no keys, or if they expired too long ago. */
   async function freshen(): Promise<void> {
     const current = usable();
     if (current && !isDue(current)) return;
@@ -106,7 +106,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
     if (failures > 0 && ageMs >= lifeMs) tell(on.stale, ageMs);
   }
 
-  /** Never rejects: who waits looks at what is held afterwards. */
+  /** Never rejects: the caller looks at the held keys afterwards. */
   function renew(): Promise<void> {
     pending ??= attempt().finally(() => {
       pending = null;
@@ -120,8 +120,8 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
       held = await fetchKeys();
       failures = 0;
     } catch (error) {
-      // Whatever it was, the keys could not be had, which says nothing about a token. What it was, the hook is told, and
-      // so is the caller where no keys are left: it is the cause of `keys_unavailable`.
+      // Any error means that the keys were not fetched, which says nothing about a token. The hook gets the error, and
+      // so does the caller if no keys are left: it is the cause of `keys_unavailable`.
       failures += 1;
       lastError = error;
       jwksUri = null;

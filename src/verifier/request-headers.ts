@@ -1,4 +1,4 @@
-/** As much of a `node:http` request as the doors look at. */
+/** The part of a `node:http` request that the doors read. */
 export type HeaderSource = {
   /** Name, value, name, value… as they were sent. `headers` keeps only the first of two `Authorization`. */
   rawHeaders: string[];

@@ -12,7 +12,7 @@ export type TokenClaims = {
   /** Separated by spaces; empty for none. */
   scope: string;
   nbf?: number;
-  /** Session id. A service client's own token has neither this nor what follows. */
+  /** Session id. A service client's own token has neither this nor the claims below. */
   sid?: string;
   email?: string;
   email_verified?: boolean;
@@ -20,10 +20,10 @@ export type TokenClaims = {
   auth_time?: number;
 };
 
-/** What the claims of a token are held against. */
+/** What the claims of a token are compared with. */
 export type ClaimRules = {
   issuer: string;
-  /** The token must name one of them; null: any will do. */
+  /** The token must name one of them; null: any audience is accepted. */
   audiences: string[] | null;
   /** How far the clocks of issuer and service may be apart, 60 at most. */
   leewaySeconds: number;
@@ -60,7 +60,7 @@ const OPTIONAL: typeof REQUIRED = [
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The claims of a token whose signature has been checked. Of members that come twice the last one counts.
+ * The claims of a token whose signature has been checked. If a member occurs twice, the last one counts.
  * @throws VerifierError `token_malformed`, `claim_invalid`, `issuer_mismatch`, `audience_mismatch`, `token_expired`,
  *   `token_not_yet_valid`
  */
@@ -103,7 +103,7 @@ function isMeantFor(aud: string | string[], audiences: string[] | null): boolean
 function checkTimes({ exp, nbf, iat }: TokenClaims, { now, leewaySeconds }: ClaimRules): void {
   const seconds = now() / 1000;
   const validFrom = Math.max(iat, nbf ?? iat);
-  // Asked this way round, a clock that does not know the time lets nobody in.
+  // Written so that a clock which returns NaN refuses every token.
   if (!(seconds - leewaySeconds < exp)) throw new VerifierError('token_expired');
   if (!(seconds + leewaySeconds >= validFrom)) throw new VerifierError('token_not_yet_valid');
 }

@@ -1,4 +1,4 @@
-/** Why a token was refused, or why that cannot be told. Stable: what programs look at. */
+/** Why a token was refused, or why it could not be checked. Stable: programs may depend on it. */
 export type VerifierErrorCode =
   | 'token_missing'
   | 'authorization_malformed'
@@ -20,7 +20,7 @@ export type VerifierErrorCode =
   | 'auth_too_old'
   | 'email_mismatch';
 
-/** A sentence for each code, fit for clients: none of them quotes a token. */
+/** A sentence for each code. Clients may see them: none quotes a token. */
 const MESSAGES: Record<VerifierErrorCode, string> = {
   token_missing: 'There is no token',
   authorization_malformed: 'The Authorization header is not Bearer and a token',
@@ -35,20 +35,20 @@ const MESSAGES: Record<VerifierErrorCode, string> = {
   token_expired: 'The token has expired',
   token_not_yet_valid: 'The token is not valid yet',
   claim_invalid: 'A claim of the token is missing or not valid',
-  keys_unavailable: 'The signing keys cannot be had right now',
-  introspection_unavailable: 'The auth server cannot be asked right now',
+  keys_unavailable: 'The signing keys cannot be fetched: try again',
+  introspection_unavailable: 'The auth server gave no usable answer: try again',
   token_inactive: 'The token has been revoked or used',
   scope_insufficient: 'The token does not have the scope that is asked for here',
   auth_too_old: 'The sign-in is too long ago',
   email_mismatch: 'The e-mail address is not the one of the token',
 };
 
-/** A refusal, or "cannot know" (`keys_unavailable`, `introspection_unavailable`). Never quotes the token. */
+/** A refused token, or a failed check (`keys_unavailable`, `introspection_unavailable`). Never quotes the token. */
 export class VerifierError extends Error {
   override readonly name = 'VerifierError';
   readonly code: VerifierErrorCode;
 
-  /** @param cause of "cannot know" alone: what parsers throw quotes the token */
+  /** @param cause only for a check that failed: errors of parsers quote the token */
   constructor(code: VerifierErrorCode, detail?: string, cause?: unknown) {
     super(detail ?? MESSAGES[code], cause === undefined ? undefined : { cause });
     this.code = code;

@@ -27,7 +27,7 @@ function createHasher(settings: typeof WEAK): PasswordHasher {
 const weak = createHasher(WEAK);
 const strong = createHasher(STRONG);
 
-/** What a test may put in the place of the real parts. */
+/** Parts that a test may replace. */
 type Changes = {
   store?: Partial<AccountStore>;
   sessions?: Partial<SessionService>;

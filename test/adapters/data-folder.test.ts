@@ -12,7 +12,7 @@ function modeOf(path: string): string {
   return (statSync(path).mode & 0o777).toString(8);
 }
 
-/** Another process that has the folder, until it is killed. */
+/** Another process that holds the folder until it is killed. */
 async function lockElsewhere(t: Test, folder: string): Promise<ChildProcess> {
   const script = `
     const { lockDataFolder } = await import(${JSON.stringify(modulePath)});
@@ -116,7 +116,7 @@ test('a key that is none is refused, and left as it is', async (t) => {
     writeFileSync(file, text);
     t.throws(() => keyEncryptionKeyOf(folder), {
       name: 'DataFolderError',
-      message: `${file} does not hold 32 bytes in base64`,
+      message: `${file} does not hold 32 bytes in base64: put it back from a backup`,
     });
     t.equal(readFileSync(file, 'utf8'), text);
   }

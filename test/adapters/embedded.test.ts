@@ -42,7 +42,7 @@ function findUser({ database }: Adapters) {
   return createAccountStore(database).findByEmail(user.email);
 }
 
-/** A server in a process of its own that has the folder and commits one more user, until it is killed. */
+/** A server in a process of its own that holds the folder and commits one more user, until it is killed. */
 async function openElsewhere(t: Test, folder: string, email: string): Promise<ChildProcess> {
   const script = `
     const { openEmbedded } = await import(${JSON.stringify(modulePath)});

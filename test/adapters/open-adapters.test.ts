@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { freePort } from '../support/servers.ts';
 
@@ -14,7 +14,7 @@ test('with the URLs of servers it is those', async (t) => {
     KEY_ENCRYPTION_KEY: key.toString('hex'),
   });
   const { promise: heard, resolve: hear } = Promise.withResolvers<Error>();
-  const adapters = await openAdapters(config, Date.now, { ...UNHEARD, onError: hear });
+  const adapters = await openAdapters(config, Date.now, { ...IGNORE_EVENTS, onError: hear });
   t.teardown(adapters.close);
   t.equal(adapters.location, 'PostgreSQL at 127.0.0.1, Redis at 127.0.0.1');
   t.same(adapters.keyEncryptionKey, key);
@@ -24,8 +24,8 @@ test('with the URLs of servers it is those', async (t) => {
 test('without them it is the data folder', async (t) => {
   const folder = t.testdir({ data: { 'key-encryption-key': 'damaged' } });
   const config = loadConfig({ DATA_DIR: join(folder, 'data') });
-  // How far it gets is enough to see where it goes, and takes no time.
-  await t.rejects(openAdapters(config, Date.now, UNHEARD), {
+  // The error shows which adapters it opens, without waiting for a database.
+  await t.rejects(openAdapters(config, Date.now, IGNORE_EVENTS), {
     name: 'DataFolderError',
     message: join(folder, 'data', 'key-encryption-key'),
   });

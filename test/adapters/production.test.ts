@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import { openProduction } from '../../src/adapters/production.ts';
 import { createTransact, guardStore, withDeadline } from '../../src/db/database-guard.ts';
 import { sql } from '../../src/db/drizzle.ts';
@@ -29,14 +29,14 @@ async function setUp(t: Test) {
     keyEncryptionKey,
   };
   const open = (changes: Partial<typeof settings> = {}) => {
-    const adapters = openProduction({ ...settings, ...changes }, UNHEARD);
+    const adapters = openProduction({ ...settings, ...changes }, IGNORE_EVENTS);
     t.teardown(adapters.close);
     return adapters;
   };
   return { databaseUrl, open };
 }
 
-/** Back to a database that nobody has migrated. */
+/** Brings the database back to the state before any migration. */
 async function empty(t: Test, url: string): Promise<postgres.Sql> {
   const client = postgres(url, { max: 1, onnotice: () => {} });
   t.teardown(() => client.end());
@@ -173,7 +173,7 @@ test('a connection given up before it was ready is no error that nobody hears', 
   const { open } = await setUp(t);
   const silent = createServer((socket) => {
     socket.on('error', () => {});
-    // "You are who you say; ready", and not a word more.
+    // Accepts the login, says that it is ready, and sends nothing more.
     socket.once('data', () => socket.write(Buffer.from('520000000800000000' + '5a0000000549', 'hex')));
   });
   silent.listen(0, '127.0.0.1');

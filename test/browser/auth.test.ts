@@ -15,7 +15,7 @@ import {
 
 const credentials = { email: 'ada@example.com', password: 'made up for this page' };
 
-/** One tab, told what the server answers; and its browser, for more of them. */
+/** One tab, for which the test sets the server's answers, and its browser, for more tabs. */
 function open(browser = createFakeBrowser()) {
   const tab = browser.openTab();
   return { ...tab, browser, auth: createAuth({ url: authUrl }, tab.page) };
@@ -76,7 +76,7 @@ test('a refusal is an AuthError with all that the server said', async (t) => {
   await t.rejects(auth.signIn(credentials), {
     code: 'unavailable',
     status: 500,
-    message: 'Cannot tell right now',
+    message: 'The auth server gave no usable answer: try again',
   });
 });
 
@@ -119,7 +119,7 @@ test('a sign-out that could not be recorded is none, and says so', async (t) => 
   t.strictSame(tab.browser.messages, ['in']);
 });
 
-/** A refresh that is under way, and its late answer. */
+/** A running refresh, and its late answer. */
 async function refreshing(tab: Tab) {
   const late = Promise.withResolvers<Response>();
   tab.answer(({ url }) => (url.endsWith('/token') ? late.promise : answer(204, null)));

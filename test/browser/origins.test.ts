@@ -6,7 +6,7 @@ import { launchChromium } from './support/chromium.ts';
 import { type Club, openClub, portOf } from './support/club.ts';
 import { goTo, join, newVisitor } from './support/visit.ts';
 
-/** Pages of somebody else's: on another port, which is the same site and gets the cookie, and on another site. */
+/** Pages of an attacker: on another port, which is the same site and gets the cookie, and on another site. */
 const HOSTS = ['localhost', '127.0.0.1'];
 
 root.setTimeout(300_000);
@@ -87,7 +87,7 @@ async function serveEmptyPages(t: Test, host: string): Promise<string> {
   return `http://${host}:${portOf(app)}/`;
 }
 
-/** What a script of that page is told: a status, or nothing. */
+/** What a script of that page can read: a status, or nothing. */
 function tryFetch(page: Page, url: string, init: object): Promise<string> {
   return page.evaluate(`fetch(${JSON.stringify(url)}, ${JSON.stringify(init)}).then(
     ({ type, status }) => type + " " + status,

@@ -90,7 +90,7 @@ test('time, tabs and outages, in Chromium', async (t) => {
     await club.server().stop('SIGKILL');
     await page.goto('/cart');
     await seeHeading(page, 'Just a moment');
-    await page.getByText('We cannot tell right now who you are.').waitFor();
+    await page.getByText('The sign-in service does not answer.').waitFor();
     await club.restart();
     await seeHeading(page, 'Your cart');
     t.pass('by itself');

@@ -1,7 +1,7 @@
 /**
- * `npx node test/run.ts test/browser/screenshots.ts` takes a picture of each page of the club, light and dark, phone and
- * desktop, for somebody to look at. SCREENSHOTS names the folder; no folder, no pictures. CLUB is the origin of a club that
- * runs already, such as that of `npm run demo`.
+ * `npx node test/run.ts test/browser/screenshots.ts` takes a picture of each page of the club, light and dark, phone
+ * and desktop, for a person to look at. SCREENSHOTS names the folder; no folder, no pictures. CLUB is the origin of a
+ * club that is already running, such as that of `npm run demo`.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

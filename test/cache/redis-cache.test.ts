@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createRedisCache, type RedisCacheEvents } from '../../src/cache/redis-cache.ts';
 import { eventually, redisTarget } from '../support/adapters.ts';
@@ -16,9 +16,9 @@ const GENEROUS_DEADLINE_MS = 10_000;
 
 type Options = Partial<RedisCacheEvents> & { keyPrefix?: string; deadlineMs?: number };
 
-/** With the deadline that a server has, unless told otherwise. */
+/** With the deadline of a server, unless the test sets another. */
 function open(t: Test, url: string, { keyPrefix = 'p:', deadlineMs, ...events }: Options = {}) {
-  const cache = createRedisCache(redisTarget(url), keyPrefix, { ...UNHEARD, ...events }, deadlineMs);
+  const cache = createRedisCache(redisTarget(url), keyPrefix, { ...IGNORE_EVENTS, ...events }, deadlineMs);
   t.teardown(cache.close);
   return cache;
 }
@@ -40,7 +40,7 @@ const commands: Record<string, (cache: Cache) => Promise<unknown>> = {
   ping: (cache) => cache.ping(),
 };
 
-/** Without waiting for a server that may come. */
+/** Fails without waiting for the server to come back. */
 async function failsAtOnce(t: Test, command: Promise<unknown>, name: string): Promise<void> {
   const error: unknown = await command.catch((cause: unknown) => cause);
   t.type(error, Error, name);
@@ -81,7 +81,7 @@ test('every command fails when the server was killed, and works again by itself 
   const { server, cache } = await openPrivate(t);
   await cache.put('a', '1', MINUTE_MS);
   server.signal('SIGKILL');
-  // Whichever way the first one learns of it, the others know.
+  // The first command may find it out in any way; after that the others fail at once.
   await t.rejects(cache.ping());
   for (const [name, run] of Object.entries(commands)) await failsAtOnce(t, run(cache), name);
   await server.restart();
@@ -101,7 +101,7 @@ test('a server that forgot its scripts is told them again', async (t) => {
 test('a frozen server is not waited for, and works again by itself when it thaws', async (t) => {
   const { server, cache } = await openPrivate(t, {});
   server.signal('SIGSTOP');
-  // At once, for the connection itself is given up a second later.
+  // At once, because a second later the connection itself is dropped.
   await Promise.all(
     Object.entries(commands).map(([name, run]) =>
       t.rejects(run(cache), { message: 'Command timed out' }, name),

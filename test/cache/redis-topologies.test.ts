@@ -11,7 +11,7 @@ function stopping(t: Test, servers: PrivateServer[]): void {
   t.teardown(() => Promise.all(servers.map((server) => server.stop())));
 }
 
-/** Asks a server itself, past every client of ours. */
+/** Asks a server directly, without a client of ours. */
 async function ask(server: PrivateServer, ...command: [string, ...(string | number)[]]): Promise<string> {
   const redis = new Redis(server.url);
   try {

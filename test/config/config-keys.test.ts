@@ -5,7 +5,7 @@ import { type Config, ConfigError, loadConfig, type SettingName } from '../../sr
 
 type Env = Parameters<typeof loadConfig>[0];
 
-/** What stands around one setting so that no rule over several speaks of it. */
+/** Values of other settings with which no rule over several settings refuses the one under test. */
 const company: Env = {
   KEY_RETAIN: '60d',
   KEY_ROTATION_EVERY: '400d',
@@ -13,7 +13,7 @@ const company: Env = {
   KEY_PUBLISH_AHEAD: '41s',
 };
 
-/** What is wrong; nothing when all is well. */
+/** The message of the error; empty if there is none. */
 function problemOf(env: Env): string {
   try {
     loadConfig(env);
@@ -57,7 +57,7 @@ const ruleCases: [what: string, env: Env, start: string][] = [
   [
     'keys that sign before services can have fetched them',
     { KEY_PUBLISH_AHEAD: '639s' },
-    'KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE and 40s',
+    'KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE + 40s',
   ],
   [
     'the same where the key set may be kept for less long',
@@ -67,7 +67,7 @@ const ruleCases: [what: string, env: Env, start: string][] = [
   [
     'keys that go before their last tokens',
     { KEY_RETAIN: '1829s' },
-    'KEY_RETAIN: must be at least ACCESS_TOKEN_TTL and 30s',
+    'KEY_RETAIN: must be at least ACCESS_TOKEN_TTL + 30s',
   ],
   [
     'tokens that outlive the key that signed them',
@@ -99,7 +99,7 @@ t.test('allows what comes close to the rules but breaks none', async (t) => {
   for (const env of fine) t.equal(problemOf(env), '');
 });
 
-/** What must hold of any settings with which the server starts. */
+/** What must be true of any settings with which the server starts. */
 function isSafe(config: Config): boolean {
   const reachesAll = config.KEY_PUBLISH_AHEAD >= config.JWKS_MAX_AGE + 40_000;
   const outlivesTokens = config.KEY_RETAIN >= config.ACCESS_TOKEN_TTL + 30_000;

@@ -248,7 +248,11 @@ t.test('an encryption key of another length or mixed alphabets is refused', asyn
 const ruleCases: [string, Env, string][] = [
   ['PostgreSQL without Redis', connected({ REDIS_URL: '' }), 'DATABASE_URL: goes with REDIS_URL'],
   ['Redis without PostgreSQL', connected({ DATABASE_URL: '' }), 'DATABASE_URL: goes with REDIS_URL'],
-  ['embedded beside servers', connected({ EMBEDDED: 'true' }), 'EMBEDDED: true excludes DATABASE_URL'],
+  [
+    'embedded beside servers',
+    connected({ EMBEDDED: 'true' }),
+    'EMBEDDED: cannot be true together with DATABASE_URL',
+  ],
   [
     'production on no database',
     { NODE_ENV: 'production', KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex') },

@@ -97,7 +97,7 @@ test('anything else is refused', async (t) => {
       'redis://a b',
       'redis://a:port',
     ],
-    // What ioredis would stumble over.
+    // URLs on which ioredis itself would fail.
     ...['redis://ada:%zz@cache.test', 'rediss://%e0:x@cache.test'],
     ...[
       'redis+sentinel://',

@@ -13,7 +13,7 @@ const RESTRICT_VIOLATION = { name: 'DatabaseError', sqlState: '23001' };
 
 for (const { name, open } of databases) test(name, (t) => suite(t, open));
 
-/** The store looks into nothing of a key, so these bytes open no lock. */
+/** The store does not read the parts of a key, so these bytes need not be a real one. */
 function makeKey(kid = randomBytes(8).toString('hex')): NewStoredKey {
   const publicJwk = { kty: 'EC', use: 'sig', alg: 'ES256', kid, crv: 'P-256', x: 'x', y: 'y' };
   return { kid, algorithm: 'ES256', publicJwk, encryptedPrivateKey: randomBytes(150) };
@@ -166,7 +166,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       await t.rejects(remove(), RESTRICT_VIOLATION);
       const bySql = database.delete(signingKeys).where(eq(signingKeys.kid, kid));
       await t.rejects(bySql, { cause: { code: '23001' } });
-      // Whatever else it is: what no longer verifies anything may go, and only that.
+      // In every state: only a key that no longer verifies any token may be deleted.
       await moveTime(2 * HOUR_MS);
       const mayGo = state === 'retired inside its retain window';
       await (mayGo ? t.resolves(remove()) : t.rejects(remove(), RESTRICT_VIOLATION));

@@ -215,7 +215,7 @@ test('a claim does not wait for another one, and takes what that one has left', 
   const claimed: string[] = [];
   await transact(async (first) => {
     const mine = await createOutboxStore(first.database).claim('mail', 2, LEASE_MS);
-    // The first claim has not been committed: its rows are locked.
+    // The first claim is not committed yet: its rows are locked.
     const others = await store.claim('mail', 10, LEASE_MS);
     t.equal(mine.length, 2);
     t.equal(others.length, 2);

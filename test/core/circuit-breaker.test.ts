@@ -10,7 +10,7 @@ const PROBE_EVERY_MS = 1_000;
 
 class NoAnswer extends Error {}
 
-/** A breaker that opens at three failures, over a part whose probes the test answers by hand. */
+/** A breaker that opens at three failures, for a dependency whose probes the test answers. */
 function setUp(t: Test) {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());

@@ -6,7 +6,7 @@ import { databases } from '../support/adapters.ts';
 
 const tables: PgTable[] = Object.values(schema);
 
-/** What our queries believe of a table. */
+/** A table as our queries expect it. */
 function describe(table: PgTable) {
   const { name, columns, checks, uniqueConstraints, foreignKeys, indexes } = getTableConfig(table);
   return {

@@ -13,7 +13,7 @@ function setUp() {
   return { transactions, transact };
 }
 
-/** A table with that many rows to delete, and what was asked of it. */
+/** A table with that many rows to delete, and the calls that it got. */
 function makeTable(rows: number) {
   const asked: { transaction: Transaction; limit: number }[] = [];
   let left = rows;

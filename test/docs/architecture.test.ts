@@ -39,7 +39,7 @@ t.test('every link says where it leads', async (t) => {
 });
 
 t.test('every function that it names is in the file that it names beside it', async (t) => {
-  // "`claim` and `fill` in [src/…]": names may stand before the file, with a few words between.
+  // "`claim` and `fill` in [src/…]": names may come before the file, with a few words between them.
   const places = [
     ...page.matchAll(/((?:`\w+`(?:\s+and\s+|,\s+)?)+)[^`[\]|.;]{0,60}?\s+in\s+\[(src\/[^\]]+)\]/g),
   ];

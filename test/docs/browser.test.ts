@@ -54,6 +54,6 @@ const compilerOptions = {
   strict: true,
   noEmit: true,
   allowImportingTsExtensions: true,
-  // The source, in place of what `npm run build` makes of it.
+  // The source, instead of the result of `npm run build`.
   paths: { 'doorward/browser': [resolve('src/browser/index.ts')] },
 };

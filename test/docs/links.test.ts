@@ -6,7 +6,7 @@ import { captures, pages, proseOf, readPage } from './pages.ts';
 
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
 
-/** Variables that are no settings of the server: those of tests, benchmarks and examples. */
+/** Variables that are not settings of the server: those of tests, benchmarks and examples. */
 const OTHER_VARIABLES = [
   ...['TEST_DATABASE_URL', 'TEST_REDIS_URL', 'BENCH_EMAIL', 'BENCH_PASSWORD', 'SCHED_IDLE'],
   ...['DOORWARD_URL', 'DOORWARD_INTERNAL_URL', 'CLIENT_SECRET', 'PAGE_ROOT', 'BROWSER_ROOT'],
@@ -105,7 +105,7 @@ function isVariable(name: string): boolean {
   return [...settingNames, ...OTHER_VARIABLES, 'FOO'].includes(name.replace(/_FILE$/, ''));
 }
 
-/** Words apart by spaces, or in quotes. */
+/** Words separated by spaces, or in quotes. */
 function faultWordsIn(text: string): string[] {
   return captures(text, /npm run test:faults -- ([^`\n]+)/g).flatMap((words) =>
     (words.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", '')),

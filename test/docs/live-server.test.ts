@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { freePort } from '../support/servers.ts';
 import { namesIn, readPage, section, snippet } from './pages.ts';
 
-/** Commands and the answer shown for them. There … stands for what differs, or for any lines. */
+/** Commands and the answer shown for them. In the answer, … stands for a varying part, or for any lines. */
 type Step = { commands: string; answer: string };
 
 type ServiceSnippet = { verifyAccessToken(token: string): Promise<Record<string, unknown>> };
@@ -74,7 +74,7 @@ t.test('the table of calls has what /openapi.json has, and the two that describe
   );
 });
 
-/** Starts the real server on an empty data folder, as `npm start` does; only the hashing is cheaper. Returns its URL. */
+/** Starts the real server on an empty data folder, like `npm start`, but with cheaper hashing. Returns its URL. */
 async function startServer(): Promise<string> {
   const port = await freePort();
   const publicUrl = `http://localhost:${port}`;

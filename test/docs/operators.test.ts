@@ -10,7 +10,7 @@ t.setTimeout(300_000);
 
 /** `npx doorward …` with its options, as the pages have it; without the comment behind it. */
 const COMMAND_LINE = /npx doorward ([^`\n]*?)(?=`|\n| {2,}#)/g;
-/** A command that a text speaks of, as in "`doorward keys list`". */
+/** A command in a text, as in "`doorward keys list`". */
 const MENTION = /(?<!npx )\bdoorward (settings|migrate|doctor|(?:keys|clients) [a-z-]+)/g;
 
 const commandLines = [...new Set(pages.flatMap((page) => captures(readPage(page), COMMAND_LINE)))];
@@ -31,7 +31,7 @@ t.test('every command line for operators works beside a running server', async (
   }
   await server.stop();
 
-  /** The placeholders, by what a reader would put there. */
+  /** The placeholders, and values for them. */
   async function fillIn(line: string): Promise<string[]> {
     const words = line.trim().split(' ');
     const values: Record<string, string> = {

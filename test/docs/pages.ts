@@ -12,21 +12,21 @@ export function proseOf(page: string): string {
   return page.replace(/^```.*?^```$/gms, '');
 }
 
-/** The text under a heading of the second level. @throws Error where the page has no such heading */
+/** The text under a heading of the second level. @throws Error if the page has no such heading */
 export function section(path: string, title: string): string {
   const [, text] = readPage(path).split(`\n## ${title}\n`);
   if (text === undefined) throw new Error(`${path} has no section "${title}"`);
   return text.split('\n## ')[0] ?? '';
 }
 
-/** The first block of code in a language. @throws Error where the page has none */
+/** The first block of code in a language. @throws Error if the page has none */
 export function snippet(path: string, language: string): string {
   const [code] = captures(readPage(path), new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
   if (code === undefined) throw new Error(`${path} has no ${language}`);
   return code;
 }
 
-/** What stands in backticks in the first column of a table. */
+/** The names in backticks in the first column of a table. */
 export function namesIn(text: string): string[] {
   return captures(text, /^\| (`.*?) \|/gm).flatMap((cell) => captures(cell, /`([^`]+)`/g));
 }

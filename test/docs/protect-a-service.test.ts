@@ -17,8 +17,8 @@ const token = await mint(origin, ada, undefined, doorward);
 const pageOf = (name: string) => `docs/protect-a-service/${name}.md`;
 
 /**
- * Runs a snippet as a service of its own, from a file that finds our packages. Only the addresses are others: the port,
- * and where Doorward is.
+ * Runs a snippet as a service of its own, from a file that finds our packages. Only the addresses are different: the
+ * port, and Doorward's URL.
  */
 async function serve(t: Test, name: string): Promise<{ url: string; service: Running }> {
   const port = await quietPort();

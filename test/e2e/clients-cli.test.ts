@@ -16,7 +16,7 @@ t.setTimeout(400_000);
 
 const audiences = { AUDIENCES: 'shop,payments' };
 
-/** Runs `doorward clients … --json`, which must succeed, and answers what it printed. */
+/** Runs `doorward clients … --json`, which must succeed, and returns its output. */
 async function clients<T = NewCredentials>(settings: Settings, ...args: string[]): Promise<T> {
   const { code, stdout, stderr } = await doorward(settings, 'clients', ...args, '--json');
   if (code !== 0 || stderr !== '') throw new Error(`clients ${args.join(' ')} ended with ${code}: ${stderr}`);

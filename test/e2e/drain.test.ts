@@ -5,10 +5,10 @@ import { createPlace, newCredentials } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 import { cookiesOf, postJson, startServer, type TestProcess } from './server-process.ts';
 
-/** Long, so that what comes at once is told from what comes at the end on a busy machine too. */
+/** Long, so that even on a busy machine the test can tell "at once" from "at the end". */
 const DRAIN_DELAY_MS = 6_000;
 const MARGIN_MS = 1_000;
-/** What two processes may round differently. */
+/** The difference that rounding in two processes may make. */
 const CLOCK_STEP_MS = 10;
 
 type Answer = { status: number; connection: string | undefined; body: string };
@@ -37,13 +37,13 @@ async function isListening(port: number): Promise<boolean> {
   }).finally(() => socket.destroy());
 }
 
-/** Asks without pause until the server is gone, or for as long as `lasts` says. */
+/** Asks without a pause until the server is gone, or as long as `lasts` returns true. */
 async function askOn(agent: Agent, url: string, cookie: string, lasts: () => boolean): Promise<Answer[]> {
   const answers: Answer[] = [];
   try {
     while (lasts()) answers.push(await ask(agent, url, 'POST', cookie));
   } catch {
-    // Gone: whether too early shows in how many answers there are, and when.
+    // The server is gone. The number and the times of the answers show whether that was too early.
   }
   return answers;
 }
@@ -104,7 +104,7 @@ test('a request under way when the server closes is still answered', async (t) =
   t.equal(await server.exited, 0);
 });
 
-/** Holds a connection open without a word, as browsers do. */
+/** Holds a connection open without sending anything, as browsers do. */
 async function holdIdle(t: Test, server: TestProcess): Promise<void> {
   const agent = keptAlive(t);
   await ask(agent, `${await server.url()}/health/live`);
@@ -121,7 +121,7 @@ for (const signal of ['SIGINT', 'SIGHUP'] as const) {
 }
 
 test('an error that nothing caught is logged, and ends it in order', async (t) => {
-  // SIGWINCH, for no program ends of it by itself.
+  // SIGWINCH, because it ends no program by default.
   const bomb = `process.on('SIGWINCH', () => { throw new Error('nobody catches this'); })`;
   const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(bomb)}`];
   const server = startServer(t, { ...(await createPlace(t)), DRAIN_DELAY: '1m' }, { nodeArgs });

@@ -6,7 +6,7 @@ import { type Answer, ask, bearer, mint, openWorld, signUp, type User } from '..
 
 t.setTimeout(300_000);
 
-/** What a request may bring, each wrong in one way alone. */
+/** What a request may carry: each state is wrong in exactly one way. */
 const STATES = [
   'good',
   'expired',
@@ -28,7 +28,7 @@ type Door = {
   /** Of the service behind it. */
   audience: 'shop' | 'payments';
   enter(headers: Record<string, string>, user: User): Promise<Answer>;
-  /** Null: there is no such thing. */
+  /** Null: this state does not exist at that door. */
   answers: Record<State, string | null>;
 };
 
@@ -190,7 +190,7 @@ t.test('each door answers each kind of token as the table says', async (t) => {
   t.comment(['', head, `|${'---|'.repeat(STATES.length + 1)}`, ...rows, ''].join('\n'));
 });
 
-/** What a user of their own, who brings just this, is answered: the status and, for a refusal, its code. */
+/** The answer to a new user with just this: the status and, for a refusal, its code. */
 async function tryDoor(door: Door, state: State): Promise<string> {
   const user = await signUp(origin, doorward);
   const headers = door.takes === 'cookie' ? await cookieOf(user, state) : await tokenOf(door, user, state);
@@ -202,14 +202,14 @@ async function tryDoor(door: Door, state: State): Promise<string> {
 async function tokenOf({ takes, audience }: Door, user: User, state: State): Promise<Record<string, string>> {
   if (state === 'no token') return {};
   const singleUse = takes === 'single-use token';
-  // The wrong typ is the right one of another door: a single-use token where an access token is asked for, and back.
+  // The wrong typ is the right one at another door: a single-use token instead of an access token, or the reverse.
   const wish = { audience, single_use: state === 'wrong typ' ? !singleUse : singleUse };
   const token = await mint(origin, user, wish, doorward);
   if (state === 'revoked') await signOut(user);
   return bearer(await spoil(token, state));
 }
 
-/** Signed by the server's own key, but for the forged one: so nothing else is wrong. */
+/** Signed by the server's own key (except the forged one), so that nothing else is wrong. */
 async function spoil(token: string, state: State): Promise<string> {
   const { iat } = partOf(token, 1);
   const anHourAgo = Number(iat) - 3600;
@@ -233,7 +233,7 @@ async function signOut({ cookie }: User): Promise<void> {
   if (status !== 204) throw new Error(`sign-out failed: ${status}`);
 }
 
-/** Past the server: its time cannot be moved from here. The cache forgets, as it may at any moment. */
+/** Directly in the database, because the server's time cannot be moved here. The cache loses its entries. */
 async function expireSessions({ id }: User): Promise<void> {
   await runSql(
     place.DATABASE_URL,

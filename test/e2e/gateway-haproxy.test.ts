@@ -18,7 +18,7 @@ const good = await mint(origin, ada);
 const json = (text: string) => JSON.parse(text);
 const nowSeconds = Math.floor(Date.now() / 1000);
 
-/** What the service behind the guarded part was given of `name` with the last request. */
+/** The values of the header `name` that the service behind the guarded part got with the last request. */
 function lastSeen(name: string): string[] {
   const { rawHeaders = [] } = members.requests.at(-1) ?? {};
   return rawHeaders.filter((_value, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);

@@ -23,7 +23,7 @@ const { origin } = world;
 const ada = await signUp(origin);
 const json = (text: string) => JSON.parse(text);
 
-/** The headers of the last request that the service behind the guarded part was given, by their names as sent. */
+/** The headers of the last request to the service behind the guarded part, with their names as sent. */
 function seenByMembers({ members }: World): [name: string, value: string][] {
   const { rawHeaders = [] } = members.requests.at(-1) ?? {};
   return rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [[name, String(rawHeaders[at + 1])]] : []));
@@ -207,7 +207,7 @@ t.test('another site cannot use the cookie', async (t) => {
   t.equal((await ask(`${origin}/members/`, { method: 'OPTIONS', headers: preflight })).status, 401);
 });
 
-/** Sent as they are, with a good cookie, to the guarded part or past it. */
+/** Sent unchanged, with a good cookie, to the guarded part or around it. */
 const spellings = [
   '/%',
   '/members/%',

@@ -21,7 +21,7 @@ async function tableOf({ DATABASE_URL }: Place): Promise<string> {
   return JSON.stringify(await runSql(DATABASE_URL, 'select * from signing_keys order by kid'));
 }
 
-/** Starts a server that must refuse to: exit code 1, and not a word of where it would listen. */
+/** Starts a server that must refuse to start: exit code 1, and no line about where it listens. */
 async function refuses(t: Test, settings: Record<string, string>): Promise<string> {
   const { code, stdout, stderr } = await runToEnd({ PORT: '0', ...settings }, 'src/server.ts');
   t.equal(code, 1);
@@ -63,7 +63,7 @@ t.test('five servers started at once on an empty database share one key', async 
 t.test('a wrong or missing KEY_ENCRYPTION_KEY changes nothing', async (t) => {
   const place = await createPlace(t);
   await doorward(place, 'keys', 'rotate');
-  // Due for a new key, a change of hands and a deletion, all at once.
+  // A new key, a change of the active key and a deletion are due at the same time.
   await runSql(
     place.DATABASE_URL,
     `insert into signing_keys
@@ -87,7 +87,7 @@ t.test('a wrong or missing KEY_ENCRYPTION_KEY changes nothing', async (t) => {
   t.not(await tableOf(place), before, 'while the right one starts and does what was due');
 });
 
-/** The shortest periods that are safe, each of which the next test makes too short. */
+/** The shortest safe periods. The next test makes each of them too short. */
 const safe = {
   JWKS_MAX_AGE: '1s',
   KEY_PUBLISH_AHEAD: '41s',
@@ -97,9 +97,9 @@ const safe = {
 };
 
 const unsafe = [
-  { setting: { JWKS_MAX_AGE: '2s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE and 40s/m },
+  { setting: { JWKS_MAX_AGE: '2s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE \+ 40s/m },
   { setting: { KEY_PUBLISH_AHEAD: '40s' }, told: /^KEY_PUBLISH_AHEAD: must be at least JWKS_MAX_AGE/m },
-  { setting: { ACCESS_TOKEN_TTL: '61s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL and 30s/m },
+  { setting: { ACCESS_TOKEN_TTL: '61s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL \+ 30s/m },
   { setting: { KEY_RETAIN: '89s' }, told: /^KEY_RETAIN: must be at least ACCESS_TOKEN_TTL/m },
   { setting: { KEY_ROTATION_EVERY: '40s' }, told: /^KEY_ROTATION_EVERY: must not be shorter/m },
   { setting: { JWKS_MAX_AGE: '11m' }, told: /^JWKS_MAX_AGE: "11m" is not accepted/m },

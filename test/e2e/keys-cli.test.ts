@@ -26,7 +26,7 @@ const rotate = (settings: Settings, options: { now?: boolean; revoke?: string } 
   runCommand(configOf(settings), 'keys.rotate', options);
 const rewrap = (settings: Settings) => runCommand(configOf(settings), 'keys.rewrap');
 
-/** Runs `doorward keys … --json`, which must succeed, and answers what it printed. */
+/** Runs `doorward keys … --json`, which must succeed, and returns its output. */
 async function keys<T = KeyListing[]>(settings: Settings, ...args: string[]): Promise<T> {
   const { code, stdout, stderr } = await doorward(settings, 'keys', ...args, '--json');
   if (code !== 0 || stderr !== '') throw new Error(`keys ${args.join(' ')} ended with ${code}: ${stderr}`);
@@ -116,7 +116,7 @@ t.test('tables are for people, and nothing printed is a secret', async (t) => {
 t.test('what cannot be done is told in one line and changes nothing', async (t) => {
   const place = await createPlace(t);
   const before = await rotate(place);
-  // A thumbprint may well start like an option.
+  // A thumbprint may start like an option.
   for (const kid of ['no-such-key', '-no-such-key']) {
     const unknown = await doorward(place, 'keys', 'rotate', '--now', '--revoke', kid);
     refuses(t, unknown, new RegExp(`^There is no signing key ${kid}\\.$`, 'm'));

@@ -30,6 +30,6 @@ test('a server says when it stops waiting for a frozen Redis, and when it asks i
   redis.signal('SIGCONT');
   await eventually(() => said('Redis answers again'));
   redis.signal('SIGKILL');
-  await eventually(() => said('trouble with Redis'));
+  await eventually(() => said('the connection to Redis failed'));
   t.equal(await token(), 404);
 });

@@ -20,7 +20,7 @@ export class TestProcess {
   stderr = '';
 
   constructor(t: Teardown, command: string, args: string[], env: Record<string, string>, cwd?: string) {
-    // What tap put into the environment makes it count the coverage of this process too.
+    // With the environment that tap has set, it counts the coverage of this process too.
     this.child = spawn(command, args, { env: { ...process.env, ...env }, cwd });
     this.child.stdout?.setEncoding('utf8').on('data', (text) => {
       this.stdout += text;
@@ -39,13 +39,13 @@ export class TestProcess {
     return this.child.pid ?? 0;
   }
 
-  /** Sends a signal and answers the exit code. */
+  /** Sends a signal and returns the exit code. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     this.child.kill(signal);
     return this.exited;
   }
 
-  /** The first match in what the process has written. Throws when it ends without one. */
+  /** Waits for the first match in the output. Throws when the process ends without one. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     const ended = this.exited.then(() => true);
     for (;;) {
@@ -64,7 +64,7 @@ export class TestProcess {
     return false;
   }
 
-  /** Where it listens, once it does. */
+  /** Waits for the URL on which it listens. */
   async url(): Promise<string> {
     const [, url = ''] = await this.says(/listening on (http:[^"\s]+)"/);
     return url;

@@ -8,7 +8,7 @@ async function listen(t: Test): Promise<number> {
   return Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
 }
 
-/** Sends bytes and answers all that comes back until the server closes the connection. */
+/** Sends bytes and returns everything that comes back until the server closes the connection. */
 async function exchange(port: number, bytes: string | Buffer): Promise<string> {
   return everything(send(port, bytes));
 }
@@ -112,7 +112,7 @@ test('headers that do not arrive are 408, and nobody else waits for them', async
   t.equal(quick.status, 200);
   isProblem(t, await slow, 408, 'request_timeout');
   const tookMs = Date.now() - startedAt;
-  // The time for a whole request, which is the next to end it, is 10 s.
+  // The next limit is 10 s, for a whole request.
   t.ok(tookMs >= 4_900 && tookMs < 9_900, `${tookMs} ms`);
 });
 

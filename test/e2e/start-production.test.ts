@@ -13,7 +13,7 @@ test('runs on PostgreSQL and Redis, with secrets from files, and tells no creden
   const folder = await emptyFolder(t);
   const password = randomBytes(12).toString('hex');
   const database = new URL(DATABASE_URL);
-  // Trusted connections take any password.
+  // Trusted connections accept any password.
   if (database.password === '') database.password = password;
   const files = { DATABASE_URL: database.href, REDIS_URL, KEY_ENCRYPTION_KEY };
   const env: Record<string, string> = {

@@ -19,7 +19,7 @@ test('the log is JSON lines where nobody watches', async (t) => {
 
 test('the log is for people in a terminal, and Ctrl-C ends the server', { skip }, async (t) => {
   const server = `${process.execPath} ${fileURLToPath(new URL('../../src/server.ts', import.meta.url))}`;
-  // The shell says how the server ended: what `script` itself ends with depends on who closes the terminal first.
+  // The shell prints the server's exit code: that of `script` depends on which side closes the terminal first.
   const command = `trap : INT; ${server}; echo "It ended with $?."`;
   const env = { ...quickSettings, ...(await createPlace(t)), LOG_LEVEL: 'info', PORT: '0' };
   const terminal = new TestProcess(t, script, ['-qec', command, '/dev/null'], env);

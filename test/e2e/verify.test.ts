@@ -3,7 +3,7 @@ import { test } from 'tap';
 import { build, createPlace, newCredentials } from '../helper.ts';
 import { cookiesOf, postJson, startServer } from './server-process.ts';
 
-/** All that another service needs: jose, the issuer and its own name. Prints what came of each token it is given. */
+/** All that another service needs: jose, the issuer and its own name. Prints the result for each token it gets. */
 const resourceService = `
   import { createRemoteJWKSet, jwtVerify } from 'jose';
   const [url, issuer, ...tokens] = process.argv.slice(1);

@@ -1,8 +1,8 @@
 /**
- * `npm run test:faults`: breaks PostgreSQL, Redis and the network in every way of DESIGN §8 under three real server
- * processes, prints what was asked, answered and demanded as one table, and ends with 1 if anything was wrong.
+ * `npm run test:faults`: breaks PostgreSQL, Redis and the network in many ways under three real server processes,
+ * prints the requests, the answers and the demands as one table, and ends with 1 if anything was wrong.
  *
- * Arguments are words that a scenario's name must have one of: all of them play when there are none.
+ * With words as arguments, only scenarios run that have one of them in their name.
  */
 import t from 'tap';
 import { measureLatency } from './latency.ts';

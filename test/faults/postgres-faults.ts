@@ -12,18 +12,18 @@ import { age } from './redis-faults.ts';
 import type { Replica, World } from './world.ts';
 
 const DEAD_MS = 1_500;
-/** Of a breaker that has noticed: no deadline is waited for again. */
+/** The limit when the breaker is open: no request waits for a deadline then. */
 const AT_ONCE_MS = 500;
 
 type LostDatabase = {
   name: string;
   begin(world: World): unknown;
   end(world: World): unknown;
-  /** Else the server itself is well, and whoever needs the row that it cannot give waits each time. */
+  /** If not, the server itself is well, and only a request that needs the blocked row waits each time. */
   isWhollyGone?: boolean;
 };
 
-/** PostgreSQL does not answer: who is known is served, the rest hear 503 soon, and nobody hears 404. */
+/** PostgreSQL does not answer: sessions in the cache are served, all others get 503 soon, and none gets 404. */
 function lostDatabase({ name, begin, end, isWhollyGone = true }: LostDatabase): Scenario {
   return {
     name,
@@ -56,11 +56,11 @@ function lostDatabase({ name, begin, end, isWhollyGone = true }: LostDatabase): 
 
 type Unknown = { uncached: User; leaving: User };
 
-/** What needs the database says so in time. */
+/** Calls that need the database are refused in time. */
 async function refusals(probe: Probe, world: World, { uncached, leaving }: Unknown): Promise<void> {
   const { email, password } = uncached;
   const newcomer = JSON.stringify({ email: `new-${email}`, password });
-  // An address that is known: only then is there a session to write.
+  // A known address: only then is there a session to write.
   const known = JSON.stringify({ email, password });
   await Promise.all([
     probe.ask(world.replica(0), '/signup', [503], { body: newcomer, withinMs: REFUSED_WITHIN_MS }),
@@ -121,7 +121,7 @@ const outOfConnections = lostDatabase({
   name: 'PostgreSQL out of connections',
   begin: async ({ replicas, database }) => {
     for (const replica of replicas) replica.database.reset();
-    // The server has to see its clients gone.
+    // The server needs time to see that its clients are gone.
     await delay(300);
     await takeConnections(database.url);
     for (const replica of replicas) replica.database.mend();
@@ -129,7 +129,7 @@ const outOfConnections = lostDatabase({
   end: () => Promise.all(hogs.splice(0).map((sql) => sql.end({ timeout: 0 }))),
 });
 
-/** Connects until the server takes no more. */
+/** Connects until the server accepts no more. */
 async function takeConnections(url: string): Promise<void> {
   for (;;) {
     const sql = postgres(url, { max: 1, onnotice: () => {} });
@@ -158,7 +158,7 @@ const sessionsLocked = lostDatabase({
         await released;
       }),
     );
-    // Whichever comes first: a lock that was refused must not be waited for.
+    // A lock that was refused must not be waited for.
     await Promise.race([locked, lock.done]);
   },
   end: () => {
@@ -172,7 +172,7 @@ export const halfDeadConnections: Scenario = {
   demanded: 'known 200; uncached 503 at first, never 404; minting from rows again in 5 s',
   async play(probe, world) {
     const [known = await probe.signUp()] = await probe.signUpCached(1);
-    // Whoever reads a row fills the cache, which speaks to the other replicas too: so each has a user of its own.
+    // Each replica has a user of its own, because a read of a row fills the cache, which the other replicas use too.
     const strangers = await Promise.all(world.replicas.map((replica) => probe.signUp(replica)));
     for (const { database } of world.replicas) database.halfOpen();
     const giveUpAt = Date.now() + RECOVERED_WITHIN_MS * world.patience;

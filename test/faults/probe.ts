@@ -11,13 +11,13 @@ export type Row = {
   requests: number;
   wrong: string[];
   slowestMs: number;
-  /** How often somebody had to ask again. */
+  /** How often a request had to be repeated. */
   stumbles: number;
 };
 
 export type User = { id: string; email: string; password: string; cookie: string };
 
-/** What a request was answered; status 0 where the connection failed. */
+/** The answer to a request; status 0 if the connection failed. */
 export type Answer = {
   status: number;
   ms: number;
@@ -29,16 +29,16 @@ export type Answer = {
 export type Scenario = { name: string; demanded: string; play(probe: Probe, world: World): Promise<void> };
 
 export const RECOVERED_WITHIN_MS = 5_000;
-/** Two seconds of deadline, and what a busy machine adds. */
+/** Two seconds of deadline, and a second for a busy machine. */
 export const REFUSED_WITHIN_MS = 3_000;
 const HUNG_MS = 20_000;
-/** Redis is asked once: only a command that a busy machine kept waiting makes it more. */
+/** One call fills the cache, unless a busy machine delays a command. */
 const FILLED_WITHIN_MS = 1_500;
-/** What a single command may make a request wait for, before the breaker has noticed. */
+/** How long one command may delay a request before the breaker is open. */
 const REDIS_DEADLINE_MS = 100;
-/** The floor of DESIGN §8 where three times the healthy p99 is less. */
+/** Answers within this are quick enough, even if three times the healthy p99 is less. */
 const QUICK_MS = 30;
-/** A server that always fails the first time would be over this; a machine that has other work hardly ever is. */
+/** A server that always fails the first time would exceed this; a busy machine almost never does. */
 const MAX_STUMBLES = 0.5;
 const STUMBLES_A_REQUEST = 8;
 
@@ -81,7 +81,7 @@ export function cacheKeyOf({ cookie }: User): string {
 
 export type Probe = ReturnType<typeof createProbe>;
 
-/** Asks replicas, and holds every answer against what holds for all of them (DESIGN §8, promises 1 and 3). */
+/** Asks replicas, and checks every answer against the rules for all of them. */
 export function createProbe(row: Row, world: World) {
   const wrong = (what: string) => void row.wrong.push(what);
   const { patience } = world;
@@ -108,8 +108,8 @@ export function createProbe(row: Row, world: World) {
   }
 
   /**
-   * That answers are quick though Redis is away. Other work on the machine stretches a few of them, so where there is
-   * patience it is the median that tells whether each one waits for Redis.
+   * Demands quick answers without Redis. Other work on the machine delays a few of them, so with patience the median
+   * shows whether every request waits for Redis.
    */
   function demandQuick(times: number[], healthyTimes: number[]): void {
     const isStrict = patience === 1;
@@ -122,7 +122,7 @@ export function createProbe(row: Row, world: World) {
     );
   }
 
-  /** A look-up that was not asked for over HTTP. */
+  /** Counts a look-up that was not made over HTTP. */
   function count(): void {
     row.requests += 1;
   }
@@ -151,7 +151,7 @@ export function createProbe(row: Row, world: World) {
     return answer;
   }
 
-  /** Mints; nobody ever gets another user's token. */
+  /** Mints, and checks that it is not another user's token. */
   async function token(replica: Replica, user: User, allowed = [200], withinMs = HUNG_MS): Promise<Answer> {
     const answer = await ask(replica, '/token', allowed, { cookie: user.cookie, withinMs });
     if (answer.status === 200) demand(subjectOf(answer) === user.id, "another user's token");
@@ -159,8 +159,8 @@ export function createProbe(row: Row, world: World) {
   }
 
   /**
-   * Mints for one who must be served. On a machine that has other work Redis may miss its deadline, and while the
-   * database is away nobody can tell then: where there is patience, they are asked again.
+   * Mints for a user who must be served. On a busy machine Redis may miss its deadline, and without the database the
+   * answer is 503 then: with patience, the request is repeated.
    */
   async function serve(replica: Replica, user: User, withinMs = HUNG_MS): Promise<Answer> {
     const retries = patience === 1 ? 0 : STUMBLES_A_REQUEST;
@@ -200,7 +200,7 @@ export function createProbe(row: Row, world: World) {
     return user;
   }
 
-  /** @returns null where it was refused for now */
+  /** @returns null if the answer was 503 */
   async function signUpOr503(replica: Replica): Promise<User | null> {
     const { user, answer } = await trySignUp(replica);
     row.requests += 1;
@@ -209,7 +209,7 @@ export function createProbe(row: Row, world: World) {
     return user;
   }
 
-  /** Users whose sessions the cache knows. */
+  /** Users whose sessions are in the cache. */
   async function signUpCached(count: number): Promise<User[]> {
     const users: User[] = [];
     for (let i = 0; i < count; i += 1) {
@@ -220,7 +220,7 @@ export function createProbe(row: Row, world: World) {
     return users;
   }
 
-  /** Mints until the cache knows the session, which must be soon. */
+  /** Mints until the session is in the cache, which must be soon. */
   async function fill(replica: Replica, user: User): Promise<void> {
     const giveUpAt = Date.now() + FILLED_WITHIN_MS * patience;
     await world.withRedis(async (redis) => {
@@ -292,18 +292,18 @@ export function subjectOf({ body }: Answer): string {
   return JSON.parse(Buffer.from(payload, 'base64url').toString()).sub;
 }
 
-/** The time that a share of the answers kept within. */
+/** The time within which that share of the answers came. */
 export function quantile(times: number[], share: number): number {
   const sorted = times.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
-/** A line with nothing in it yet. */
+/** An empty line. */
 export function createRow(name: string, demanded: string): Row {
   return { name, demanded, requests: 0, wrong: [], slowestMs: 0, stumbles: 0 };
 }
 
-/** Breaks something for as long as `play` takes, however that ends. */
+/** Breaks something while `play` runs, and mends it even if that fails. */
 export async function during(
   world: World,
   { begin, end }: { begin(world: World): unknown; end(world: World): unknown },
@@ -317,7 +317,7 @@ export async function during(
   }
 }
 
-/** Plays scenarios one after the other in a healed world, each an assertion of its own. */
+/** Runs scenarios one after the other in a healed world, each as one assertion. */
 export async function playAll(t: Test, world: World, scenarios: Scenario[]): Promise<Row[]> {
   const rows: Row[] = [];
   await world.heal();

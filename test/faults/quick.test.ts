@@ -6,8 +6,8 @@ import { logoutWhileOneIsCutOff, poisoned, redisFlushed, redisFrozen } from './r
 import { createWorld } from './world.ts';
 
 /**
- * Who is served, who is refused, what is never lost and that all comes back by itself is held as strictly as by
- * `npm run test:faults`, which plays the rest too. How long it may take is not: other tests run beside these.
+ * Which requests are served or refused, that nothing is lost, and the recovery are checked as strictly as by
+ * `npm run test:faults`, which runs the other scenarios too. Times are not, because other tests run at the same time.
  */
 const PATIENCE = 3;
 const MAX_MS = 300_000;

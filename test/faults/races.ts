@@ -17,14 +17,14 @@ import type { World } from './world.ts';
 const { drizzle } = loadPostgresDriver();
 
 const PAST_FRESHNESS_MS = 61_000;
-/** These are about order: a command that a busy machine keeps waiting must not fail. */
+/** The races are about order: a command must not fail because the machine is busy. */
 const GENEROUS_DEADLINE_MS = 10_000;
 const ADDRESS = '127.0.0.1';
 
-/** Where a look-up stands once it has read its row; it goes on when the race lets it. */
+/** Stops a look-up after it has read its row, until the race lets it go on. */
 type Gate = { hasRead(): void; mayGoOn: Promise<void> };
 
-/** Two replicas in this process on the real servers, whose reads can be held where they have read the row. */
+/** Two replicas in this process on the real servers. Their look-ups can be stopped after they have read the row. */
 async function openReplicas({ database: server, redis }: World) {
   const target = parseRedisUrl(redis.url);
   if (target === null) throw new Error('not a Redis URL');
@@ -87,7 +87,7 @@ async function openReplicas({ database: server, redis }: World) {
     const clock = createDatabaseClock(Date.now);
     return createPlatform(database, {
       cache,
-      // Past freshness in the cache's eyes alone: neither the database nor Redis can be moved here.
+      // Only the replica's clock makes the entry stale: the time of the database and of Redis cannot be moved here.
       clock: { ...clock, now: () => clock.now() + state.shiftMs },
     });
   }
@@ -100,11 +100,11 @@ async function openReplicas({ database: server, redis }: World) {
 
 type Replicas = Awaited<ReturnType<typeof openReplicas>>;
 
-/** When the reader goes on, seen from the logout; the first two are the races, the third is a slow reader. */
+/** When the reader goes on, relative to the logout. The first two are the races, the third is a slow reader. */
 const ORDERS = ['at once', 'from the barrier', 'after the logout', 'after the tombstone'] as const;
 type Order = (typeof ORDERS)[number];
 
-/** One look-up against one logout. Whoever asks after the logout has been acknowledged must hear no. */
+/** One look-up against one logout. Every look-up after the acknowledged logout must find no session. */
 async function race(probe: Probe, replicas: Replicas, token: string, order: Order): Promise<void> {
   const { state, runner, other, cache } = replicas;
   const { promise: read, resolve: hasRead } = Promise.withResolvers<void>();
@@ -126,7 +126,7 @@ async function race(probe: Probe, replicas: Replicas, token: string, order: Orde
   }
 }
 
-/** As when its 60 s are over, or as when it has been evicted. */
+/** As if its 60 s were over, or as if it had been evicted. */
 async function dropTombstone(cache: Replicas['cache'], token: string): Promise<void> {
   const key = `session:${hashGenerateToken(token).toString('hex')}`;
   const text = await cache.get(key);

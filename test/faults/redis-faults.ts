@@ -5,7 +5,7 @@ import { startRedisFor, type World, withRedis } from './world.ts';
 const NOTICED_AFTER_MS = 1_000;
 const HEALTHY_MS = 300;
 const DEAD_MS = 1_200;
-/** Promise 3, and what is under way when it ends. */
+/** Sessions end everywhere within 60 s under a single fault, plus a second for running requests. */
 const REVOKED_WITHIN_MS = 61_000;
 
 type Client = Parameters<Parameters<World['withRedis']>[0]>[0];
@@ -107,7 +107,7 @@ function limitMemory(redis: Client) {
   };
 }
 
-/** As many other entries as there is room for. */
+/** Fills Redis with other entries until it is full. */
 async function crowd(redis: Client, round: number): Promise<void> {
   const pipeline = redis.pipeline();
   for (let i = 0; i < 1_000; i += 1)
@@ -115,7 +115,7 @@ async function crowd(redis: Client, round: number): Promise<void> {
   await pipeline.exec();
 }
 
-/** A replica that has the entry and never hears of the tombstone becomes the master. */
+/** A replica of Redis that has the entry but never got the tombstone becomes the master. */
 const staleFailover: Scenario = {
   name: 'Redis failed over to a stale replica',
   demanded: 'a lost tombstone costs 60 s at most, then 404; everybody else 200',
@@ -140,14 +140,14 @@ const staleFailover: Scenario = {
   },
 };
 
-/** Copies what Redis has, an entry among it, and lives on by itself. */
+/** Copies the data of Redis, including an entry, and goes on as a master. */
 async function promote(redis: Client, world: World, key: string): Promise<void> {
   await redis.replicaof('127.0.0.1', world.redis.port);
   while ((await redis.get(key)) === null) await delay(20);
   await redis.replicaof('NO', 'ONE');
 }
 
-/** Makes a user's entry one whose 60 s are over. */
+/** Makes a user's entry stale, as after 60 s. */
 export async function age(redis: Client, user: User): Promise<void> {
   const key = cacheKeyOf(user);
   const entry = JSON.parse((await redis.get(key)) ?? 'null');
@@ -169,7 +169,7 @@ function partitionedLogout(name: string, isAlone: boolean, demanded: string): Sc
       await probe.token(world.replica(0), leaving, [404], REFUSED_WITHIN_MS);
       if (!isAlone) {
         await probe.tokensFor(1_500, [user]);
-        // What waited in the wire is lost here: it is the outbox that must deliver.
+        // The bytes that waited in the proxy are lost here: the outbox must deliver the tombstone.
         for (const { redis } of cut) redis.reset();
         await delay(300);
         for (const { redis } of cut) redis.mend();
@@ -181,7 +181,7 @@ function partitionedLogout(name: string, isAlone: boolean, demanded: string): Sc
   };
 }
 
-/** Whether the cache knows that the session is over, be it by a tombstone or by what was read since. */
+/** Whether the cache knows that the session has ended, by a tombstone or by a later read. */
 async function isToldOf(user: User, world: World): Promise<boolean> {
   const text = await world.withRedis((redis) => redis.get(cacheKeyOf(user)));
   return text !== null && !text.startsWith('{');

@@ -4,7 +4,7 @@ import type { Replica, World } from './world.ts';
 
 /** Longer than the lease of a fill. */
 const FROZEN_MS = 3_500;
-/** Longer than a tombstone stands. */
+/** Longer than the life of a tombstone. */
 const LONG_FROZEN_MS = 90_000;
 const LONGEST_SLEEP_MS = 120_000;
 
@@ -28,7 +28,7 @@ const replicaKilled: Scenario = {
   },
 };
 
-/** The row has left the database, the replica sleeps, the session ends, and the replica wakes up. */
+/** The database has sent the row, the replica is frozen, the session ends, and the replica goes on. */
 function replicaFrozen(name: string, sleep: (world: World, key: string) => Promise<unknown>): Scenario {
   return {
     name,
@@ -42,7 +42,7 @@ function replicaFrozen(name: string, sleep: (world: World, key: string) => Promi
       process.kill(frozen.server.pid, 'SIGSTOP');
       try {
         await probe.logout(world.replica(0), user);
-        // The answer is in the sleeper's socket when it wakes up.
+        // The answer is in the frozen replica's socket when it goes on.
         frozen.database.mend();
         await sleep(world, cacheKeyOf(user));
       } finally {
@@ -57,7 +57,7 @@ function replicaFrozen(name: string, sleep: (world: World, key: string) => Promi
   };
 }
 
-/** One that has just woken up takes its sleep for a sign of overload at first. */
+/** A replica that was frozen refuses requests as overloaded at first. */
 async function neverServes(probe: Probe, replica: Replica, user: User): Promise<void> {
   const giveUpAt = Date.now() + RECOVERED_WITHIN_MS;
   while ((await probe.token(replica, user, [404, 503])).status !== 404) {
@@ -68,7 +68,7 @@ async function neverServes(probe: Probe, replica: Replica, user: User): Promise<
 
 const frozenShortly = replicaFrozen('replica frozen between read and fill', async (world, key) => {
   await delay(FROZEN_MS);
-  // As after the 60 s that a tombstone stands.
+  // As after 60 s, when a tombstone expires.
   await world.withRedis((redis) => redis.del(key));
 });
 

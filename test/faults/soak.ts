@@ -1,7 +1,7 @@
 /**
- * `npm run test:soak -- --minutes 5 [--seed 1]`: users come, mint and leave on three real server processes while one
- * fault after another, drawn from a seeded generator, befalls them. Then the history is checked: every acknowledged
- * sign-up exists, nothing was minted after an acknowledged logout and its bound, nobody got another user's token.
+ * `npm run test:soak -- --minutes 5 [--seed 1]`: users sign up, mint and sign out on three real server processes, under
+ * one fault after another from a seeded generator. Then the history is checked: every acknowledged sign-up exists,
+ * nothing was minted after an acknowledged logout and its bound, and no user got another user's token.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -9,7 +9,7 @@ import t from 'tap';
 import { post, subjectOf, trySignUp, type User } from './probe.ts';
 import { createWorld, type World } from './world.ts';
 
-/** Under a single fault (promise 3), and what is under way when it ends. */
+/** Sessions end everywhere within 60 s under a single fault, plus a second for running requests. */
 const REVOKED_WITHIN_MS = 61_000;
 const MAX_LIVE = 200;
 const CLIENTS = 3;
@@ -67,12 +67,12 @@ async function live(world: World, history: History, random: Random, endAt: numbe
   }
 }
 
-/** Tries until it is acknowledged, as a user would. While it is not, nothing is known of the session. */
+/** Tries until the logout is acknowledged, as a user would. Until then the state of the session is unknown. */
 async function leave(world: World, history: History, member: Member, random: Random): Promise<void> {
   history.members.splice(history.members.indexOf(member), 1);
   for (let tries = 0; tries < 200; tries += 1) {
     const { status } = await post(world.replica(random(world.replicas.length)), '/logout', member);
-    // 401: an earlier try did it, though its answer could not say so.
+    // 401: an earlier try ended the session, but its answer was lost.
     if (status === 204 || status === 401) {
       history.members.push({ ...member, leftAt: Date.now() });
       return;
@@ -98,7 +98,7 @@ async function mint(
     }
     return;
   }
-  // It may have begun to leave while this was under way.
+  // The user may have begun to sign out while this request was running.
   const isLive = leftAt === null && history.members.includes(member);
   if (answer.status === 404 ? isLive : answer.status !== 503) {
     history.wrong.push(`/token: ${answer.status} ${answer.body.slice(0, 200)}`);
@@ -108,7 +108,7 @@ async function mint(
   }
 }
 
-/** One fault at a time, each for a while and then a while of health. */
+/** One fault at a time, each followed by a time without faults. */
 async function befall(world: World, history: History, random: Random, endAt: number): Promise<void> {
   while (Date.now() < endAt) {
     const [name, begin, end] = FAULTS[random(FAULTS.length)] ?? FAULTS[0];

@@ -17,14 +17,14 @@ const MAX_CONNECTIONS = 40;
 const POOL_SIZE = 5;
 const KEY_PREFIX = 'faults:';
 const HEALED_WITHIN_MS = 15_000;
-/** As much of a server's log as a reader wants to see of it, in characters. */
+/** How much of a server's log is printed, in characters. */
 const OUTPUT_END = 1_000;
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
 /**
  * Private PostgreSQL and Redis, and server processes on them: all may be killed, frozen and cut off.
- * @param patience how many times as long as on a machine of its own anything may take; 1 is strict
+ * @param patience how many times longer than on an idle machine things may take; 1 is strict
  */
 export async function createWorld(t: Teardown, replicaCount: number, patience = 1) {
   takeChildrenAlong();
@@ -45,9 +45,9 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
       return found;
     },
     heal,
-    /** Runs statements on the database, past every proxy. */
+    /** Runs statements on the database, without a proxy. */
     withDatabase: <T>(use: (sql: Sql) => Promise<T>) => withDatabase(database.url, use),
-    /** Runs commands on Redis, past every proxy. */
+    /** Runs commands on Redis, without a proxy. */
     withRedis: <T>(use: (client: Redis) => Promise<T>) => withRedis(redis.url, use),
   };
 
@@ -68,7 +68,7 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
     return { url: server.url, server, database: databaseProxy, redis: redisProxy };
   }
 
-  /** Ends every fault, and waits until each replica says that all is well, and fills the cache. */
+  /** Ends every fault, and waits until each replica is ready and fills the cache. */
   async function heal(): Promise<void> {
     for (const replica of replicas) {
       replica.database.mend();
@@ -77,7 +77,7 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
     const giveUpAt = Date.now() + HEALED_WITHIN_MS * patience;
     await Promise.all(
       replicas.map(async (replica) => {
-        // A ping is answered before the breaker has found that out: an entry shows that the cache is in use again.
+        // A ping may be answered before the breaker closes: an entry shows that the cache is used again.
         while (!((await isWell(replica)) && (await fillsCache(replica)))) {
           if (Date.now() > giveUpAt)
             throw new Error(`${replica.url} stays ill:\n${replica.server.output().slice(-OUTPUT_END)}`);

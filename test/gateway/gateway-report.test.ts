@@ -7,7 +7,7 @@ import {
 
 type Changes = { request?: Partial<ArrivedRequest>; settings?: Partial<GatewaySettings> };
 
-/** A request through a gateway that does all as it should, but for the changes. */
+/** A request through a gateway without mistakes, except for the changes. */
 function report({ request = {}, settings = {} }: Changes = {}) {
   return reportOnGateway(
     {

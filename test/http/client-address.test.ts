@@ -6,7 +6,7 @@ import { build, createPlace, runSql, signUp } from '../helper.ts';
 
 const socketAddress = '192.0.2.9';
 
-/** The client address where the proxies say `ip`. */
+/** The client address when the proxies send `ip`. */
 const told = (ip: string, remoteAddress: string | undefined = socketAddress) =>
   clientAddress({ ip, socket: { remoteAddress } } as FastifyRequest);
 

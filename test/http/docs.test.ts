@@ -15,7 +15,7 @@ type Paths = Record<string, Record<string, Operation>>;
 
 const pathsOf = async (app: App): Promise<Paths> => (await app.inject('/openapi.json')).json().paths;
 
-/** `GET /me` and the like, of the routes that the app really has, read off Fastify's own list. */
+/** The routes that the app really has, such as `GET /me`, from Fastify's own list. */
 function existingRoutes(app: App): string[] {
   const routes: string[] = [];
   const stack: string[] = [];
@@ -25,7 +25,7 @@ function existingRoutes(app: App): string[] {
     stack.splice(depth, stack.length, part);
     for (const method of methods.split(', ')) routes.push(`${method} ${stack.join('')}`);
   }
-  // Gateways keep the original method, and Envoy the path: OpenAPI has no words for that.
+  // Gateways keep the original method, and Envoy the path: OpenAPI cannot describe that.
   const isHidden = (route: string) =>
     /^(HEAD|OPTIONS) | \/(docs|openapi\.json)|\/forward-auth\/?\*|^(?!GET).* \/forward-auth$/.test(route);
   return routes.filter((route) => !isHidden(route)).sort();
@@ -90,10 +90,10 @@ test('every operation is complete', async (t) => {
   }
 });
 
-/** These speak as RFC 6749 does: forms in, and errors of its own. */
+/** These follow RFC 6749: forms in, and its own kind of errors. */
 const isOAuth = (name: string) => name.includes(' /oauth/');
 
-/** What answers without a body. */
+/** Answers without a body. */
 const empty = /^(204|304) |^200 (post \/oauth\/revoke|get \/forward-auth)$/;
 
 function checkResponses(t: Test, name: string, responses: Responses): void {
@@ -258,7 +258,7 @@ for (const prefix of ['/auth', '']) {
       const { origin, pathname } = new URL(asset, 'https://x.test/auth/docs');
       t.equal(origin, 'https://x.test');
       t.match(pathname, /^\/auth\/docs\/static\//);
-      // Where there is no prefix, a gateway takes /auth off.
+      // Without a prefix, a gateway strips /auth.
       const served = prefix === '' ? pathname.slice('/auth'.length) : pathname;
       t.equal((await app.inject(served)).statusCode, 200, served);
     }

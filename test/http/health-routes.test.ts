@@ -6,7 +6,7 @@ import { healthRoutes } from '../../src/http/health-routes.ts';
 import { build, buildEmbedded, createPlace, createWire } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 
-/** A replica may be asked before its connection to Redis is there: it waits for none. */
+/** The first call may come before the connection to Redis is open: a replica does not wait for it. */
 function onceWell(app: FastifyInstance) {
   return eventually(async () => {
     const response = await app.inject('/health/ready');

@@ -27,7 +27,7 @@ const parsed = (log: string) =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
-/** No part of a secret that is long enough to be of use to anybody. */
+/** Checks that no part of a secret is there which would be long enough to be useful. */
 function holdsNoPartOf(t: Test, secrets: string[], text: string): void {
   const found = secrets.filter((secret) => {
     const parts = Array.from({ length: secret.length - 11 }, (_, at) => secret.slice(at, at + 12));
@@ -36,7 +36,7 @@ function holdsNoPartOf(t: Test, secrets: string[], text: string): void {
   t.equal(found.length, 0);
 }
 
-/** Everything a user can do, done with one set of secrets. Answers those, and all bodies but the one that holds the token. */
+/** Does everything a user can do. Returns the secrets used, and all bodies except the one that holds the token. */
 async function useEverything(app: App) {
   const { email, password } = newCredentials();
   const wrong = newCredentials().password;

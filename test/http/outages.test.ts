@@ -43,7 +43,7 @@ for (const trouble of ['cut', 'freeze'] as const) {
       app.inject({ url: '/sessions', headers: { cookie: user.cookie } }),
       app.inject({ method: 'DELETE', url: '/sessions', headers: { cookie: user.cookie } }),
     ]);
-    // Short of two deadlines: nobody waits twice. That a busy machine alone takes a second is no fault of the server.
+    // Less than two deadlines, so no request waits twice. A busy machine alone may take a second.
     t.ok(Date.now() - startedAt < 3_900);
     for (const response of responses) {
       t.equal(response.statusCode, 503);
@@ -82,8 +82,8 @@ test('nothing that was refused for want of a database was half done', async (t) 
 });
 
 /**
- * The answer once it is no 503 any more; the last one after 10 seconds. On a busy machine Redis may miss its 100 ms,
- * and without the database nobody can tell then.
+ * The first answer that is not 503, or the last one after 10 seconds. On a busy machine Redis may miss its 100 ms, and
+ * without the database the answer is 503 then.
  */
 async function retried<Answer extends { statusCode: number }>(ask: () => Promise<Answer>): Promise<Answer> {
   const deadline = Date.now() + 10_000;

@@ -24,9 +24,9 @@ const { enum: allCodes } = ProblemSchema.properties.code as unknown as { enum: E
 
 /** Those that only a real socket can meet: see test/e2e/sockets.test.ts. */
 const socketCodes = ['duplicate_host', 'headers_too_large', 'request_timeout'];
-/** That of a token that is for something else: see test/gateway/doctor.test.ts. */
+/** The code for a token without the right scope: see test/gateway/doctor.test.ts. */
 const tokenCodes = ['insufficient_scope'];
-/** Those that the load or the client's address bring about: here, in rate-limits.test.ts. */
+/** Codes that depend on the load or the client's address: see rate-limits.test.ts. */
 const loadCodes = ['overloaded', 'rate_limited'];
 
 test('each code can be met', async (t) => {
@@ -93,7 +93,7 @@ test('a 500 says nothing of its cause', async (t) => {
   });
 });
 
-/** An app with nothing but the error handler and a route that fails as it is told. */
+/** An app with only the error handler and a route that throws the given error. */
 function appThatThrows(error: unknown, lines: string[] = []) {
   const app = Fastify({ logger: { stream: { write: (line) => void lines.push(line) } } });
   app.setErrorHandler(sendProblem);
@@ -191,7 +191,7 @@ test('responses of one status are documented together', async (t) => {
   const responses = problemResponses('not_found', 'session_not_found', 'unavailable');
   t.match(responses, {
     404: { description: '`not_found`: Not found; `session_not_found`: No such session' },
-    503: { description: '`unavailable`: Cannot tell right now' },
+    503: { description: '`unavailable`: A part of the server does not answer: try again' },
   });
 });
 

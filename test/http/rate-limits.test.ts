@@ -14,7 +14,7 @@ import {
 type App = TestApp['app'];
 type From = { remoteAddress?: string; headers?: Record<string, string> };
 
-/** An attempt to sign in that is counted: its body is good and its user unknown. */
+/** An attempt to sign in that is counted: a good body and an unknown user. */
 const attempt = (app: App, from: From = {}, url = '/login') =>
   app.inject({ method: 'POST', url, payload: newCredentials(), ...from });
 

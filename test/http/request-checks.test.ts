@@ -10,13 +10,13 @@ const json = 'application/json';
 const send = (app: App, url: string, body: string | Buffer, type = json) =>
   app.inject({ method: 'POST', url, payload: body, headers: { 'content-type': type } });
 
-/** A body that the route takes. Credentials, also where nobody has them, are enough for that. */
+/** A body that the route accepts. Unknown credentials are enough for that. */
 const goodBody = (url: string): Record<string, unknown> =>
   url === '/token' ? { audience: 'api' } : newCredentials();
 
 const routes = ['/signup', '/login', '/token'];
 
-/** What no string field takes, as JSON text. */
+/** Values that no string field accepts, as JSON text. */
 const badValues: Record<string, string> = {
   null: 'null',
   'a number': '1',

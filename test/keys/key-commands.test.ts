@@ -10,7 +10,7 @@ async function setUp() {
   return { ...place, ...replica, commands: serverCommands(replica) };
 }
 
-/** As a running server has them: what a command changes is in force there when it ends. */
+/** The commands of a running server, which uses a change when the command ends. */
 function serverCommands(replica: ReturnType<Awaited<ReturnType<typeof openKeys>>['replica']>) {
   return createKeyCommands({ ...replica, afterChange: replica.schedule.look });
 }

@@ -1,6 +1,6 @@
 import type postgres from 'postgres';
 import t, { type Test } from 'tap';
-import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { openPlatform } from '../../src/adapters/platform.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
@@ -28,7 +28,7 @@ t.setTimeout(400_000);
 type KeyPlace = Awaited<ReturnType<typeof openSeparateKeys>>;
 type Counts = ReturnType<typeof countKeys>;
 
-/** How time passes until something is due, and what must have come of it, once, however many tried. */
+/** How much time passes until something is due, and the result, which is the same for any number of replicas. */
 type Turn = { name: string; waitMs: number; after: Partial<Counts> };
 
 /** The turns of one key's life; the algorithm changes at every second one. */
@@ -38,13 +38,13 @@ const turns: Turn[] = [
   { name: 'delete', waitMs: policy.retainMs, after: {} },
   { name: 'publish for the new algorithm', waitMs: 0, after: { pending: 1 } },
   { name: 'activate the new algorithm', waitMs: policy.publishAheadMs, after: { retired: 1 } },
-  // The old key is deleted in the same breath as the next one is published.
+  // The old key is deleted in the same transaction in which the next one is published.
   { name: 'delete and publish', waitMs: policy.rotateEveryMs, after: { pending: 1 } },
   { name: 'activate', waitMs: policy.publishAheadMs, after: { retired: 1 } },
   { name: 'delete', waitMs: policy.retainMs, after: {} },
 ];
 
-/** Looks at the table all the time, on a connection of its own, past the lock. */
+/** Reads the table all the time, on a connection of its own, without the lock. */
 function watch(sql: postgres.Sql) {
   const seen = { looks: 0, violations: 0 };
   let isOver = false;
@@ -116,7 +116,7 @@ t.test(`${ROUNDS} rounds of two to five replicas that rotate at a barrier`, asyn
   for (let i = 0; i < ROUNDS; i++) {
     const turn = turns[i % turns.length];
     if (turn === undefined) throw new Error('no turn');
-    // From the fourth turn of each life on, the setting is another than the active key's.
+    // From the fourth turn of each life on, the setting differs from the active key's algorithm.
     const algorithm = (Math.floor(i / turns.length) + (i % turns.length >= 3 ? 1 : 0)) % 2;
     const replicas = (byAlgorithm[algorithm] ?? []).slice(0, 2 + (i % 4));
     attempts += replicas.length;
@@ -162,7 +162,7 @@ t.test('five replicas that start at once on an empty database have one key', asy
   const config = loadConfig({ ...quickSettings, ...place });
   const replicas = await Promise.all(
     Array.from({ length: 5 }, async () => {
-      const adapters = await openAdapters(config, Date.now, UNHEARD);
+      const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
       t.teardown(() => adapters.close());
       const services = await startServices(config, adapters, createDatabaseClock(Date.now), failOnTrouble(t));
       t.teardown(services.close);
@@ -178,17 +178,17 @@ t.test('five replicas that start at once on an empty database have one key', asy
   }
 });
 
-/** Nothing is worth a warning here. */
+/** A log that fails the test: no warning may be written here. */
 function failOnTrouble(t: Test): Log {
   const fail = (context: object) => void t.error('err' in context ? context.err : context);
   return { debug: () => {}, warn: fail, error: fail };
 }
 
-/** One replica whose own clock is off, and what it mints. */
+/** One replica whose own clock is wrong, and the tokens that it mints. */
 async function openSkewed(t: Test, place: Place, skewMs: number) {
   const config = loadConfig({ ...quickSettings, ...place });
   const clock = createDatabaseClock(() => Date.now() + skewMs);
-  const adapters = await openAdapters(config, clock.local, UNHEARD);
+  const adapters = await openAdapters(config, clock.local, IGNORE_EVENTS);
   t.teardown(() => adapters.close());
   const platform = openPlatform(config, adapters, clock, failOnTrouble(t));
   t.teardown(platform.close);

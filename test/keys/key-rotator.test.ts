@@ -62,7 +62,7 @@ test('what a stale list asks for is not done when the rows say otherwise', async
   for (let i = 0; i < 3; i++) await rotator.rotateIfDue(stale);
   const ring = await store.list();
   t.same(countKeys(ring), { pending: 1, active: 1, retired: 0, revoked: 0 });
-  // Due by the list of a moment when there was no key at all.
+  // Due according to a list from a time without any key.
   await rotator.rotateIfDue({ keys: [], databaseNow: ring.databaseNow });
   t.same((await store.list()).keys, ring.keys);
 });

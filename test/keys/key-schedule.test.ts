@@ -10,7 +10,7 @@ import { kidOf, openKeys, openSeparateKeys } from '../support/keys.ts';
 
 const NO_KEYS: KeyRing = { keys: [], databaseNow: 0 };
 
-/** A schedule whose looks are counted, with its timers in the test's hand. */
+/** A schedule whose looks are counted, with timers that the test moves. */
 function setUp(t: Test) {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
@@ -29,7 +29,7 @@ function setUp(t: Test) {
     },
   } as unknown as KeyRotator;
   const schedule = createKeySchedule(keys, rotator, (error) => void errors.push(error));
-  /** Lets time pass, and everything that it set off come to its end. */
+  /** Lets time pass, and waits for everything that it started. */
   const pass = async (ms: number) => {
     mock.timers.tick(ms);
     await tick();
@@ -111,7 +111,7 @@ test('a slow look is not overtaken by the next one', async (t) => {
   await schedule.close();
 });
 
-/** A close that comes while a look is under way. */
+/** Closes during a look. */
 async function closeDuringLook(t: Test, begin: (parts: ReturnType<typeof setUp>) => Promise<unknown>) {
   const parts = setUp(t);
   const slow = Promise.withResolvers<KeyRing>();
@@ -180,7 +180,7 @@ test('an earlier look that takes longer does not bring back what a later one has
   });
   const next = await rotator.replaceNow(leaked);
   const late = schedule.look();
-  // As long as the later look would need, were it not to wait.
+  // As long as the later look would take if it did not wait.
   await Promise.race([late, store.list().then(() => store.list())]);
   signerOf.resolve();
   await Promise.all([early, late]);

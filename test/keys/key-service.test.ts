@@ -36,7 +36,7 @@ const setOf = (keys: KeyService): JSONWebKeySet => JSON.parse(keys.jwks().body);
 const kidsIn = (keys: KeyService) => setOf(keys).keys.map(({ kid }) => kid);
 const signedBy = (keys: KeyService) => String(decodeProtectedHeader(keys.sign(makeClaims())).kid);
 
-/** As a service does it that has nothing but the key set. */
+/** As a service does it that has only the key set. */
 function verify(token: string, keys: KeyService) {
   const expected = { issuer: 'https://auth.example.com', audience: 'shop', typ: 'at+jwt' };
   return jwtVerify(token, createLocalJWKSet(setOf(keys)), expected);

@@ -83,7 +83,7 @@ type Event =
   | { kind: 'publish early' };
 
 const wait = fc.oneof(fc.nat(30 * MINUTE), fc.nat(40 * DAY)).map((ms): Event => ({ kind: 'wait', ms }));
-/** A plan of which only the first `steps` parts are carried out before the process dies. */
+/** A plan: the process dies after its first `steps` parts. */
 const plan = fc.oneof(fc.constant(9), fc.nat(3)).map((steps): Event => ({ kind: 'plan', steps }));
 const algorithm = fc
   .constantFrom('ES256', 'EdDSA', 'RS256')
@@ -94,7 +94,7 @@ const history = fc.array(
   { maxLength: 80 },
 );
 
-/** The keys of one server through a history; each change is checked against the promises as it is made. */
+/** The keys of one server through a history; each change is checked against the promises. */
 class Simulation {
   keys: KeyTimes[] = [];
   now = 0;
@@ -185,7 +185,7 @@ test('in any history one key at most is active, none signs too early, none is de
     fc.property(history, (events) => {
       const simulation = new Simulation();
       for (const event of events) simulation.happen(event);
-      // Whatever happened, and wherever a process died: one plan carried out in whole mends it.
+      // After any history, and after a process died at any point, one complete plan repairs the keys.
       simulation.carryOut(9);
       assert(simulation.active().length === 1, 'one key is active');
       const after = planRotation(simulation.keys, simulation.now, simulation.policy);
@@ -216,7 +216,7 @@ test('the key set shows nothing new before the time that was announced', (t) => 
   t.end();
 });
 
-/** What the key set shows. */
+/** The kids in the key set. */
 function shown({ keys }: Simulation): string {
   return keys.flatMap((each) => (keyStatus(each) === 'revoked' ? [] : each.kid)).join();
 }
@@ -230,7 +230,7 @@ test('the key set stays as it is until the announced time, whatever the looks in
       simulation.carryOut(9);
       simulation.carryOut(9);
       const start = simulation.now;
-      // As far as verifiers keep a key set, and a look at the end of it.
+      // As long as verifiers keep a key set, and one look at the end.
       const change = nextKeySetChangeAt(simulation.keys, simulation.policy);
       const until = Math.min(change, start + 20 * MINUTE);
       const before = shown(simulation);

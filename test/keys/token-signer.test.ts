@@ -55,7 +55,7 @@ test('an ES256 signature is 64 bytes and verifies, however short its numbers are
   const tokens = Array.from({ length: 2_000 }, (_, at) => sign({ at }, 'at+jwt'));
   const signatures = tokens.map((token) => token.split('.')[2] ?? '');
   for (const signature of signatures) if (!/^[\w-]{86}$/.test(signature)) t.fail(signature);
-  // DER leaves out leading zeros, and puts one before a number whose first bit is set: both must have been met.
+  // DER leaves out leading zeros, and puts one before a number whose first bit is set: both must occur.
   const firstBytes = signatures.flatMap((signature) => {
     const numbers = Buffer.from(signature, 'base64url');
     return [numbers.readUInt8(0), numbers.readUInt8(32)];

@@ -34,7 +34,7 @@ test('takes an assertion of each algorithm that clients may sign with', async (t
 
 test('what is not the fault of the assertion is thrown as what it is', async (t) => {
   const assertion = await make();
-  // The registration of clients lets no such key in.
+  // The registration of clients refuses such a key.
   await t.rejects(check(assertion, [{ ...es256.jwk, key_ops: ['verify', 'sign'] }]), { name: 'SyntaxError' });
   const failure = new DOMException('the provider is gone', 'OperationError');
   breakVerification(t, failure);

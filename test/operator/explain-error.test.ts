@@ -22,7 +22,10 @@ test('what an operator can mend is told in a few clear lines', async (t) => {
       ]),
       'id: is bad\nIt: is no JWK',
     ],
-    [new PoolSizeError(200, 97), /^DATABASE_POOL_SIZE is 200, and PostgreSQL allows 97 .* raise the other$/],
+    [
+      new PoolSizeError(200, 97),
+      /^DATABASE_POOL_SIZE is 200, and PostgreSQL allows 97 .* raise max_connections of PostgreSQL$/,
+    ],
     [unavailable(new Error('secret')), /^The database does not answer: .*\.$/],
     [new DatabaseError('42P01', undefined), /^The database has no schema yet: run `doorward migrate`/],
     [

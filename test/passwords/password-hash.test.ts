@@ -24,7 +24,7 @@ function createHasher(t: Test, settings: Partial<PasswordHashSettings> = {}) {
   return hasher;
 }
 
-/** Every worker thread started from now on, each known one turn of the event loop later. */
+/** Collects every worker thread that is started from now on, one turn of the event loop later. */
 function watchWorkers(t: Test): Worker[] {
   const workers: Worker[] = [];
   const add = (worker: Worker) => workers.push(worker);

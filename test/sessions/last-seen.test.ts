@@ -5,7 +5,7 @@ import { createLastSeen } from '../../src/sessions/last-seen.ts';
 const ignore = () => {};
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The batches that were written, and errors heard; time moves when the test says. */
+/** The batches that were written, and the errors; the test moves the time. */
 function setUp(t: Test) {
   mock.timers.enable({ apis: ['setInterval'] });
   t.teardown(() => mock.timers.reset());

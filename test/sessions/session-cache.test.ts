@@ -30,10 +30,10 @@ function makeRecord(changes: Partial<SessionRecord> = {}): SessionRecord {
   };
 }
 
-/** A look-up of the row that the test answers by hand. */
+/** A look-up of the row that the test answers. */
 type Load = PromiseWithResolvers<SessionRecord | null>;
 
-/** Two replicas on one cache, with a time and a database that do what the test says. */
+/** Two replicas on one cache, with a clock and a database that the test controls. */
 function setUp(changes: Partial<Cache> = {}) {
   const clock = { nowMs: START_MS };
   const now = () => clock.nowMs;
@@ -61,7 +61,7 @@ function settle(): Promise<void> {
 async function findUntilLoad({ loads, tokenHash }: Setting, replica: Setting['one']) {
   const loadsBefore = loads.length;
   const found = replica.find(tokenHash);
-  // The test looks at the outcome later; until then it is nobody's unhandled rejection.
+  // The test looks at the result later; until then it must not count as an unhandled rejection.
   found.catch(() => {});
   await settle();
   const load = loads[loadsBefore];
@@ -129,7 +129,7 @@ test('an entry of a session whose end the cache never heard of goes when the row
     const { found, load } = await findUntilLoad(setting, setting.one);
     load.resolve(row);
     t.same(await found, row);
-    // Else it would speak up again now.
+    // Otherwise it would be used again now.
     setting.clock.nowMs += 10 * SECOND_MS;
     const blind = await findUntilLoad(setting, setting.other);
     blind.load.reject(unavailable(undefined));
@@ -137,7 +137,7 @@ test('an entry of a session whose end the cache never heard of goes when the row
   }
 });
 
-/** Admits nobody or everybody, and counts. */
+/** Admits no look-up or every one, and counts them. */
 function makeAdmission(refusal?: Error) {
   const counts = { asked: 0, foundNothing: 0 };
   const admission = {
@@ -427,7 +427,7 @@ test('an entry is not fresh any more once it says that the session is over', asy
     const setting = setUp();
     await fill(setting, makeRecord({ [end]: START_MS + 30 * SECOND_MS }));
     setting.clock.nowMs += 30 * SECOND_MS;
-    // Another replica may have noted meanwhile that the session was used.
+    // Another replica may have noted in the meantime that the session was used.
     const { found, load } = await findUntilLoad(setting, setting.one);
     const prolonged = makeRecord();
     load.resolve(prolonged);
@@ -519,7 +519,7 @@ test('without the cache and the database nothing can be known', async (t) => {
   await t.rejects(found, { code: 'unavailable' });
 });
 
-/** The same cache, each command of it starting and answering when the scheduler says. */
+/** The same cache; the scheduler decides when each command starts and when it is answered. */
 function slowCache(memory: Cache, scheduler: fc.Scheduler): Cache {
   const slow =
     <P extends unknown[], R>(command: (...parameters: P) => Promise<R>) =>
@@ -539,7 +539,7 @@ function slowCache(memory: Cache, scheduler: fc.Scheduler): Cache {
 
 type Course = { jumpsMs: number[]; evictions: number; warm: boolean };
 
-/** Two replicas look up, time jumps, the cache forgets, one replica revokes: what do look-ups after that say? */
+/** Two replicas look up, time jumps, the cache evicts, one replica revokes: the results of look-ups after that. */
 async function endedAfterRevocation(scheduler: fc.Scheduler, { jumpsMs, evictions, warm }: Course) {
   let nowMs = START_MS;
   const now = () => nowMs;

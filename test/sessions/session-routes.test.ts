@@ -121,7 +121,7 @@ test('tells a session without a User-Agent', async (t) => {
   const { app } = await build(t);
   const user = await signUp(app);
   const { email, password } = user;
-  // Undefined, for `inject` would send a User-Agent of its own.
+  // Undefined, because `inject` would send a User-Agent of its own.
   const headers = { 'user-agent': undefined };
   await app.inject({ method: 'POST', url: '/login', payload: { email, password }, headers });
   const agents = (await list(app, user.cookie)).map((session: { user_agent: unknown }) => session.user_agent);

@@ -113,7 +113,7 @@ test('a replica learns the time of the database from a session that it starts', 
   await start(undefined, late.sessions);
   await good.sessions.find(generateToken, client);
   t.equal(counted.loads, 1);
-  // By its own clock the entry would not be fresh any more.
+  // By its own clock the entry would no longer be fresh.
   t.match(await late.sessions.find(generateToken, client), { ended: false });
   t.equal(counted.loads, 1);
 });

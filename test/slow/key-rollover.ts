@@ -1,6 +1,6 @@
 /**
- * `npm run test:slow`: signing keys change hands while services verify, with periods as short as stock `jose` permits.
- * It takes some three minutes of real time, for the cool-down of 30 s is real.
+ * `npm run test:slow`: signing keys are rotated while services verify, with the shortest periods that stock `jose`
+ * allows. It takes some three minutes of real time, because the cool-down of 30 s is real.
  */
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
@@ -16,7 +16,7 @@ import {
   jwtVerify,
 } from 'jose';
 import t, { type Test } from 'tap';
-import { openAdapters, UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { buildApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createLogger } from '../../src/http/logging.ts';
@@ -26,11 +26,11 @@ import { doorward } from '../support/processes.ts';
 
 const SKEWS_MS = [-60_000, 0, 60_000];
 const MINT_EVERY_MS = 100;
-/** Every token is verified again every so many mints, until it expires. */
+/** After this many mints every token is verified again, until it expires. */
 const TICKS_PER_ROUND = 10;
 const ROLLOVERS = 3;
 
-/** The shortest that the rules of the settings let pass. */
+/** The shortest periods that the rules of the settings allow. */
 const SHORTEST_PERIODS = {
   JWKS_MAX_AGE: '1s',
   KEY_PUBLISH_AHEAD: '41s',
@@ -40,17 +40,17 @@ const SHORTEST_PERIODS = {
 };
 /** Longer than these rollovers may take before the test gives up. */
 const GIVE_UP_AFTER_MS = 240_000;
-/** DESIGN §7: a replica learns of a change within this time. */
+/** A replica sees a change within this time. */
 const LEARNS_WITHIN_MS = 5_000;
 /** Stock `jose` does not fetch a key set again before this time is over. */
 const JOSE_COOLDOWN_MS = 30_000;
 
 type Settings = Record<string, string>;
 
-/** How often somebody fetched the key set, and how often it was unchanged. */
+/** How often a service fetched the key set, and how often it was unchanged. */
 type Fetches = { fetches: number; notModified: number };
 
-/** One origin before several replicas, in turns. It counts who fetches the key set: `?for=` names them. */
+/** One origin in front of several replicas, in turns. It counts fetches of the key set by service, named in `?for=`. */
 type Front = { url: string; add(replica: string): void; fetchesOf(name: string): Fetches };
 
 async function startFront(t: Test): Promise<Front> {
@@ -89,11 +89,11 @@ async function startFront(t: Test): Promise<Front> {
   };
 }
 
-/** A replica whose own clock is off. Returns its URL. */
+/** Starts a replica whose own clock is wrong. Returns its URL. */
 async function startReplica(t: Test, settings: Settings, skewMs: number, log: string[]): Promise<string> {
   const config = loadConfig({ ...quickSettings, ...settings, LOG_LEVEL: 'warn' });
   const clock = () => Date.now() + skewMs;
-  const adapters = await openAdapters(config, clock, UNHEARD);
+  const adapters = await openAdapters(config, clock, IGNORE_EVENTS);
   const logger = createLogger(config.LOG_LEVEL, false, { write: (line) => void log.push(line) });
   const app = await buildApp(config, adapters, { clock, lifecycle: { draining: false }, logger });
   t.teardown(async () => {
@@ -103,7 +103,7 @@ async function startReplica(t: Test, settings: Settings, skewMs: number, log: st
   return app.listen({ host: '127.0.0.1', port: 0 });
 }
 
-/** Three replicas with clocks two minutes apart, behind one front, and somebody who is signed in there. */
+/** Three replicas with clocks two minutes apart, behind one front, and a user who is signed in there. */
 async function startServers(t: Test, periods: Settings) {
   const front = await startFront(t);
   const settings: Settings = { ...(await createPlace(t)), ...periods, PUBLIC_URL: front.url };
@@ -168,7 +168,7 @@ function createStockService(front: Front, name: string): Service {
   return createService(front, name, createRemoteJWKSet(keySetUrl(front, name)));
 }
 
-/** Trusts Cache-Control to the letter, as a cache would: an unknown kid is no reason to ask before max-age is over. */
+/** Follows Cache-Control exactly, as a cache does: it does not fetch for an unknown kid before max-age is over. */
 function createCachingService(front: Front, name: string): Service {
   let keys: JWTVerifyGetKey = createLocalJWKSet({ keys: [] });
   let etag = '';
@@ -192,7 +192,7 @@ async function kidsAt(url: string): Promise<string[]> {
   return ((await answer.json()) as JSONWebKeySet).keys.map(({ kid }) => kid ?? '');
 }
 
-/** Calls `tick` at a steady pace until it answers false. A late call makes up for lost time. */
+/** Calls `tick` at a steady pace until it returns false. After a delay, calls follow each other more quickly. */
 async function everyTick(tick: (count: number) => Promise<boolean>): Promise<void> {
   const startedAt = Date.now();
   for (let count = 0; await tick(count); count += 1) {
@@ -251,7 +251,7 @@ t.test(`${ROLLOVERS} rollovers fail no verification`, { buffered: true }, async 
     kids.add(one.kid);
     await Promise.all([stock, caching, late].map((service) => service?.verify(one)));
   };
-  /** Comes when tokens of two keys are about, and meets all of them at once. */
+  /** Starts a new service when there are valid tokens of two keys, and verifies all of them at once. */
   const letLateOneIn = async () => {
     const now = Date.now();
     const service = createStockService(front, 'late stock jose');

@@ -1,6 +1,6 @@
 /**
- * Single-use tokens raced for over real HTTP, on three server processes: 10,000 tokens with one contender at each
- * replica, and 40 with fifty contenders. Two winners, or none, would each be an exception to promise 2.
+ * Races for single-use tokens over real HTTP, on three server processes: 10,000 tokens with one contender at each
+ * replica, and 40 with fifty contenders. Each token must have exactly one winner.
  */
 import { Agent, request } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -12,7 +12,7 @@ import { type ServerProcess, startServer } from '../support/processes.ts';
 t.setTimeout(600_000);
 
 const settings = { AUDIENCES: 'payments', PUBLIC_URL: 'http://localhost:3000', LOG_LEVEL: 'info' };
-/** Races that run side by side, so that they get in each other's way as well. */
+/** Races that run at the same time, so that they also disturb each other. */
 const LANES = 8;
 
 const agent = new Agent({ keepAlive: true });
@@ -56,7 +56,7 @@ async function setUp(t: Test) {
   const [first = ''] = urls;
   const cookie = await signUp(first);
 
-  /** One race; answers how many won, and whether anybody was told anything but yes or no. */
+  /** One race. Returns the number of winners, and whether any contender got another answer than yes or no. */
   async function race(contenders: number) {
     const token = await mint(first, cookie);
     const answers = await Promise.all(

@@ -4,7 +4,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root, type Test } from 'tap';
-import { UNHEARD } from '../../src/adapters/open-adapters.ts';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { createRedisCache } from '../../src/cache/redis-cache.ts';
@@ -25,7 +25,7 @@ import {
 const { drizzle: drizzlePostgres } = loadPostgresDriver();
 const { drizzle: drizzlePGlite, migrate } = loadPGliteDriver();
 
-/** A migrated database, empty at first, with its time in the test's hand. */
+/** A migrated database, empty at first, whose time the test can move. */
 export type TestDatabase = {
   database: Database;
   transact: Transact;
@@ -33,7 +33,7 @@ export type TestDatabase = {
   moveTime(ms: number): Promise<void>;
 };
 
-/** An empty cache, with its time in the test's hand. */
+/** An empty cache whose time the test can move. */
 export type TestCache = { cache: Cache; passTime(ms: number): Promise<void> };
 
 type Kind<T> = { name: string; open(t: Test): Promise<T> };
@@ -50,10 +50,10 @@ export const caches: Kind<TestCache>[] = [
   { name: 'Redis', open: openRedisCache },
 ];
 
-/** Far beyond what a busy machine needs: what the deadline is has tests of its own. */
+/** Much longer than a busy machine needs: the real deadline has tests of its own. */
 const GENEROUS_DEADLINE_MS = 30_000;
 
-/** Making either takes far longer than emptying it, so there is one a process; tests come one after the other. */
+/** Making one takes much longer than emptying it, so each process has one; its tests run one after the other. */
 let sharedPostgres: Promise<postgres.Sql> | undefined;
 let sharedPGlite: Promise<PGlite> | undefined;
 
@@ -113,16 +113,16 @@ export async function openCacheOn(
   urls: string[],
   keyPrefix = `${randomUUID()}:`,
 ): Promise<TestCache> {
-  const cache = createRedisCache(target, keyPrefix, UNHEARD, GENEROUS_DEADLINE_MS);
+  const cache = createRedisCache(target, keyPrefix, IGNORE_EVENTS, GENEROUS_DEADLINE_MS);
   const servers = urls.map((url) => new Redis(url));
   t.teardown(() => {
     cache.close();
     for (const redis of servers) redis.disconnect();
   });
-  // A cluster connects each server at the first use of it: so many keys are on all of them.
+  // A cluster client connects to a server at its first use: this many keys are on all of them.
   for (let index = 0; index < 30; index += 1) await eventually(() => cache.get(String(index)));
   const passTime = async (ms: number) => {
-    // A time to live that is not positive any more deletes the key.
+    // A time to live of zero or less deletes the key.
     for (const redis of servers) {
       for (const key of await redis.keys(`${keyPrefix}*`)) {
         await redis.pexpire(key, (await redis.pttl(key)) - ms);
@@ -132,7 +132,7 @@ export async function openCacheOn(
   return { cache, passTime };
 }
 
-/** What a sound REDIS_URL says; throws for any other. */
+/** Parses a valid REDIS_URL; throws for any other. */
 export function redisTarget(url: string): RedisTarget {
   const target = parseRedisUrl(url);
   if (target === null) throw new Error('no REDIS_URL');

@@ -1,4 +1,4 @@
-/** WebCrypto whose `verify` fails with this error until the test is over, as no signature makes it fail. */
+/** Makes WebCrypto's `verify` fail with this error until the test ends. No signature makes it fail like that. */
 export function breakVerification(t: { teardown(undo: () => void): void }, failure: Error): void {
   const verify = { value: () => Promise.reject(failure), configurable: true };
   Object.defineProperty(crypto.subtle, 'verify', verify);

@@ -7,12 +7,12 @@ type App = TestApp['app'];
 
 type Settings = Record<string, string>;
 
-/** A service client as its team has it. */
+/** A service client with its secret. */
 export type TestClient = { id: string; secret: string; authorization: string };
 
 export type ClientWish = { id?: string; scopes?: string[]; audiences?: string[] };
 
-/** Registers a client, as `doorward clients add` does. @param settings those of the server */
+/** Registers a client, like `doorward clients add`. @param settings of the server */
 export async function addClient(
   place: Place,
   settings: Settings,
@@ -30,7 +30,7 @@ export function basic(id: string, secret: string): string {
   return `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`;
 }
 
-/** POSTs a form, as `/oauth/*` wants it. A list is a parameter that is sent several times. */
+/** POSTs a form, as `/oauth/*` needs it. A list is a parameter that is sent several times. */
 export function postForm(
   app: App,
   url: string,

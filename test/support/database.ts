@@ -13,10 +13,10 @@ const { drizzle, migrate } = loadPostgresDriver();
 type Teardown = { teardown(undo: () => Promise<void>): void };
 
 /**
- * Puts a `now()` of our own before PostgreSQL's, so that a test can move the database's time. To be run, and followed
- * by `timeTravelSearchPath`, before the migrations: a column default keeps the function that it was made with.
+ * Replaces `now()` by a function of ours, so that a test can move the database's time. Run it, and then
+ * `timeTravelSearchPath`, before the migrations: a column default keeps the function that it was made with.
  *
- * Only an unqualified `now()` moves; `current_timestamp`, `clock_timestamp()` and their kin do not.
+ * Only an unqualified `now()` moves; `current_timestamp`, `clock_timestamp()` and the like do not.
  */
 export const timeTravelSql = `
   create table public.test_time_shift (shift interval not null);
@@ -25,14 +25,14 @@ export const timeTravelSql = `
     as 'select pg_catalog.now() + shift from public.test_time_shift';
 `;
 
-/** For PGlite, which is one connection; a real server gets the same path as a setting of the database. */
+/** For PGlite, which has one connection; on a real server the path is a setting of the database. */
 export const timeTravelSearchPath = 'set search_path = public, pg_catalog';
 
 /**
  * Moves a test database's time, for every connection to it, from its next transaction on.
  *
  * @param database the URL that `createTestDatabase` returned, or a client
- * @param ms what to add to the shift there is; negative goes back
+ * @param ms is added to the present shift; negative values go back
  */
 export async function moveDatabaseTime(database: string | postgres.Sql | PGlite, ms: number): Promise<void> {
   const statement = `update public.test_time_shift set shift = shift + ${ms} * interval '1 millisecond'`;
@@ -53,7 +53,7 @@ export async function createTestDatabase(t: Teardown): Promise<{ url: string }> 
   return { url: databaseUrl(adminUrl, name) };
 }
 
-/** A corner of Redis for one test: its keys start with `keyPrefix` and are deleted when the test ends. */
+/** A part of Redis for one test: its keys start with `keyPrefix` and are deleted when the test ends. */
 export async function createTestRedis(t: Teardown): Promise<{ url: string; keyPrefix: string }> {
   redisServer ??= stopAtTheEnd(findOrStartRedis());
   const { url } = await redisServer;
@@ -85,7 +85,7 @@ async function stopAtTheEnd(starting: Promise<TestServer>): Promise<TestServer> 
   return server;
 }
 
-/** Unique among processes too, also those of other machines that share the server. */
+/** Unique over all processes, and over all machines that share the server. */
 function uniqueName(): string {
   return `doorward_test_${process.pid}_${randomBytes(6).toString('hex')}`;
 }

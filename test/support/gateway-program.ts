@@ -8,10 +8,10 @@ import { tryToInstall } from './debian-package.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
-/** A program that tests cannot do without, and the Debian package that brings it. */
+/** A program that tests need, and its Debian package. */
 type Program = { name: string; binary: string; debianPackage: string };
 
-/** Where Debian keeps the programs of servers, which is not on everybody's PATH. */
+/** Debian's folder for server programs, which is not on every user's PATH. */
 const SERVER_FOLDER = '/usr/sbin';
 /** Far beyond what a busy machine needs. */
 const GIVE_UP_AFTER_MS = 120_000;
@@ -40,8 +40,8 @@ function find({ binary }: Program): string | undefined {
 }
 
 /**
- * A TCP port that nobody listens on, out of the range that outgoing connections take theirs from: whoever is told of it
- * first and listens later finds it free.
+ * A free TCP port outside of the range for outgoing connections, so that it is still free when a program listens on it
+ * later.
  */
 export async function quietPort(): Promise<number> {
   const port = 20_000 + Math.floor(Math.random() * 12_000);
@@ -58,11 +58,11 @@ export async function quietPort(): Promise<number> {
 /** A program that runs until the test ends. */
 export type Running = {
   pid: number;
-  /** Everything it wrote so far. */
+  /** Its output so far. */
   output(): string;
   /** The exit code; null when a signal ended it. */
   ended: Promise<number | null>;
-  /** Signals it, and waits for its end. */
+  /** Sends a signal, and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 };
 
@@ -89,13 +89,13 @@ export function start(
   return { pid: child.pid ?? 0, output: () => written.join(''), ended, stop };
 }
 
-/** A test file that fails before its first test runs no teardown, and must leave nothing behind all the same. */
+/** A test file that fails before its first test runs no teardown, but must still leave nothing behind. */
 export function endWithThisProcess(pid: number, ended: Promise<unknown>): void {
   const kill = () => {
     try {
       process.kill(pid, 'SIGTERM');
     } catch {
-      // It has ended by itself.
+      // The process has ended by itself.
     }
   };
   process.once('exit', kill);
@@ -106,12 +106,12 @@ function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode === null && signalCode === null;
 }
 
-/** Waits for the first match in what the program writes. @throws Error with all that it wrote instead */
+/** Waits for the first match in the program's output. @throws Error with its output if there is none */
 export async function says(program: Running, pattern: RegExp): Promise<RegExpExecArray> {
   return untilItEnds(program, () => pattern.exec(program.output()), `${pattern} was never written`);
 }
 
-/** Waits until something listens there. @throws Error with all that the program wrote instead */
+/** Waits until something listens there. @throws Error with the program's output if nothing does */
 export async function listens(program: Running, port: number): Promise<void> {
   await untilItEnds(program, () => canConnect(port), `nothing listens on ${port}`);
 }
@@ -130,7 +130,7 @@ async function untilItEnds<T>(program: Running, ask: () => Promise<T> | T, compl
   }, complain);
 }
 
-/** Asks again and again until there is an answer. @throws Error with `complaint` when none came in good time */
+/** Asks again and again until there is an answer. @throws Error with `complaint` when none came in time */
 export async function until<T>(ask: () => Promise<T> | T, complaint: () => string): Promise<NonNullable<T>> {
   const deadline = Date.now() + GIVE_UP_AFTER_MS;
   while (Date.now() < deadline) {

@@ -5,14 +5,14 @@ import { type Place, runSql } from '../helper.ts';
 
 type Json = Record<string, unknown>;
 
-/** What a forger changes: members of the header and of the claims; undefined takes one away. */
+/** The changes of a forger: members of the header and of the claims; undefined removes one. */
 type Change = { header?: Json; claims?: Json; key?: KeyObject };
 
 export type Forger = (token: string, change: Change) => Promise<string>;
 
 /**
- * Makes copies of tokens with one thing changed, signed with the server's own key: so only that one thing is wrong with
- * them. The key comes out of the server's database with its key-encryption key.
+ * Makes copies of tokens with one change, signed with the server's own key, so that only this change is wrong. The key
+ * comes from the server's database and is decrypted with its key-encryption key.
  */
 export async function openForge({ DATABASE_URL, KEY_ENCRYPTION_KEY }: Place): Promise<Forger> {
   const [row] = await runSql<{ kid: string; sealed: Buffer }>(
@@ -37,7 +37,7 @@ export function partOf(token: string, at: 0 | 1): Json {
   return JSON.parse(Buffer.from(token.split('.')[at] ?? '', 'base64url').toString());
 }
 
-/** The same claims under a header that asks for no signature, or for one made with what everybody knows. */
+/** The same claims with a header for no signature, or for one that is made with public data. */
 export function withHeader(token: string, header: Json, signature = ''): string {
   const [, claims] = token.split('.');
   return `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${claims}.${signature}`;

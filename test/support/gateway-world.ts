@@ -9,13 +9,13 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 type Settings = Record<string, string>;
 
-/** Where the gateway's own connections come from, so that it can be told from the clients at 127.0.0.1. */
+/** The gateway's own address, different from that of the clients, 127.0.0.1. */
 export const GATEWAY_ADDRESS = '127.0.0.9';
 
-/** A service that knows no tokens. It answers with the headers that it was given, as they came. */
+/** A service that knows no tokens. It answers with the headers that it received, unchanged. */
 type Members = { address: string; requests: IncomingMessage[] };
 
-/** Doorward, the example services behind it, and the port that their gateway is to have. */
+/** Doorward, the example services, and the port for their gateway. */
 export type World = {
   place: Place;
   /** The settings that Doorward runs with. */
@@ -25,7 +25,7 @@ export type World = {
   payments: Running;
   members: Members;
   gatewayPort: number;
-  /** What people see: the origin of the gateway. */
+  /** The public origin: that of the gateway. */
   origin: string;
   /** For the gateway's configuration: host:port. */
   addresses: { doorward: string; shop: string; payments: string; members: string };
@@ -63,7 +63,7 @@ function teardownOf(t: Teardown): Promise<void> {
   return new Promise((resolve) => t.teardown(resolve));
 }
 
-/** What `npm run build` makes, for the examples to import. */
+/** Runs the build, because the examples import its result. */
 async function buildPackage(t: Teardown): Promise<void> {
   const build = start(t, process.execPath, ['build.ts']);
   const code = await build.ended;
@@ -116,7 +116,7 @@ async function startMembers(t: Teardown): Promise<Members> {
 
 export type Answer = { status: number; headers: Headers; body: string };
 
-/** Asks by HTTP and follows nothing. */
+/** Sends an HTTP request, and follows no redirect. */
 export async function ask(url: string, init: RequestInit & { json?: object } = {}): Promise<Answer> {
   const { json, ...rest } = init;
   const headers = new Headers(init.headers);
@@ -126,10 +126,10 @@ export async function ask(url: string, init: RequestInit & { json?: object } = {
   return { status: response.status, headers: response.headers, body: await response.text() };
 }
 
-/** Somebody who signed up through the gateway, and a browser's cookie jar. */
+/** A user who signed up through the gateway, and the browser's cookies. */
 export type User = { email: string; password: string; cookie: string; setCookie: string; id: string };
 
-/** Signs up as a page of the origin would. @param at where the calls go, if not through the gateway */
+/** Signs up as a page of the origin would. @param at the URL for the calls, if not the gateway's */
 export async function signUp(origin: string, at = origin): Promise<User> {
   const credentials = newCredentials();
   const answer = await ask(`${at}/auth/signup`, {
@@ -144,7 +144,7 @@ export async function signUp(origin: string, at = origin): Promise<User> {
   return { ...credentials, cookie, setCookie, id: JSON.parse(answer.body).user.id };
 }
 
-/** What `POST /token` answers to the user's page. */
+/** The token from `POST /token` for the user's page. */
 export async function mint(
   origin: string,
   { cookie }: Pick<User, 'cookie'>,
@@ -164,12 +164,15 @@ export function bearer(token: string): { authorization: string } {
   return { authorization: `Bearer ${token}` };
 }
 
-/** Sends bytes as they are; the server must close the connection. @returns the status of the first answer; 0 for a connection that was closed without one */
+/**
+ * Sends bytes unchanged; the server must close the connection.
+ * @returns the status of the first answer; 0 if the connection was closed without one
+ */
 export async function sendRaw(port: number, lines: string[]): Promise<{ status: number; answer: string }> {
   const socket = connect(port, '127.0.0.1');
-  // An answer may come, and the connection be reset, before all is sent.
+  // The answer may come, and the connection may be reset, before everything is sent.
   const failed = new Promise<string>((resolve) => socket.once('error', () => resolve('')));
-  // Not `end`: a gateway takes a half-closed connection for a client that went away.
+  // Not `end`: a gateway treats a half-closed connection as a client that has gone.
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   const answer = await Promise.race([text(socket).catch(() => ''), failed]);
   return { status: Number(/^HTTP\/1\.[01] (\d{3})/.exec(answer)?.[1] ?? 0), answer };

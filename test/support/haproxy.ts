@@ -12,11 +12,11 @@ const CONFIGURATION = 'examples/gateway/haproxy/haproxy.cfg';
 const KEY_SCRIPT = 'examples/gateway/haproxy/jwks-to-pem.js';
 
 export type Haproxy = Running & {
-  /** Where the configuration looks for the public keys. */
+  /** The folder from which the configuration reads the public keys. */
   keyFolder: string;
 };
 
-/** Starts HAProxy on the example's configuration, with the keys that the server has at this moment. */
+/** Starts HAProxy on the example's configuration, with the server's present keys. */
 export async function startHaproxy(t: Teardown, world: World): Promise<Haproxy> {
   const binary = await findOrInstall({ name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' });
   const folder = mkdtempSync(join(tmpdir(), 'doorward-haproxy-'));
@@ -42,7 +42,7 @@ export function writeKeys({ doorward }: World, folder: string): Promise<Ended> {
   return runToEnd({}, KEY_SCRIPT, `${doorward.url}/auth/.well-known/jwks.json`, folder);
 }
 
-/** The one line of the test's own: clients come from 127.0.0.1 too. */
+/** The only line that the test adds: clients come from 127.0.0.1 too. */
 function fromAnAddressOfItsOwn(configuration: string): string {
   return configuration.replace('\ndefaults\n', `\ndefaults\n  source ${GATEWAY_ADDRESS}\n`);
 }

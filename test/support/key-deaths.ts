@@ -11,7 +11,7 @@ type Counts = Partial<ReturnType<typeof countKeys>>;
 
 const ROTATE_ONCE = fileURLToPath(new URL('./rotate-once.ts', import.meta.url));
 
-/** Holds whoever commits a change of the keys for as long as somebody has this lock. */
+/** A commit of a change of the keys waits as long as another connection has this lock. */
 const COMMIT_LOCK = 1;
 const holdAtCommit = `
   create function test_hold() returns trigger language plpgsql
@@ -19,7 +19,7 @@ const holdAtCommit = `
   create constraint trigger test_hold after insert or update or delete on signing_keys
     deferrable initially deferred for each row execute function test_hold();`;
 
-/** What the test locks, on a connection of its own, to hold a rotation there. */
+/** What the test locks, on a connection of its own, to stop a rotation there. */
 const moments = {
   'before it has the lock': `select pg_advisory_xact_lock(${LOCKS.rotateKeys})`,
   'before its first write': 'lock table signing_keys in share mode',
@@ -29,7 +29,7 @@ const moments = {
     'select from signing_keys where activated_at is null for update',
   'after the next key signs, before the deletion':
     'select from signing_keys where delete_after is not null for update',
-  // Its own insertion does not meet this one; its activation has to wait for how this one ends.
+  // The rotation's own insertion does not conflict with this one, but its activation must wait for its end.
   'after the insertion, before the activation': `
     insert into signing_keys (kid, algorithm, public_jwk, encrypted_private_key, activated_at)
     values ('held', 'ES256', '{}', '', now())`,
@@ -40,7 +40,7 @@ type Moment = keyof typeof moments;
 type Scene = {
   name: string;
   moments: Moment[];
-  /** Done through a replica, before. */
+  /** Done before that, through a replica. */
   prepare(replica: Replica, place: Place): Promise<unknown>;
   before: Counts;
   after: Counts;
@@ -111,10 +111,10 @@ const scenes: Scene[] = [
 
 const counts = (some: Counts) => ({ pending: 0, active: 0, retired: 0, revoked: 0, ...some });
 
-/** How a rotation ends: by the process, or by the process of PostgreSQL that serves it. */
+/** What is killed: the process, or the PostgreSQL process that serves it. */
 export type End = (victim: ChildProcess, backend: number, place: Place) => unknown;
 
-/** One death: the scene is set, a rotation held at the moment and ended, and the next start looks after what is left. */
+/** One death: prepares the scene, stops a rotation at the moment, kills it, and the next start repairs the rest. */
 async function play(t: Test, place: Place, scene: Scene, moment: Moment, victim: ChildProcess, end: End) {
   const { sql, replica } = place;
   await sql.unsafe(`truncate signing_keys; update test_time_shift set shift = interval '0'`);
@@ -149,7 +149,7 @@ async function play(t: Test, place: Place, scene: Scene, moment: Moment, victim:
   const left = await survivor.store.list();
   const isDone =
     left.keys.some(({ kid }) => !before.keys.some((key) => key.kid === kid)) || hasMoved(left, before);
-  // In whole or not at all.
+  // Completely or not at all.
   t.same(countKeys(left), counts(isDone ? scene.after : scene.before), isDone ? 'done' : 'nothing done');
   if (!isDone) t.same(left.keys, before.keys);
   const next = replica();
@@ -173,7 +173,7 @@ export async function playAll(t: Test, end: End): Promise<unknown[]> {
   const place = await openSeparateKeys(t);
   await place.sql.unsafe(holdAtCommit);
   const deaths: Awaited<ReturnType<typeof play>>[] = [];
-  // A process takes longer to start than to die: the next one is always at the ready.
+  // A process takes longer to start than to die, so the next one is always started in advance.
   let next = startVictim();
   for (const scene of scenes) {
     for (const moment of scene.moments) {

@@ -25,7 +25,7 @@ export const policy: RotatorPolicy = {
   retainMs: 45 * MINUTE_MS,
 };
 
-/** Far beyond what a busy machine needs, and what a test holds a transaction for. */
+/** Longer than a busy machine needs, and longer than a test holds a transaction. */
 const GENEROUS_DEADLINE_MS = 30_000;
 
 export type ReplicaOptions = {
@@ -91,14 +91,14 @@ export function kidsOf({ keys }: KeyRing, status: ReturnType<typeof keyStatus>):
   return keys.filter((key) => keyStatus(key) === status).map(({ kid }) => kid);
 }
 
-/** The one kid of that state; throws where there is none or more than one. */
+/** The only kid in that state; throws if there is none or more than one. */
 export function kidOf(ring: KeyRing, status: ReturnType<typeof keyStatus>): string {
   const [kid, ...others] = kidsOf(ring, status);
   if (kid === undefined || others.length > 0) throw new Error(`not exactly one ${status} key`);
   return kid;
 }
 
-/** Claims that a verifier takes: of a token that lives for half an hour from `now`. */
+/** Claims that a verifier accepts: of a token that lives for half an hour from `now`. */
 export function makeClaims(now = Date.now()) {
   const iat = Math.floor(now / 1000);
   return { iss: 'https://auth.example.com', aud: 'shop', sub: 'user-1', iat, exp: iat + 1800 };

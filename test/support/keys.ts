@@ -7,7 +7,7 @@ import { createReplica, openReplica, type ReplicaOptions } from './key-replica.t
 
 export * from './key-replica.ts';
 
-/** An empty database with its time in the test's hand, and replicas on it that share its key-encryption key. */
+/** An empty database whose time the test can move, and replicas on it that share its key-encryption key. */
 export async function openKeys() {
   const opened = await openPostgres();
   const keyEncryptionKey = randomBytes(32);
@@ -16,11 +16,11 @@ export async function openKeys() {
   return { ...opened, keyEncryptionKey, replica };
 }
 
-/** The same for replicas that have connections of their own, as processes do. */
+/** The same for replicas with connections of their own, like processes. */
 export async function openSeparateKeys(t: Test) {
   const { url } = await createTestDatabase(t);
   const keyEncryptionKey = randomBytes(32);
-  /** Past every replica. */
+  /** Directly on the database. */
   const sql = postgres(url, { max: 3, onnotice: () => {} });
   t.teardown(() => sql.end({ timeout: 1 }));
   const replica = (options: ReplicaOptions = {}, at = { url, name: 'replica' }) => {

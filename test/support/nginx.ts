@@ -37,14 +37,14 @@ export async function startNginx(t: Teardown, world: World): Promise<Running> {
   return nginx;
 }
 
-/** As the image's `envsubst` does: only names that it was given. */
+/** Like the image's `envsubst`: replaces only the given names. */
 function fillIn(template: string, values: Record<string, string>): string {
   return template.replace(/\$\{([A-Z_]+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
-/** What a distribution has around it, with all that is written in a folder of the test's own. */
+/** The configuration around it, which a distribution has, with all output in the test's folder. */
 function mainConfiguration(folder: string): string {
-  // Else a master that is root has workers who are nobody, and cannot read the folder.
+  // Otherwise a master that runs as root has workers that run as the user `nobody`, who cannot read the folder.
   const user = process.getuid?.() === 0 ? `user ${userInfo().username};` : '';
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${folder}/${name};`,

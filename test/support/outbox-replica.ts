@@ -1,6 +1,6 @@
 /**
- * One replica's outbox with a lane of its own, and another side that keeps what it got: a table. As a process it takes
- * an order on stdin, and lives until it is killed.
+ * One replica's outbox with a lane of its own, and a table as receiver that keeps every message. As a process it reads
+ * its task from stdin, and runs until it is killed.
  */
 import { once } from 'node:events';
 import postgres from 'postgres';
@@ -13,7 +13,7 @@ import { createPlatform } from './platform.ts';
 
 const { drizzle } = loadPostgresDriver();
 
-/** Where a process stops for ever, and can be killed. */
+/** The step at which a process stops for ever, so that it can be killed there. */
 export const STEPS = [
   'before the commit',
   'after the commit, before the delivery',
@@ -30,7 +30,7 @@ export const LEASE_MS = 2 * DEADLINE_MS;
 
 export const deliveredSql = 'create table test_delivered (id uuid not null, replica integer not null)';
 
-/** @param reached called where the replica stops, if it has such a step */
+/** @param reached called at the step at which the replica stops, if it has one */
 export function openReplica({ url, step }: Order, reached: (step: Step) => void = () => {}) {
   const sql = postgres(url, { max: 4, onnotice: () => {} });
   const database = drizzle(sql, { schema });
@@ -89,7 +89,7 @@ if (import.meta.main) {
   const [text] = await once(process.stdin, 'data');
   const order: Order = JSON.parse(String(text));
   const replica = openReplica(order, (step) => process.stdout.write(`${step}\n`));
-  // The event loop must not run empty while it waits to be killed.
+  // The process must not end by itself while it waits to be killed.
   setInterval(() => {}, 1_000);
   if (order.step === undefined) replica.outbox.start();
   else await replica.send();

@@ -7,7 +7,7 @@ import type { Log } from '../../src/core/log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
 
-/** Far beyond what a busy machine needs, and what a test holds a transaction for. */
+/** Longer than a busy machine needs, and longer than a test holds a transaction. */
 const GENEROUS_DEADLINE_MS = 30_000;
 
 const silent: Log = { debug: () => {}, warn: () => {}, error: () => {} };
@@ -20,7 +20,7 @@ export type PlatformOptions = Partial<Omit<Platform, 'database' | 'config'>> & {
   deadlineMs?: number;
 };
 
-/** What features open themselves on, for one replica on a test's database. */
+/** The platform for the features of one replica, on a test's database. */
 export function createPlatform(database: Database, options: PlatformOptions = {}): Platform {
   const { config, local = Date.now, deadlineMs = GENEROUS_DEADLINE_MS, ...parts } = options;
   const guard = deadlineGuard(deadlineMs);
@@ -37,7 +37,7 @@ export function createPlatform(database: Database, options: PlatformOptions = {}
   };
 }
 
-/** A log that keeps the errors which it was told of. */
+/** A log that keeps the errors that were logged. */
 export function keepErrors(errors: unknown[]): Log {
   const keep = (context: object) => void ('err' in context && errors.push(context.err));
   return { debug: () => {}, warn: keep, error: keep };

@@ -16,16 +16,16 @@ export type Ended = { code: number | null; stdout: string; stderr: string };
 
 /** `node src/server.ts` as a process of its own. */
 export type ServerProcess = {
-  /** Where it listens. */
+  /** The URL on which it listens. */
   url: string;
   pid: number;
-  /** Everything it wrote so far. */
+  /** Its output so far. */
   output(): string;
   /** Resolves when it has ended. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 };
 
-/** Far beyond what a busy machine needs. */
+/** Much longer than a busy machine needs. */
 const GIVE_UP_AFTER_MS = 40_000;
 
 /** Starts a server on any free port; it is stopped when the test ends. @throws Error when it ends before it listens */
@@ -54,7 +54,7 @@ export async function startServer(t: Teardown, settings: Settings): Promise<Serv
   return { url, pid: child.pid ?? 0, output: () => written.join(''), stop };
 }
 
-/** Runs a program of ours to its end, with these settings and nothing else of this process's environment. */
+/** Runs a program of ours to its end, with these settings and nothing from this process's environment. */
 export async function runToEnd(settings: Settings, ...args: string[]): Promise<Ended> {
   const child = spawn(process.execPath, args, {
     env: environment(settings),

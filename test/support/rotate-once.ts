@@ -1,6 +1,6 @@
 /**
- * A process to be killed. Once told where and how, on stdin, it changes the keys of a database once. Ends with 0 when
- * that was done, or failed in an orderly way.
+ * A process that a test kills. It reads from stdin what to do, and changes the keys of a database once. Ends with 0 if
+ * that succeeded, or failed in an orderly way.
  */
 import { once } from 'node:events';
 import { AppError } from '../../src/core/errors.ts';
@@ -18,7 +18,7 @@ try {
 } catch (error) {
   if (!(error instanceof AppError && error.code === 'unavailable')) throw error;
 }
-// Whoever lost one connection goes on with another.
+// A process that lost one connection goes on with another.
 await store.list();
 await replica.disconnect();
 process.exit();

@@ -14,18 +14,18 @@ import { tryToInstall } from './debian-package.ts';
 /** A server that tests may use. `stop` ends it only if it was started here. */
 export type TestServer = { url: string; stop(): Promise<void> };
 
-/** A server of the caller's own, on 127.0.0.1, to kill, freeze and bring back. */
+/** A private server on 127.0.0.1 that the caller can kill, freeze and restart. */
 export type PrivateServer = TestServer & {
   port: number;
   /** Of the main process. PostgreSQL serves each connection from a process of its own: see `signal`. */
   readonly pid: number;
-  /** Signals the server whole, children included: SIGSTOP freezes it, SIGCONT thaws it, SIGKILL is a crash. */
+  /** Signals the server and its children: SIGSTOP freezes it, SIGCONT thaws it, SIGKILL is a crash. */
   signal(name: NodeJS.Signals): void;
   /** Brings a killed server back on the same port and, for PostgreSQL, with the same data. */
   restart(): Promise<void>;
 };
 
-/** What there is to know about one kind of server. */
+/** How to run one kind of server. */
 type Program = {
   name: string;
   binaries: [server: string, ...others: string[]];
@@ -36,9 +36,9 @@ type Program = {
   answers(url: string): Promise<boolean>;
   initialise(binaries: string, folder: string, owner: Owner): Promise<void>;
   args(folder: string, port: number): string[];
-  /** Ends it at once; nothing of its data is wanted any more. */
+  /** Ends it at once; its data is no longer needed. */
   endSignal: NodeJS.Signals;
-  /** In its folder for as long as it runs, if it keeps such a file. */
+  /** Exists in its folder while it runs, if the server has such a file. */
   lockFile?: string;
 };
 
@@ -87,8 +87,8 @@ const redisProgram: Program = {
 };
 
 /**
- * A PostgreSQL server: `TEST_DATABASE_URL`, else the one on 127.0.0.1:5432, else a private one (on Debian, as root,
- * installed first). Its user may create databases. It may be shared: keep to databases of your own.
+ * A PostgreSQL server: `TEST_DATABASE_URL`, otherwise the one on 127.0.0.1:5432, otherwise a private one (on Debian, as
+ * root, installed first). Its user may create databases. It may be shared: use only your own databases.
  *
  * @throws Error that says what to install or to set.
  */
@@ -97,8 +97,8 @@ export function findOrStartPostgres(): Promise<TestServer> {
 }
 
 /**
- * A Redis server: `TEST_REDIS_URL`, else the one on 127.0.0.1:6379, else a private one (on Debian, as root, installed
- * first). It may be shared: keep to keys of your own.
+ * A Redis server: `TEST_REDIS_URL`, otherwise the one on 127.0.0.1:6379, otherwise a private one (on Debian, as root,
+ * installed first). It may be shared: use only your own keys.
  *
  * @throws Error that says what to install or to set.
  */
@@ -126,7 +126,7 @@ export function startRedis(...options: string[]): Promise<PrivateServer> {
 export function startSentinel(masterPort: number): Promise<PrivateServer> {
   return startPrivate({
     ...redisProgram,
-    // It writes down in its own configuration what it finds out, so there must be such a file.
+    // A Sentinel writes its state into its own configuration file, so that file must exist.
     initialise: async (_binaries, folder, { uid, gid }) => {
       const path = join(folder, 'sentinel.conf');
       await writeFile(path, sentinelConfiguration(masterPort));
@@ -145,7 +145,7 @@ function sentinelConfiguration(masterPort: number): string {
   ].join('\n');
 }
 
-/** A TCP port on 127.0.0.1 that nobody listened on just now. */
+/** A TCP port on 127.0.0.1 that is free at this moment. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -240,7 +240,7 @@ class ServerProcess implements PrivateServer {
   async restart(): Promise<void> {
     await this.#exited();
     const deadline = Date.now() + readyWithinMs;
-    // Children of a killed PostgreSQL outlive it for a moment, and the next one refuses to start beside them.
+    // Children of a killed PostgreSQL live on for a moment, and the next one refuses to start during that time.
     let started = await this.#startsUp();
     while (!started && Date.now() < deadline) {
       await sleep(50);
@@ -321,10 +321,10 @@ class ServerProcess implements PrivateServer {
   }
 }
 
-/** What must not outlive this process. */
+/** Processes that must end with this one. */
 const running = new Set<{ end(): void }>();
 
-/** SIGALRM is what tap sends to a test file that ran out of time. */
+/** tap sends SIGALRM to a test file that ran out of time. */
 const fatalSignals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGALRM'];
 
 function endWithThisProcess(server: { end(): void }): void {
@@ -332,7 +332,7 @@ function endWithThisProcess(server: { end(): void }): void {
   running.add(server);
 }
 
-/** From now on no child of this process outlives it, frozen or not, unless it is itself killed by SIGKILL. */
+/** From now on every child of this process ends with it, even a frozen one, unless SIGKILL kills this process. */
 export function takeChildrenAlong(): void {
   endWithThisProcess({
     end: () => childrenOf(process.pid).forEach((pid) => void sendSignal(pid, 'SIGKILL')),
@@ -341,7 +341,7 @@ export function takeChildrenAlong(): void {
 
 function watchForTheEnd(): void {
   process.off('exit', endAll).on('exit', endAll);
-  // First in line and gone once called, so that the other listeners find the signal as if nobody were here.
+  // Called first and removed after that, so that it does not change what the other listeners see.
   for (const name of fatalSignals) process.off(name, endOnSignal).prependOnceListener(name, endOnSignal);
 }
 

@@ -11,17 +11,17 @@ import { createPlatform, keepErrors } from './platform.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What a test may change of the sessions of a replica. */
+/** What a test may change in the sessions of a replica. */
 type ReplicaOptions = {
-  /** How far its own clock is off. */
+  /** The error of its own clock. */
   skewMs?: number;
   ttlMs?: number;
   idleTtlMs?: number;
-  /** Stands before the shared cache. */
+  /** Wraps the shared cache. */
   cache?: Partial<Cache>;
 };
 
-/** Sessions on a real PostgreSQL and one cache, for any number of replicas, with time in the test's hand. */
+/** Sessions on a real PostgreSQL and one cache, for any number of replicas. The test can move the time. */
 export async function openSessions(t: Test) {
   const opened = await openPostgres();
   const { database, transact, moveTime } = opened;
@@ -76,7 +76,7 @@ export async function openSessions(t: Test) {
       passedMs += ms;
       await moveTime(ms);
     },
-    /** A user whose password nobody knows. Returns the id. */
+    /** Makes a user without a usable password. Returns the id. */
     addUser: async () => {
       const id = randomUUID();
       const email = `${id}@example.com`;

@@ -6,26 +6,26 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 type Direction = 'questions' | 'answers';
 
-/** A bad network before one server. Each call replaces the fault before it; `mend` ends them all. */
+/** A bad network in front of one server. Each call replaces the earlier fault; `mend` ends it. */
 export type TcpProxy = {
-  /** The server's URL by way of the proxy. */
+  /** The server's URL through the proxy. */
   url: string;
   /** Every answer takes this much longer. */
   slow(ms: number): void;
-  /** Bytes wait in the wire, of new connections too. As after a real partition, `mend` delivers them. */
+  /** Bytes wait in the proxy, also those of new connections. As after a real partition, `mend` delivers them. */
   blackhole(...held: Direction[]): void;
   /** Connections are reset, and so is every new one. */
   reset(): void;
-  /** The server's side of each connection is gone and the client is never told. New connections work. */
+  /** The server's side of each connection is gone, but the client does not see that. New connections work. */
   halfOpen(): void;
-  /** New connections go to another server, and the ones there are end. */
+  /** New connections go to another server, and existing ones end. */
   redirect(port: number): void;
   mend(): void;
 };
 
 type Link = { client: Socket; upstream: Socket; isHalfOpen: boolean };
 
-/** Puts a proxy before the server of `url`. */
+/** Puts a proxy in front of the server of `url`. */
 export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy> {
   const near = new URL(url);
   const target = { host: near.hostname, port: Number(near.port) || usualPortOf(near) };
@@ -45,7 +45,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => {
-    // What is still held would keep its connection, and this process, for ever.
+    // Bytes that still wait would keep their connection, and this process, alive for ever.
     set({ refuse: true });
     endLinks();
     server.close();
@@ -97,7 +97,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
     }
   }
 
-  /** Bytes one way, in order, each when it is due. */
+  /** Passes bytes on in one direction, in order, each when it is due. */
   function carry(link: Link, from: Socket, to: Socket, direction: Direction): void {
     let sent: Promise<unknown> = Promise.resolve();
     from.on('data', (bytes) => {
@@ -112,7 +112,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
     from.on('close', () => {
       if (link.isHalfOpen && from === link.upstream) return;
       links.delete(link);
-      // What came before the end still arrives before it.
+      // Bytes that came before the end still arrive before it.
       void sent.then(() => to.destroy());
     });
   }

@@ -13,7 +13,7 @@ import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { type Changes, claimsAt, encode } from '../verifier/support/tokens.ts';
 
 const issuer = 'https://auth.example.com';
-/** Years ago: whatever goes by the time of the day finds these tokens over. */
+/** Years ago: code that uses the wall clock finds these tokens expired. */
 const seconds = 1_500_000_000;
 const rules: TokenRules = {
   issuer,
@@ -25,7 +25,7 @@ const rules: TokenRules = {
 };
 const claims = { ...claimsAt(seconds), aud: issuer, scope: 'admin:doctor' };
 
-/** A key of the server, as it signs and as it verifies. */
+/** A key of the server, for signing and for verifying. */
 async function makeKey(algorithm: (typeof SIGNING_ALGORITHMS)[number]) {
   const { kid, privateKey } = await generateKeyMaterial(algorithm);
   const key = createPublicKey(privateKey);
@@ -45,7 +45,7 @@ async function requireKey(kid: string): Promise<PublicKey> {
   return key.known;
 }
 
-/** A route of the server with this check, and what its error handler was given. */
+/** A route of the server with this check, and the error that its error handler got. */
 async function build(t: Pick<Test, 'teardown'>, find = requireKey, isLive = async () => true) {
   const app = Fastify();
   t.teardown(() => app.close());
@@ -63,7 +63,7 @@ async function build(t: Pick<Test, 'teardown'>, find = requireKey, isLive = asyn
   return { app, ask, thrown };
 }
 
-/** A token with this header and these claims, whatever they say, signed rightly by the key. */
+/** A token with this header and these claims, valid or not, with a correct signature of the key. */
 function make(header: Changes = {}, body: unknown = claims, by = es256): string {
   const input = `${encode({ alg: by.algorithm, kid: by.kid, typ: 'at+jwt', ...header })}.${encode(body)}`;
   return `${input}.${signatureOf(input, by)}`;
@@ -161,7 +161,7 @@ test('refuses every forgery by a 401', async (t) => {
     t.notOk((error as Error).cause, 'and no error takes a piece of the token along');
 });
 
-/** The next letter: the same bytes, but for bits that base64url of 64 bytes leaves zero. */
+/** The next letter: the same bytes, except for bits that are zero in base64url of 64 bytes. */
 function lastBitsOf(signature: string): string {
   return String.fromCharCode(signature.charCodeAt(signature.length - 1) + 1);
 }
@@ -253,7 +253,7 @@ function fcClaims(): Record<string, fc.Arbitrary<unknown>> {
   return Object.fromEntries(entries);
 }
 
-/** What `checkToken` says. Anything but a VerifierError fails the test. */
+/** The result of `checkToken`. Any error that is not a VerifierError fails the test. */
 async function passes(token: string): Promise<boolean> {
   try {
     await checkToken(token, requireKey, rules);

@@ -11,7 +11,7 @@ test('a token id is 128 bits in base64url', (t) => {
 test('no two ids are alike, those of a refilled pool included', (t) => {
   const ids = Array.from({ length: 1_000 }, createTokenId);
   t.equal(new Set(ids).size, ids.length);
-  // Were one cut short or read past the end of the pool, it would be among these.
+  // An id that is too short, or read beyond the end of the pool, would be among these.
   for (const id of ids) if (!/^[\w-]{22}$/.test(id)) t.fail(id);
   t.end();
 });

@@ -35,7 +35,7 @@ const session: SessionRecord = {
   version: 1,
 };
 
-/** Time and the active key in the test's hand. */
+/** The test sets the time and the active key. */
 function makeWorld() {
   const world: { now: number; kid: string | null } = { now: 1_000_000, kid: 'k1' };
   return { world, now: () => world.now, keys: { activeKid: () => world.kid } };
@@ -158,7 +158,7 @@ test('a token that is given out again says for how long it is still good', (t) =
   t.end();
 });
 
-/** A server that gives tokens out again, and what its routes say. */
+/** A server that reuses tokens, and the answers of its routes. */
 async function start(t: Test, settings: Record<string, string> = {}) {
   const place = await createPlace(t);
   const all = { ACCESS_TOKEN_REUSE: '30s', AUDIENCES: 'shop,payments', ...settings };
@@ -190,7 +190,7 @@ test('within ACCESS_TOKEN_REUSE a session gets the same token, and after it anot
   t.equal(first.expires_in, 1800);
   t.match((await mint(cookie)).json(), { access_token: first.access_token, token_type: 'Bearer' });
   await advance(10_000);
-  // A look at the database amid the jump may leave the old time until the next look.
+  // A look at the database during the jump may keep the old time until the next look.
   const later = await eventually(async () => {
     const body = (await mint(cookie)).json();
     if (body.expires_in > 1790) throw new Error('the jump has not been noticed yet');
@@ -259,7 +259,7 @@ test('once a change of what tokens say is known, another token says it', async (
   const [changed, same] = [await signUp(app), await signUp(app)];
   const mintBoth = async () => [await mintToken(app, changed.cookie), await mintToken(app, same.cookie)];
   const first = await mintBoth();
-  // Sessions in the cache are read anew after a minute; by then tokens of now are still within their window.
+  // Sessions in the cache are read again after a minute, while the tokens of now are still within their window.
   await advance(45_000);
   const [before, kept] = await eventually(async () => {
     const tokens = await mintBoth();

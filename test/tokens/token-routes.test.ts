@@ -14,7 +14,7 @@ import {
 
 const dayMs = 86_400_000;
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** What the last of 43 characters can be: it carries four bits. */
+/** The possible last characters of 43: the last one carries four bits. */
 const lastAlphabet = 'AEIMQUYcgkosw048';
 
 type App = TestApp['app'];
@@ -192,7 +192,7 @@ test('a session that is not used ends after SESSION_IDLE_TTL, and each use puts 
   const { cookie } = await signUp(first.app);
   await first.advance(10 * dayMs);
   t.equal((await mint(first.app, cookie)).statusCode, 200);
-  // Closing writes what has not been written yet of when sessions were used.
+  // On close, the server writes when sessions were last used.
   await first.app.close();
 
   const second = await build(t, {}, place);

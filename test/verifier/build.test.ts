@@ -8,7 +8,7 @@ import { type Test, test } from 'tap';
 import { startAuthServer } from './support/auth-server.ts';
 
 const run = promisify(execFile);
-/** What `tsc` runs. That file itself has no extension, which trips the hooks that tap puts into child processes. */
+/** The file that `tsc` runs. `tsc` itself has no extension, so tap's hooks in child processes cannot load it. */
 const tsc = resolve('node_modules/typescript/lib/tsc.js');
 
 /** A service as another team writes it: plain JavaScript, the package and nothing else. */
@@ -30,7 +30,7 @@ const service = `
   });
 `;
 
-/** The same with types, which must hold without looking the other way at any library of ours. */
+/** The same with types, which must be correct without `skipLibCheck`. */
 const typedService = `
   import Fastify from 'fastify';
   import { createVerifier, type TokenClaims, VerifierError } from 'doorward/verifier';

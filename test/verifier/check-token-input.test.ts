@@ -6,12 +6,12 @@ import { createVerifier } from '../../src/verifier/verifier.ts';
 import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { claimsAt, createSigner, encode, issuer, type Signer, start } from './support/tokens.ts';
 
-/** All that a verifier can be told to take. */
+/** All algorithms that a verifier can be configured for. */
 const algorithms = [
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
 ];
-/** What a header may claim besides. */
+/** Other members of a header. */
 const oddAlgorithms = [
   ...['none', 'None', 'HS256', 'ES256K', 'Ed448', 'ML-DSA-44', 'RSA-OAEP', 'es256', '', 'constructor'],
   ...[undefined, null, 1, true, ['ES256'], {}],
@@ -29,7 +29,7 @@ const rules: TokenRules = {
   now: () => start,
 };
 
-/** As the server does it: with key objects, at once or after a look-up. */
+/** Like the server: with key objects, at once or after a look-up. */
 const getKey: GetKey = (kid) => {
   const signer = byKid.get(kid);
   if (!signer) throw new VerifierError('key_unknown');
@@ -37,7 +37,7 @@ const getKey: GetKey = (kid) => {
   return kid < 'M' ? found : Promise.resolve(found);
 };
 
-/** As a service does it: with a key set that it fetches. */
+/** Like a service: with a key set that it fetches. */
 const { verify } = createVerifier({
   issuer,
   audience: 'shop',
@@ -48,7 +48,7 @@ const { verify } = createVerifier({
   fetch: async () => Response.json({ keys: signers.map(({ jwk }) => jwk) }),
 });
 
-/** The outcome for both, which must be the same. Anything but a VerifierError fails the test. */
+/** The result for both, which must be the same. Any error that is not a VerifierError fails the test. */
 async function check(token: string): Promise<string> {
   const codes = [checkToken(token, getKey, rules), verify(token)].map((checked) =>
     checked.then(
@@ -73,7 +73,7 @@ const WEB_CRYPTO = new Map<string, (hash: string) => Parameters>([
   ['Ed', () => ({ name: 'Ed25519' })],
 ]);
 
-/** The signature that this key can make, whatever the header says. */
+/** A signature with this key's algorithm, even if the header names another. */
 async function signInput({ jwk, privateKey }: Signer, input: string): Promise<Buffer> {
   const parameters = WEB_CRYPTO.get(jwk.alg.slice(0, 2))?.(`SHA-${jwk.alg.slice(2)}`);
   return Buffer.from(await crypto.subtle.sign(parameters ?? '', privateKey, Buffer.from(input)));

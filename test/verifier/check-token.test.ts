@@ -46,7 +46,7 @@ function check(token: string, changes: Partial<TokenRules> = {}) {
   return codeOf(checkToken(token, getKey, { ...rules, ...changes }));
 }
 
-/** A token with this header, signed rightly whatever it says. */
+/** A token with this header, valid or not, and a correct signature. */
 async function withHeader(header: Changes): Promise<string> {
   const input = `${encode({ alg: 'ES256', kid: signer.kid, typ: 'at+jwt', ...header })}.${encode(claimsAt(start / 1000))}`;
   const key = signer.privateKey;

@@ -7,7 +7,7 @@ import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead } from './support/fake-issuer.ts';
 import { type Changes, issuer } from './support/tokens.ts';
 
-/** Doors of the shop, on an auth server that answers introspections as told. */
+/** Doors of the shop, on an auth server whose answers to introspections the test sets. */
 async function open(
   answer: (claims: Changes) => Response = (claims) => Response.json({ active: true, ...claims }),
 ) {

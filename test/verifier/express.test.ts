@@ -26,7 +26,7 @@ async function start(t: Test, auth: AuthServer, door: Door) {
   });
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  /** Past `fetch`, which would join two headers of one name. */
+  /** Not with `fetch`, which would join two headers of one name. */
   return async (headers: Record<string, string | string[]>, body: object = {}): Promise<Answer> => {
     const type = { 'content-type': 'application/json' };
     const request = httpRequest({

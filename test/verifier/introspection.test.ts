@@ -11,7 +11,7 @@ const secret: IntrospectionOptions = { clientId: 'shop', clientSecret: 'word' };
 
 type Sent = { url: string; headers: Headers; form: URLSearchParams };
 
-/** An introspection whose auth server gives these answers, one after the other; the last again and again. */
+/** An introspection whose auth server gives these answers one after the other, and then repeats the last one. */
 function ask(answers: (() => Response)[], options: IntrospectionOptions = secret) {
   const sent: Sent[] = [];
   const failures: [error: unknown, status: number | null][] = [];

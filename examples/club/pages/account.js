@@ -1,7 +1,7 @@
 import { element, heading, sentence } from '../dom.js';
 import { auth } from '../services.js';
 
-/** With an e-mail address and a password. Once that works, the change of state leads on from here. */
+/** Sign-in with an e-mail address and a password. After that, the change of the state shows the next page. */
 export function signIn({ next }) {
   return page({
     title: 'Welcome back',
@@ -31,7 +31,7 @@ function page({ title, lead, verb, passwordHint, autocomplete, submit, other: [q
   const password = field('password', 'Password', { type: 'password', autocomplete }, passwordHint);
   const summary = element('p.error', { role: 'alert' });
   const button = element('button.primary', { type: 'submit' }, verb);
-  // Checked by the server: the browser's own bubbles are gone before everybody has read them.
+  // Checked by the server: the browser's own messages disappear before slow readers have read them.
   const form = element('form', { novalidate: true }, email.node, password.node, summary, button);
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -80,7 +80,7 @@ function field(name, label, attributes, hint) {
   };
 }
 
-/** What belongs to a field is shown there, and the first such field gets the focus. */
+/** Shows errors of a field at that field, and moves the focus to the first of them. */
 function showError(error, fields, summary) {
   const wrong = (error.errors ?? []).filter(({ path }) => path.slice(1) in fields);
   for (const { path, message } of wrong) fields[path.slice(1)].complain(message);

@@ -1,7 +1,7 @@
 import { action, announce, door, element, heading, money, sentence } from '../dom.js';
 import { auth, buy, listCart, removeFromCart } from '../services.js';
 
-/** Sent, and not known to have arrived. In memory, like everything else. */
+/** A purchase that was sent and has no answer. In memory, like everything else. */
 let pending = null;
 
 /** What the user wants to have. The shop checks the access token on its own. */
@@ -98,7 +98,7 @@ async function pay(amount_cents) {
     document.dispatchEvent(new CustomEvent('club:spent'));
     return receipt;
   } catch (error) {
-    // A clear no: the next try is another purchase. Without an answer it is the same one.
+    // After a refusal the next try is another purchase. Without an answer it is the same one.
     const isRefused = error.status >= 400 && error.status < 500;
     if (isRefused) pending = null;
     throw new Error(isRefused ? `Nothing was bought. ${sentence(error)}` : UNSURE);

@@ -1,7 +1,7 @@
 import { action, announce, door, element, heading, money } from '../dom.js';
 import { addToCart, auth, listCatalogue } from '../services.js';
 
-/** Everything that the club has. Open to everyone; only the cart wants to know who you are. */
+/** Everything that the club sells. Open to everyone; only the cart needs a signed-in user. */
 export async function catalogue({ go }) {
   const items = await listCatalogue();
   return element(

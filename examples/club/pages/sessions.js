@@ -80,7 +80,7 @@ const SYSTEMS = [
   ['Linux', 'Linux'],
 ];
 
-/** Good enough for people to know their own devices by. */
+/** Good enough for users to recognize their own devices. */
 function nameOf({ user_agent: agent }) {
   const find = (names) => names.find(([mark]) => agent?.includes(mark))?.[1];
   const browser = find(BROWSERS) ?? 'A program';

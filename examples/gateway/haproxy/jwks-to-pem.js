@@ -1,6 +1,6 @@
 /**
- * Writes the public keys of a JWKS where HAProxy reads them: 1.pem to 4.pem, the newest first. HAProxy knows no key ids,
- * so its configuration tries them all; with fewer keys the last one fills what is left.
+ * Writes the public keys of a JWKS where HAProxy reads them: 1.pem to 4.pem, the newest first. HAProxy knows no key
+ * ids, so its configuration tries them all; with fewer keys the last one fills what is left.
  *
  *     node jwks-to-pem.js https://auth.example.com/.well-known/jwks.json /etc/haproxy/jwt && systemctl reload haproxy
  *
@@ -30,7 +30,7 @@ async function fetchKeys(from) {
   const response = await fetch(from, { redirect: 'error', signal: AbortSignal.timeout(5000) });
   if (!response.ok) throw new Error(`${from} answers ${response.status}`);
   const { keys } = await response.json();
-  // What HAProxy is told to verify, and nothing else. Doorward lists the oldest key first.
+  // Only keys that HAProxy is configured for. Doorward lists the oldest key first.
   const usable = keys.filter(({ alg, crv, use }) => alg === 'ES256' && crv === 'P-256' && use === 'sig');
   if (usable.length === 0) throw new Error(`${from} has no ES256 key`);
   return usable
@@ -38,7 +38,7 @@ async function fetchKeys(from) {
     .map((key) => createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }));
 }
 
-/** Whole or not at all: HAProxy may read it at this moment. @returns whether it is another one than before */
+/** Writes the file as a whole, because HAProxy may read it at this moment. @returns whether it has changed */
 function write(name, pem) {
   const path = join(folder, name);
   if (read(path) === pem) return false;

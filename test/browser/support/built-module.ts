@@ -8,9 +8,9 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 const run = promisify(execFile);
 
-/** Runs the TypeScript compiler. @throws Error with what it says when it is not content */
+/** Runs the TypeScript compiler. @throws Error with its output when it finds errors */
 export async function compile(...args: string[]): Promise<void> {
-  // Past bin/tsc, which has no extension: tap's loader takes it for a CommonJS module.
+  // Not bin/tsc, which has no extension: tap's loader would load it as a CommonJS module.
   await run(process.execPath, ['node_modules/typescript/lib/tsc.js', ...args]).catch((error) => {
     throw new Error(`tsc ${args.join(' ')}:\n${error.stdout}${error.stderr}`);
   });

@@ -14,8 +14,8 @@ const ARGS = [
 ];
 
 /**
- * A browser of the test's own, closed when the test ends: `TEST_CHROMIUM`, else the first one on PATH, else (on Debian,
- * as root) installed first.
+ * A browser for one test, closed when the test ends: `TEST_CHROMIUM`, otherwise the first one on PATH, otherwise (on
+ * Debian, as root) one that is installed first.
  *
  * @throws Error that says what to install or to set
  */

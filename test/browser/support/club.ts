@@ -10,17 +10,17 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 /** The whole club: Doorward, the shop, payments, and the gateway of `npm run demo` in front of them. */
 export type Club = {
-  /** Where the browser finds it, without a slash at its end. */
+  /** The URL for the browser, without a slash at its end. */
   origin: string;
   server(): ServerProcess;
-  /** Starts Doorward again, where it was and on the same data. */
+  /** Starts Doorward again, on the same port and the same data. */
   restart(): Promise<void>;
 };
 
 /** Starts everything; it is stopped when the test ends. */
 export async function openClub(t: Teardown): Promise<Club> {
   takeChildrenAlong();
-  // Known beforehand, for the services and the gateway are told once where Doorward is.
+  // Chosen before the start, because the services and the gateway get Doorward's URL only once.
   const world = await openWorld(t, { PORT: String(await quietPort()) });
   const { doorward, shop, payments } = world.addresses;
   const gateway = createGateway(

@@ -15,7 +15,7 @@ type Respond = (sent: Sent) => Response | Promise<Response>;
 type Listener = (event: { persisted?: boolean }) => unknown;
 type Timer = { at: number; run: () => void };
 
-/** Tabs of one browser hear each other; each has a clock and a network of its own. */
+/** Tabs of one browser get each other's messages; each has a clock and a network of its own. */
 export function createFakeBrowser() {
   const channels = new Set<FakeChannel>();
   class FakeChannel {
@@ -37,7 +37,7 @@ export function createFakeBrowser() {
 
 export type FakePage = ReturnType<typeof createFakePage>;
 
-/** One page, on a network that answers what the test says: that nobody is signed in, to begin with. */
+/** One page, on a network whose answers the test sets. At first the answer is that no user is signed in. */
 function createFakePage(BroadcastChannel: Page['BroadcastChannel']) {
   const listeners = new Map<string, Listener[]>();
   const timers = new Map<number, Timer>();
@@ -88,7 +88,7 @@ function createFakePage(BroadcastChannel: Page['BroadcastChannel']) {
     dispatch: (type: string, event: { persisted?: boolean } = {}) => {
       for (const listener of listeners.get(type) ?? []) listener(event);
     },
-    /** The computer sleeps: no timer runs, and the steady clock stands. Or somebody sets the other one. */
+    /** The computer sleeps: no timer runs, and the steady clock stops. Or a user sets the wall clock. */
     moveWall: (ms: number) => {
       wall += ms;
     },
@@ -120,12 +120,12 @@ async function bodyOf(request: Request): Promise<string> {
   return request.body === null ? '' : request.text();
 }
 
-/** Once all that can happen without time and network has happened. */
+/** Resolves when everything has happened that needs neither time nor network. */
 export function quiet(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** An answer whose body takes no turn of the event loop to read, so that `quiet` is enough. */
+/** An answer whose body is read without a turn of the event loop, so that `quiet` is enough. */
 export function answer(status: number, body: unknown, headers: Record<string, string> = {}): Response {
   const json = async () => (typeof body === 'string' ? JSON.parse(body) : body);
   const ok = status < 300;

@@ -30,9 +30,9 @@ async (needles) => {
       try {
         visit(object[key], `${path}.${String(key)}`);
       } catch {
-        // A getter of a prototype, without its object.
+        // A getter of a prototype throws without its object.
       }
-      // Getters sit on prototypes: ask them of the object itself.
+      // Getters are on prototypes: call them with the object itself.
     }
     for (let proto = Object.getPrototypeOf(object); proto; proto = Object.getPrototypeOf(proto)) {
       for (const key of Reflect.ownKeys(proto)) {
@@ -40,7 +40,7 @@ async (needles) => {
         try {
           visit(object[key], `${path}.${String(key)}`);
         } catch {
-          // Not to be had here.
+          // Not available here.
         }
       }
     }

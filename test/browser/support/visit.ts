@@ -2,7 +2,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { Credentials } from '../../helper.ts';
 import type { Club } from './club.ts';
 
-/** Far beyond what a busy machine needs. */
+/** Much longer than a busy machine needs. */
 const GIVE_UP_AFTER_MS = 60_000;
 
 /** A browser profile of its own, at the club. */
@@ -27,7 +27,7 @@ export async function submit(
   await page.getByRole('button', { name: verb }).click();
 }
 
-/** Makes an account through the page, and waits until the page shows who is there. */
+/** Makes an account through the page, and waits until the page shows the user. */
 export async function join(page: Page, credentials: Credentials): Promise<void> {
   await page.goto('/sign-up');
   await submit(page, credentials, 'Join');
@@ -45,12 +45,12 @@ export async function goTo(page: Page, link: string, heading: string): Promise<v
   await seeHeading(page, heading);
 }
 
-/** What the status line says, once it says that. */
+/** Waits until the status line has this text. */
 export async function hear(page: Page, text: string | RegExp): Promise<void> {
   await page.getByRole('status').filter({ hasText: text }).waitFor();
 }
 
-/** The access token that the page was given last, taken off the wire. */
+/** The access tokens that the page received, read from the network. */
 export function watchTokens(page: Page): { tokens: string[]; asked(): number } {
   const tokens: string[] = [];
   let asked = 0;

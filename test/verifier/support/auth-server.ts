@@ -10,7 +10,7 @@ type Teardown = { teardown(undo: () => unknown): void };
 
 export type AuthServer = Awaited<ReturnType<typeof startAuthServer>>;
 
-/** As much of an auth server as resource services talk to, on a real socket. */
+/** The part of an auth server that resource services call, on a real socket. */
 export async function startAuthServer(t: Teardown) {
   const signer = await createSigner();
   const credentials: IntrospectionOptions = { clientId: 'shop', clientSecret: crypto.randomUUID() };
@@ -47,7 +47,7 @@ export async function startAuthServer(t: Teardown) {
     return spent.get(claims.jti) === key ? { active: true, ...claims } : { active: false };
   }
 
-  /** A token that is good at the shop now, but for the changes. */
+  /** A token that is valid at the shop now, except for the changes. */
   function mint(claims: Changes = {}, header: Changes = {}, by: Signer = signer): Promise<string> {
     const seconds = Math.floor(Date.now() / 1000);
     const times = { iat: seconds, exp: seconds + 3600, auth_time: seconds - 60 };
@@ -63,7 +63,7 @@ export async function startAuthServer(t: Teardown) {
     mint,
     mintOnce: (claims: Changes = {}) => mint(claims, { typ: 'one-time+jwt' }),
     revoke: (token: string) => revoked.add(decodeJwt(token).jti),
-    /** What a service at the shop's door configures. */
+    /** The options of the shop's doors. */
     doors: { verifier: { issuer: url, audience: 'shop', timeoutMs: 60_000 }, introspection: credentials },
   };
 }

@@ -13,7 +13,7 @@ type TokenCase =
   | 'forged'
   | 'no token';
 
-/** How each case comes by its token, for the kind of door that it is shown at; null for none. */
+/** Makes the token of each case, for a kind of door; null for no token. */
 export type TokenCases = Record<TokenCase, (door: DoorKind) => Promise<string | null>>;
 
 /** The answer of one door, in short: "200 user-1" or "401 token_expired". */
@@ -21,7 +21,7 @@ export type AskDoor = (door: DoorKind, token: string | null) => Promise<string>;
 
 export type DoorTable = Record<string, Record<DoorKind, string>>;
 
-/** Shows each kind of token at each kind of door; a reused one twice, and the second answer counts. */
+/** Tries each kind of token at each kind of door. A reused one is sent twice, and the second answer counts. */
 export async function fillDoorTable(cases: TokenCases, ask: AskDoor): Promise<DoorTable> {
   const table: DoorTable = {};
   for (const [name, mint] of Object.entries(cases)) {
@@ -46,7 +46,7 @@ export function formatDoorTable(table: DoorTable): string {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** What every service must answer, whatever it is written with. */
+/** The answers of every service, with any framework. */
 export function expectedDoorTable(user: string): DoorTable {
   const row = (...answers: string[]) =>
     Object.fromEntries(doorKinds.map((door, index) => [door, answers[index]])) as Record<DoorKind, string>;

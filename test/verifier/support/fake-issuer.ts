@@ -7,7 +7,7 @@ const metadataUri = `${issuer}/.well-known/oauth-authorization-server`;
 
 type Reply = () => Response | Promise<Response>;
 
-/** An auth server that is a `fetch`, with a clock in the test's hand. */
+/** An auth server in the form of a `fetch`, with a clock that the test moves. */
 export async function createFakeIssuer() {
   const signer = await createSigner();
   const requests: { url: string; headers: Headers }[] = [];
@@ -15,7 +15,7 @@ export async function createFakeIssuer() {
   const state = {
     keys: [signer.jwk] as unknown[],
     headers: { 'cache-control': 'public, max-age=600' } as Record<string, string>,
-    /** What answers instead of the key set. */
+    /** Answers instead of the key set. */
     instead: null as Reply | null,
     metadata: { issuer, jwks_uri: jwksUri } as unknown,
   };
@@ -33,23 +33,23 @@ export async function createFakeIssuer() {
     advance: (ms: number) => {
       now += ms;
     },
-    /** A token that is good at this moment. */
+    /** A token that is valid now. */
     sign: (by: Signer = signer) => by.sign({ iat: now / 1000, exp: now / 1000 + 300 }),
     verifier: (options: Partial<VerifierOptions> = {}) =>
       createVerifier({ issuer, audience: 'shop', jwksUri, fetch, now: () => now, ...options }),
-    /** One that is not told where the keys are. */
+    /** A verifier without the URL of the keys. */
     discoveringVerifier: () => createVerifier({ issuer, audience: 'shop', fetch, now: () => now }),
   };
 }
 
 export const dead: Reply = () => Promise.reject(new TypeError('fetch failed'));
 
-/** Until what was started in the background has been done: a few turns of the loop, no time. */
+/** Waits for work in the background: a few turns of the event loop, no time. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** An answer that comes when the test says so. */
+/** An answer that the test sends. */
 export function createGate() {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { passed: promise, open: () => resolve() };

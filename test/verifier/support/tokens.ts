@@ -2,16 +2,16 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT }
 
 export const issuer = 'https://auth.example.com';
 
-/** Some time; tests that move time start from it. Milliseconds. */
+/** Milliseconds. Tests that move time start from here. */
 export const start = 1_800_000_000_000;
 const startSeconds = start / 1000;
 
-/** Members to change; `undefined` takes one away. */
+/** Members to change; `undefined` removes one. */
 export type Changes = Record<string, unknown>;
 
 export type Signer = Awaited<ReturnType<typeof createSigner>>;
 
-/** A signing key made just now, and tokens of it. */
+/** A new signing key, and tokens of it. */
 export async function createSigner(algorithm = 'ES256') {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const publicJwk = await exportJWK(publicKey);
@@ -22,7 +22,7 @@ export async function createSigner(algorithm = 'ES256') {
     jwk,
     publicKey,
     privateKey,
-    /** An access token that is good at the shop for five minutes from `start`, but for the changes. */
+    /** An access token that is valid at the shop for five minutes from `start`, except for the changes. */
     sign: (claims: Changes = {}, header: Changes = {}): Promise<string> =>
       new SignJWT({ ...claimsAt(startSeconds), ...claims })
         .setProtectedHeader({ alg: algorithm, kid, typ: 'at+jwt', ...header })
@@ -52,7 +52,7 @@ export function encode(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 }
 
-/** The code that a promise is rejected with. Anything but a VerifierError shows as what it is. */
+/** The code with which a promise is rejected; any other error as text. */
 export async function codeOf(refused: Promise<unknown>): Promise<string> {
   return refused.then(
     () => 'ok',
