@@ -3,17 +3,17 @@ import type { SigningAlgorithm } from '../core/jwk.ts';
 import type { Sign, SignerKey } from './key-service.ts';
 
 /**
- * The signer of one key, made once for it. Keys change while the server runs, and the command line signs where there is no
- * app, so this is what @fastify/jwt does not do here: it takes one key when it is registered, and for any other it makes a
- * signer, parsing the key, for each token. What that costs, in µs of CPU time for one token of a user:
+ * The signer of one key, made once for it. @fastify/jwt does not sign here: it has one key, from its registration, and for
+ * any other key it parses the key and makes a signer for each token, while our keys change at run time; and the command
+ * line signs without an app. CPU time for one token of a user, in µs:
  *
  * |                                            | ES256 | EdDSA | RS256 |
  * |--------------------------------------------|-------|-------|-------|
- * | here                                       |    37 |    53 |  1020 |
- * | fast-jwt, below @fastify/jwt, signer kept  |    39 |    57 |  1026 |
+ * | this file                                  |    37 |    53 |  1020 |
+ * | fast-jwt, inside @fastify/jwt, signer kept |    39 |    57 |  1026 |
  * | `app.jwt.sign` with key and kid            |    78 |   129 |  1716 |
  *
- * The signature is most of what `POST /token` costs (bench/README.md).
+ * The signature is most of the cost of `POST /token` (bench/README.md).
  */
 export function createTokenSigner({ kid, algorithm, privateKey }: SignerKey): Sign {
   const headerOf = (typ: string) => encode({ alg: algorithm, typ, kid });
@@ -29,7 +29,7 @@ function encode(part: object): string {
   return Buffer.from(JSON.stringify(part)).toString('base64url');
 }
 
-/** RFC 7518 §3.3 and §3.4, RFC 8037 §3.1. Ed25519 hashes by itself; for an RSA key Node's padding is that of PKCS #1 v1.5. */
+/** RFC 7518 §3.3 and §3.4, RFC 8037 §3.1. Ed25519 hashes by itself. Node's default padding for RSA is PKCS #1 v1.5. */
 const SIGNATURES: Record<SigningAlgorithm, (input: Buffer, key: KeyObject) => Buffer> = {
   // With a bare KeyObject: asking Node for this form itself was half as fast before Node 26.
   ES256: (input, key) => toJose(sign('sha256', input, key)),

@@ -8,17 +8,17 @@ import { sendProblem } from '../http/problem.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { explainError } from './explain-error.ts';
 
-/** What operators can ask for, by name. Arguments and answers are plain JSON. */
+/** Operators' commands by name. Arguments and answers are plain JSON. */
 export type Commands = Record<string, (args: never) => Promise<unknown>>;
 
 /**
- * Takes commands on a Unix socket: whoever may open it (mode 0600) is the operator.
+ * Accepts commands on a Unix socket. Its mode, 0600, decides who may open it: the operator.
  *
- * They run in this process and not on a second connection to its database: PGlite is one session, so a stranger's
- * statement in the midst of a transaction would be committed, or rolled back, with it.
- * @param log of the server, where what is unexpected belongs as well
- * @returns stops listening
- * @throws Error when the system does not let it listen there: a path may be too long (some 100 bytes)
+ * They run in this process and not on a second connection to its database: PGlite is one session, so a statement from
+ * outside in the middle of a transaction would be committed or rolled back with it.
+ * @param log of the server, for unexpected errors
+ * @returns a function that stops listening
+ * @throws Error when the system cannot listen at the path, for example because it is too long (about 100 bytes)
  */
 export async function serveCommands(
   path: string,
@@ -33,21 +33,21 @@ export async function serveCommands(
   for (const [name, run] of Object.entries(commands)) {
     app.post(`/${name}`, async (call) => ({ result: await run(call.body as never) }));
   }
-  // Left over from a process that was killed: the lock on the folder tells that nobody else listens.
+  // A socket that is there was left by a killed process: we hold the lock on the folder, so no other server runs.
   rmSync(path, { force: true });
   await app.listen({ path });
   chmodSync(path, 0o600);
   return () => app.close();
 }
 
-/** Unlike a client, an operator is told the cause too: to the one at the terminal it is the error, stack and all. */
+/** Unlike clients, operators see the cause of an error too, with its stack: it is printed on their terminal. */
 function forOperator(error: Error, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error({ err: error }, 'a command failed');
   return new AppError('internal_error', { detail: explainError(error), cause: error });
 }
 
-/** Nothing there, left over from a killed process, or a path too long for any server to listen at. */
+/** No socket, one left by a killed process, or a path too long for a server to listen at. */
 const NOBODY_LISTENS = ['ENOENT', 'ECONNREFUSED', 'EINVAL', 'ENAMETOOLONG'];
 
 /**
@@ -68,7 +68,7 @@ export async function callCommand(
   throw errorOf(answer);
 }
 
-/** What the server answered. One of another version may know codes that are unknown here. */
+/** The error that the server answered. A server of another version may send codes that are unknown here. */
 function errorOf({ status, body }: Answer): AppError | CommandLineError {
   const { code, ...told } = parseProblem(body);
   if (Object.hasOwn(PROBLEMS, String(code))) return new AppError(code as ErrorCode, told);
@@ -82,7 +82,7 @@ function parseProblem(body: string): Problem {
   try {
     return JSON.parse(body) ?? {};
   } catch {
-    // No problem document of any version.
+    // Not a problem document of any version.
     return {};
   }
 }
@@ -92,7 +92,7 @@ type Answer = { status: number; body: string };
 async function post(socketPath: string, path: string, body: string): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const headers = { 'content-type': 'application/json' };
-  // No agent: a connection kept for the next call could be one that the server has closed since.
+  // No agent: a connection kept for the next call may have been closed by the server meanwhile.
   const call = request({ socketPath, path, method: 'POST', headers, agent: false }, (response) => {
     text(response).then((answer) => resolve({ status: Number(response.statusCode), body: answer }), reject);
   });

@@ -4,7 +4,7 @@ import { CommandLineError } from './command-line-error.ts';
 const DEADLINE_MS = 10_000;
 
 /**
- * Asks the server, through whatever is in front of it, what it made of the request.
+ * Asks the server, through its gateway, how this very request arrived.
  * @param url where users reach the server
  * @throws CommandLineError with how far the request got
  */
@@ -32,7 +32,7 @@ function parse(body: string): GatewayReport | null {
     const report = JSON.parse(body);
     return report?.chain && report.headers && report.cookie && report.problems ? report : null;
   } catch {
-    // Not JSON: the page of a proxy, say.
+    // Not JSON, for example an error page of a proxy.
     return null;
   }
 }
@@ -45,7 +45,7 @@ function explain(at: string, response: Response, body: string): string {
   return `${at} answers ${response.status}, and not as this server would: look at the paths that the gateway passes on, and at PATH_PREFIX.`;
 }
 
-/** The report for people. */
+/** The report as text. */
 export function gatewayReportText(report: GatewayReport): string {
   const told = Object.entries(report.headers).map(
     ([name, value]) => `  ${name.padEnd(18)} ${value ?? '(none)'}`,

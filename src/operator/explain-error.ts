@@ -9,8 +9,8 @@ import { CommandLineError } from './command-line-error.ts';
 const UNDEFINED_TABLE = '42P01';
 
 /**
- * What an operator is told when the server or a command cannot go on: clear lines for what they can mend, the
- * stack for what only we can. Holds no secret.
+ * The text for an operator when the server or a command cannot go on: clear lines for what an operator can fix, the
+ * stack for everything else. Contains no secret.
  */
 export function explainError(error: unknown): string {
   if (error instanceof ConfigError) return `These settings cannot be used:\n${error.message}`;

@@ -13,23 +13,23 @@ declare module '@fastify/jwt' {
   }
 }
 
-/** A token as @fastify/jwt takes it apart: header and claims parsed, the rest as it came. */
+/** A token as @fastify/jwt parses it: header and claims as objects, the rest as text. */
 type Decoded = { header: Record<string, unknown>; signature: string; input: string };
 
 type BearerCheck = {
   tokens: Pick<TokenService, 'rulesFor' | 'requireKey'>;
-  /** This server: what the token must be for. */
+  /** This server, which must be the audience of the token. */
   issuer: string;
 };
 
 /**
- * Sets up @fastify/jwt for the routes of this server that take an access token. It finds the token, takes it apart, asks
- * for the key of its `kid` and verifies the signature, with a verifier made once for each key. What header and claims must
- * say is for the rules that services have too, held against the database's time, which the plugin does not know.
+ * Sets up @fastify/jwt for the routes of this server that accept an access token. The plugin finds and parses the token,
+ * asks for the key of its `kid`, and verifies the signature with a verifier that it makes once for each key. Header and
+ * claims are checked by the same rules as in services, against the database's time, which the plugin does not know.
  *
- * It verifies on the main thread: a token of ES256 takes 106 µs of it, where `checkToken` takes 27 and leaves the rest to
- * the thread pool (107 and 118 µs of CPU time in all). That is little for what operators call, and much for what a gateway
- * asks at each request: `/forward-auth` keeps to `checkToken`.
+ * The plugin verifies on the main thread: an ES256 token takes 106 µs there. `checkToken` takes 27 µs there and does the
+ * rest in the thread pool (CPU time in total: 107 and 118 µs). That does not matter for operators' calls, but it does for
+ * the call that a gateway makes at each request, so `/forward-auth` uses `checkToken`.
  */
 export async function addBearerCheck(app: FastifyInstance, { tokens, issuer }: BearerCheck): Promise<void> {
   const rules = tokens.rulesFor({ types: ['at+jwt'], audiences: [issuer] });
@@ -49,7 +49,7 @@ export async function addBearerCheck(app: FastifyInstance, { tokens, issuer }: B
       ignoreExpiration: true,
       ignoreNotBefore: true,
     },
-    // Async, for the plugin passes on what is rejected alone: thrown here or in `formatUser`, it would end the process.
+    // Async, because the plugin handles only rejections: an error thrown here or in `formatUser` would end the process.
     trusted: async (_request, decoded) => {
       decoded.claims = checkClaims(payloadOf(decoded as Decoded), rules);
       return true;
@@ -67,7 +67,7 @@ function tokenOf(authorization = ''): string {
   return token;
 }
 
-/** 64 bytes (RFC 7518 §3.4): for another length the plugin has the error that it has for broken cryptography. */
+/** 64 bytes (RFC 7518 §3.4). For other lengths the plugin throws the same error as for broken cryptography. */
 function checkSignatureLength(signature: string, { algorithm }: PublicKey): void {
   if (algorithm === 'ES256' && signature.length !== ES256_SIGNATURE_LENGTH)
     throw new VerifierError('signature_invalid');
@@ -81,12 +81,12 @@ function payloadOf({ input }: Decoded): Uint8Array {
 
 type ScopeCheck = {
   scope: string;
-  /** Whether what the token rests on still holds. */
+  /** Whether the session or client of the token is still valid. */
   isLive(claims: TokenClaims): Promise<boolean>;
 };
 
 /**
- * Lets requests through that carry a live access token for this server itself, with the scope. Needs `addBearerCheck`.
+ * Accepts only requests with a live access token for this server that has the scope. Needs `addBearerCheck`.
  */
 export function requireScope({ scope, isLive }: ScopeCheck): preHandlerAsyncHookHandler {
   return async (request: FastifyRequest) => {
@@ -98,10 +98,10 @@ export function requireScope({ scope, isLive }: ScopeCheck): preHandlerAsyncHook
   };
 }
 
-/** What @fastify/jwt has to say against a token that our rules for header and shape let through. */
+/** The errors of @fastify/jwt for bad tokens that pass our checks of form and header. */
 const REFUSALS = ['FST_JWT_AUTHORIZATION_TOKEN_INVALID', 'FAST_JWT_INVALID_PAYLOAD'];
 
-/** What is not a word against the token is thrown as what it is: keys that cannot be known, or a bug. */
+/** An error that says nothing about the token is thrown unchanged: the keys are unknown, or there is a bug. */
 function refuse(error: Error & { code?: string }): never {
   const isRefusal = error instanceof VerifierError || REFUSALS.includes(String(error.code));
   throw isRefusal ? new AppError('invalid_token') : error;

@@ -14,7 +14,7 @@ import { createTokenReuse } from './token-reuse.ts';
 /** RFC 6749 §5.1. */
 export type TokenResponse = { access_token: string; token_type: 'Bearer'; expires_in: number };
 
-/** What a page may ask of its token: one audience of all, and that it be good for a single use. */
+/** What a page may ask for: a token for one audience only, or for a single use. */
 export type TokenWish = { audience?: string | undefined; singleUse?: boolean | undefined };
 
 type TokenServiceParts = {
@@ -26,20 +26,20 @@ type TokenServiceParts = {
   clientId: string;
   audiences: string[];
   ttlMs: number;
-  /** For how long after its minting a token may be given out to its session again; 0 is never. */
+  /** How long after it was made a token may be given to its session again; 0: never. */
   reuseMs: number;
 };
 
-/** Which tokens of ours to take. */
+/** Which of our tokens to accept. */
 export type TokenCheck = {
   types: TokenType[];
-  /** The token must name one of these; null: any will do. */
+  /** The token must name one of these; null: any audience is accepted. */
   audiences: string[] | null;
 };
 
 export type TokenService = ReturnType<typeof createTokenService>;
 
-/** Long enough for the page to hand it on, short enough to be of little use to a thief. */
+/** Long enough for the page to pass it on, short enough to be of little use to a thief. */
 const SINGLE_USE_TTL_MS = 60_000;
 
 /** Exchanges generate tokens for access tokens, and checks tokens that this server has made. */
@@ -49,8 +49,8 @@ export function createTokenService(parts: TokenServiceParts) {
 
   return {
     /**
-     * A token for the session of a generate token, for all audiences or for the one that is asked for.
-     * @param network of the client, which limits go by
+     * A token for the session of a generate token, for all audiences or for the requested one.
+     * @param network of the client, for the limits
      * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch;
      *   `unavailable`
      */
@@ -78,8 +78,8 @@ export function createTokenService(parts: TokenServiceParts) {
     },
 
     /**
-     * The claims of a token of ours that has not expired; null for anything else. Knows nothing of revocations.
-     * @throws AppError `unavailable` when that cannot be known; what is unexpected, as what it is
+     * The claims of one of our tokens that has not expired; null for any other text. Does not look for revocations.
+     * @throws AppError `unavailable` when that cannot be known; unexpected errors unchanged
      */
     async verify(token: string, check: TokenCheck): Promise<CheckedToken | null> {
       try {
@@ -116,7 +116,7 @@ export function createTokenService(parts: TokenServiceParts) {
     return { issuer, clientId, audiences: tokenAudiences, ttlMs: lifeMs, now: now(), jti: createTokenId() };
   }
 
-  /** What a token of ours is held against. */
+  /** The rules for our own tokens. */
   function rulesFor({ types, audiences }: TokenCheck): TokenRules {
     const algorithms = [...SIGNING_ALGORITHMS];
     return { issuer, audiences, types, algorithms, leewaySeconds: LEEWAY_SECONDS, now };

@@ -26,7 +26,7 @@ export type KnownKey = { algorithm: string; key: VerificationKey };
  */
 export type GetKey = (kid: string) => KnownKey | Promise<KnownKey>;
 
-/** What a token is held against. */
+/** The rules that a token must keep. */
 export type TokenRules = ClaimRules & {
   types: TokenType[];
   algorithms: string[];
@@ -34,10 +34,10 @@ export type TokenRules = ClaimRules & {
 
 export type CheckedToken = { claims: TokenClaims; type: TokenType };
 
-/** What tokens may be signed with unless told otherwise. */
+/** The signature algorithms that are accepted if none are configured. */
 export const DEFAULT_ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];
 
-/** Never `none`, and never a MAC: its "public" key would sign as well. */
+/** Never `none`, and never a MAC: anyone who can verify a MAC can also make one. */
 const ASYMMETRIC = new Set([
   ...DEFAULT_ALGORITHMS,
   ...['ES384', 'ES512', 'Ed25519', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
@@ -49,7 +49,7 @@ const MAX_TOKEN_LENGTH = 8 * 1024;
 /** Three parts of base64url (RFC 7515 §7.1) and nothing else. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** What a part may end with, by its length modulo 4: bits that do not count are zero (RFC 4648 §3.5). */
+/** The characters that a part may end with, by its length modulo 4: unused bits must be zero (RFC 4648 §3.5). */
 const LAST_CHARACTERS = new Map([
   [2, 'AQgw'],
   [3, 'AEIMQUYcgkosw048'],
@@ -73,11 +73,11 @@ export function assertTokenRules(
 }
 
 /**
- * Checks a token: shape, header, signature, claims, in this order, so that what is cheap to refuse costs little.
+ * Checks a token: shape, header, signature, claims. The cheap checks come first, so that bad tokens cost little.
  *
- * `jwk`, `jku`, `x5c` and `x5u` in the header count for nothing: whoever makes a token would choose its key.
- * @throws VerifierError for whatever may be wrong with a token. Anything else comes from `getKey`, or is a bug or broken
- *   cryptography, and is thrown as what it is: taken for a refusal, it would stay hidden behind a 401.
+ * `jwk`, `jku`, `x5c` and `x5u` in the header are ignored: with them, the maker of a token would choose its key.
+ * @throws VerifierError for everything that can be wrong with a token. Any other error comes from `getKey`, or is a bug or
+ *   broken cryptography. It is thrown unchanged: turned into a refusal, it would be hidden behind a 401.
  */
 export async function checkToken(token: string, getKey: GetKey, rules: TokenRules): Promise<CheckedToken> {
   checkShape(token);
@@ -99,14 +99,14 @@ async function verifySignature(token: string, findKey: CompactVerifyGetKey, algo
 }
 
 /**
- * What a token must look like before it is taken apart.
+ * Checks the form of a token before it is parsed.
  * @throws VerifierError `token_missing`, `token_malformed`
  */
 export function checkShape(token: string): void {
   if (!token) throw new VerifierError('token_missing');
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH || !COMPACT.test(token))
     throw new VerifierError('token_malformed');
-  // One token has one spelling, so that nothing that goes by the spelling (a log, a cache) is misled.
+  // A token has exactly one spelling, so that logs and caches, which compare the text, are not misled.
   if (!token.split('.').every(isCanonical)) throw new VerifierError('token_malformed');
 }
 
@@ -117,21 +117,21 @@ function isCanonical(part: string): boolean {
 
 /** @returns the type of the token */
 function checkHeader(header: Record<string, unknown>, rules: Pick<TokenRules, 'types'>): TokenType {
-  // jose itself understands `b64`; in a JWT it has no place (RFC 7797 §7).
+  // jose supports `b64`, but a JWT must not use it (RFC 7797 §7).
   if (header.crit !== undefined) throw new VerifierError('critical_header');
   const type = rules.types.find((allowed) => allowed === typeOf(header.typ));
   if (type === undefined) throw new VerifierError('type_not_allowed');
   return type;
 }
 
-/** Media types compare without case, and `application/` may be left out (RFC 7515 §4.1.9). */
+/** Media types are compared without case, and `application/` may be left out (RFC 7515 §4.1.9). */
 function typeOf(typ: unknown): string | undefined {
   if (typeof typ !== 'string') return undefined;
   return typ.toLowerCase().replace(/^application\//, '');
 }
 
 /**
- * The key of a token whose header is as it must be. One that is at hand costs no turn of the event loop.
+ * The key for a token with a valid header. If the key is in memory, this takes no turn of the event loop.
  * @throws VerifierError `critical_header`, `type_not_allowed`, `key_unknown`, `algorithm_not_allowed`; what `getKey` throws
  */
 export function findKeyOf<Known extends Pick<KnownKey, 'algorithm'>>(
@@ -146,13 +146,13 @@ export function findKeyOf<Known extends Pick<KnownKey, 'algorithm'>>(
   return found instanceof Promise ? found.then((known) => boundTo(alg, known)) : boundTo(alg, found);
 }
 
-/** A key is good for its own algorithm alone (RFC 8725 §3.1). jose would throw a TypeError, as for a bug. */
+/** A key may be used only with its own algorithm (RFC 8725 §3.1). jose would throw a TypeError here, as it does for bugs. */
 function boundTo<Known extends Pick<KnownKey, 'algorithm'>>(alg: unknown, known: Known): Known {
   if (known.algorithm !== alg) throw new VerifierError('algorithm_not_allowed');
   return known;
 }
 
-/** What jose throws for a bad token, in our words. Without its causes: those of parsers quote the token. */
+/** Translates jose's errors for bad tokens. Their causes are dropped: parser errors quote the token. */
 function refuse(error: unknown): never {
   if (error instanceof errors.JOSEAlgNotAllowed) throw new VerifierError('algorithm_not_allowed');
   if (error instanceof errors.JOSENotSupported) throw new VerifierError('critical_header');
@@ -161,7 +161,7 @@ function refuse(error: unknown): never {
   throw error;
 }
 
-/** A wrong signature has no cause. Where there is one, the cryptography failed and said nothing about the token. */
+/** jose sets a cause only if the cryptography itself failed. Then nothing is known about the signature. */
 function refuseSignature({ cause }: errors.JWSSignatureVerificationFailed): never {
   throw cause ?? new VerifierError('signature_invalid');
 }

@@ -9,13 +9,13 @@ export type DoorsOptions = {
   verifier: Verifier | VerifierOptions;
   /** Needed by `checked` and `once` doors: this service's credentials at the auth server. */
   introspection?: Introspection | IntrospectionOptions;
-  /** What challenges call this service (RFC 9110 §11.5); "api" by default. */
+  /** The realm in challenges (RFC 9110 §11.5); "api" by default. */
   realm?: string;
 };
 
-/** What a door needs to see of a request. */
+/** The parts of a request that doors look at. */
 export type DoorRequest = {
-  /** Each `Authorization` header. Tokens in a query or a body count for nothing. */
+  /** All `Authorization` headers. Tokens in a query or a body are ignored. */
   authorization: string | string[] | undefined;
   /** As parsed; for `matchEmail`. */
   body?: unknown;
@@ -23,26 +23,26 @@ export type DoorRequest = {
   idempotencyKey?: string | undefined;
 };
 
-/** Who passed: the claims of the token; null for nobody known, at an open door alone. */
+/** The claims of the token; null if an open door let a request pass without a good token. */
 export type Passed = { user: TokenClaims | null };
 
 /** A request that has passed all rules that need neither body nor auth server. */
 export type Visit = { token: string; claims: TokenClaims };
 
 /**
- * A door that has been declared. A refusal is an answer of its methods. They reject for nothing but what is unexpected: a
- * bug, broken cryptography, or an introspection of the service's own that threw something else than a VerifierError.
+ * A door that has been declared. Its methods return refusals. They reject only for unexpected errors: a bug, or broken
+ * cryptography.
  */
 export type DeclaredDoor = {
   /** Whether there is more to do after `enter`. */
   needs: { body: boolean; introspection: boolean; redemption: boolean };
-  /** The first half, before a body is read: everything that the token alone decides. */
+  /** The first half, before a body is read: all rules that need only the token. */
   enter(authorization: DoorRequest['authorization']): Promise<Entered | Refusal>;
-  /** The second half. The auth server comes last, so that a request refused for anything else redeems nothing. */
+  /** The second half. The auth server is asked last, so that a request refused for another reason redeems no token. */
   finish(visit: Visit, request: Omit<DoorRequest, 'authorization'>): Promise<Passed | Refusal>;
 };
 
-/** `visit` is null for who passes an open door without a good token. */
+/** `visit` is null for a request that passes an open door without a good token. */
 export type Entered = { visit: Visit | null };
 
 export type Doors = ReturnType<typeof createDoors>;
@@ -50,7 +50,7 @@ export type Doors = ReturnType<typeof createDoors>;
 const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 const SCHEME = /^Bearer(\s|$)/i;
 const REALM = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/;
-/** Printable ASCII that fits any header; what else there is would not reach the auth server. */
+/** Printable ASCII that fits into any header; another value would not reach the auth server. */
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
 /**
@@ -86,8 +86,8 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
   }
 
   /**
-   * May this request pass this door? Whole, for where the body is there from the start.
-   * @throws TypeError for a door that makes no sense; what is unexpected, as what it is. That is never a pass
+   * Whether this request may pass this door. Both halves at once, for requests whose body has been read already.
+   * @throws TypeError for a door that makes no sense; unexpected errors unchanged. Neither is ever a pass
    */
   async function check(door: Door | DeclaredDoor, request: DoorRequest): Promise<Passed | Refusal> {
     const declared = typeof door === 'object' && 'enter' in door ? door : declare(door);
@@ -121,7 +121,7 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
     return { user: claims };
   }
 
-  /** A service may bring an introspection of its own. Whatever that fails with, there is no answer: 503, with the cause. */
+  /** A service may use an introspection of its own. If that fails, nothing is known about the token: 503, with the cause. */
   async function confirm(...question: Parameters<Introspection['confirm']>): Promise<void> {
     try {
       await introspection?.confirm(...question);
@@ -145,7 +145,7 @@ function introspectionOf(asked: Introspection | IntrospectionOptions, { settings
   return 'confirm' in asked ? asked : createIntrospection(asked, settings);
 }
 
-/** RFC 6750 §2.1. Another scheme is no attempt to pass here. */
+/** RFC 6750 §2.1. A request with another scheme counts as one without a token. */
 function tokenOf(authorization: DoorRequest['authorization']): string {
   const [header, ...others] = [authorization ?? []].flat();
   if (others.length > 0) throw malformed('There is more than one Authorization header');
@@ -159,7 +159,7 @@ function malformed(message: string): VerifierError {
   return new VerifierError('authorization_malformed', message);
 }
 
-/** One of our own, unless asked otherwise: it outlives a lost answer of the auth server, and nobody else has it. */
+/** A random key by default: it makes a call repeatable after a lost answer, and no other client can know it. */
 function redemptionKey({ repeatable }: DoorPlan, own: string | undefined): string {
   return repeatable && own !== undefined && IDEMPOTENCY_KEY.test(own) ? own : crypto.randomUUID();
 }

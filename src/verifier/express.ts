@@ -27,9 +27,10 @@ export type DoorMiddleware = (
 /**
  * Makes middleware of doors: `app.post('/buy', express.json(), door({ door: 'once', matchEmail: true }), buy)`.
  *
- * Who passes is in `request.user`. Who does not is answered here. `next` is called with an error for what is unexpected
- * alone; where it takes no argument, as it may without Express, it would take that for a pass: then the promise rejects.
- * @returns what declares a door; it throws TypeError for one that makes no sense
+ * The claims of a request that passes are in `request.user`. Other requests are answered here. `next` gets an error only
+ * if it is unexpected. A `next` without parameters, which is possible without Express, would ignore the error and let the
+ * request pass: then the promise rejects instead.
+ * @returns a function that declares a door; it throws TypeError for a rule that makes no sense
  */
 export function createDoorMiddleware(doors: Doors): (door: Door) => DoorMiddleware {
   return (door) => {
@@ -58,7 +59,7 @@ function doorRequestOf(request: GuardedRequest): DoorRequest {
 }
 
 function send(response: GuardedResponse, { status, headers, body }: Refusal): void {
-  // Somebody else was faster: a time limit, say. A second answer would throw.
+  // Another middleware has answered already, for example a time limit. A second answer would throw.
   if (response.headersSent) return;
   response.writeHead(status, headers);
   response.end(body);

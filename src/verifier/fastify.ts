@@ -20,11 +20,11 @@ declare module 'fastify' {
 }
 
 export type DoorwardFastifyOptions = DoorsOptions & {
-  /** The door of routes that declare none: `verified`, so that a forgotten one is shut. */
+  /** The door of routes that declare none: `verified`, so that a forgotten route is not open. */
   default?: Door;
 };
 
-/** As much of Fastify as is used here, so that this module needs none of its types. */
+/** The parts of Fastify that are used here, so that this module does not depend on its types. */
 type Host = {
   decorateRequest(name: string, value: null): unknown;
   hasRequestDecorator(name: string): boolean;
@@ -37,7 +37,7 @@ type DoorwardRequest = {
   body: unknown;
   is404: boolean;
   routeOptions: { config: { door?: Door } };
-  /** Unknown, for other plugins have types of their own for it. */
+  /** `unknown`, because other plugins declare types of their own for it. */
   user?: unknown;
   doorwardVisit?: Visit | null;
 };
@@ -50,17 +50,17 @@ type Reply = {
 /**
  * Guards every route that is declared after it in its scope: `{ config: { door: 'verified' } }`.
  *
- * A token is checked before the body is read. What needs the body (`matchEmail`), or cannot be taken back (`once`),
- * comes right before the handler, so that a request whose body is refused redeems nothing.
+ * A token is checked before the body is read. Rules that need the body (`matchEmail`) or cannot be undone (`once`) come
+ * right before the handler, so that a request whose body is refused redeems no token.
  */
 export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions): Promise<void> {
   const { default: fallback = 'verified' } = options;
   const find = createDoorFinder(createDoors(options), fallback);
 
-  // Throws for a second registration in one scope, which would redeem each token twice.
+  // Throws if it is registered twice in one scope: each token would be redeemed twice.
   app.decorateRequest('doorwardVisit', null);
   if (!app.hasRequestDecorator('user')) app.decorateRequest('user', null);
-  // A door that makes no sense is told of at the start, where it is declared.
+  // A door that makes no sense throws when its route is declared, not at the first request.
   app.addHook('onRoute', ({ config }) => void find(config?.door));
 
   app.addHook('onRequest', async (request, reply) => {
@@ -81,12 +81,12 @@ export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions
   });
 }
 
-/** `request.user`, typed: who passed the route's door; null at an open one for somebody unknown. */
+/** `request.user` with its type: the claims of the token; null if an open door let the request pass without a good one. */
 export function userOf(request: object): TokenClaims | null {
   return (request as { user?: TokenClaims | null }).user ?? null;
 }
 
-// Its hooks are for the scope that registers it: what the package fastify-plugin would say.
+// Its hooks apply to the scope that registers it, as with the package fastify-plugin.
 Object.assign(doorwardFastify, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'doorward',

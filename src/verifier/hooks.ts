@@ -1,14 +1,14 @@
 import type { VerifierErrorCode } from './verifier-error.ts';
 
-/** For metrics and logs. They are told, never asked: one that throws or rejects changes nothing. */
+/** For metrics and logs. A hook that throws or rejects changes nothing. */
 export type VerifierHooks = {
   /** A document of the auth server was fetched: how long that took, and the HTTP status. */
   fetched?: (ms: number, status: number) => unknown;
-  /** Keys or metadata could not be had. Those from before go on serving. */
+  /** Keys or metadata could not be fetched. The previous ones stay in use. */
   fetchFailed?: (error: unknown) => unknown;
   /**
-   * A token was checked offline: once for each, so that the outcomes add up. `unexpected` is no refusal: the check itself
-   * failed (a bug, broken cryptography), and whoever asked for it was thrown the error as it is.
+   * A token was checked offline. Called once for each check, so the outcomes add up. `unexpected` is not a refusal: the
+   * check itself failed (a bug, broken cryptography), and its error was thrown to the caller.
    */
   verified?: (outcome: 'ok' | VerifierErrorCode | 'unexpected') => unknown;
   /** A token was checked with keys that could not be renewed in time. */
@@ -28,6 +28,6 @@ export function tell<Args extends unknown[]>(
     const told = hook?.(...args);
     if (told instanceof Promise) told.catch(() => {});
   } catch {
-    // A metric that cannot be written is no reason to shut a door.
+    // A metric that cannot be written is no reason to refuse a request.
   }
 }

@@ -17,21 +17,21 @@ export type VerifierOptions = {
   issuer: string;
   /** This service's own name among `AUDIENCES`; a token must name it, or one of several. */
   audience: string | string[];
-  /** Where the key set is; else the issuer's metadata tells. */
+  /** URL of the key set; by default it comes from the issuer's metadata. */
   jwksUri?: string;
   /** ES256, EdDSA and RS256 by default. */
   algorithms?: string[];
   /** How far the clocks may be apart; 60 at most, 5 by default. */
   leewaySeconds?: number;
-  /** For each question to the auth server; 2 s by default. */
+  /** For each request to the auth server; 2 s by default. */
   timeoutMs?: number;
   /** Between two fetches for unknown keys; 30 s by default. */
   cooldownMs?: number;
-  /** The longest that keys are kept without asking, whatever `max-age` says; 10 min by default, and at most. */
+  /** How long keys are kept before they are fetched again, whatever `max-age` says; 10 min by default and at most. */
   cacheMaxAgeMs?: number;
-  /** How long known keys serve while the auth server does not answer; 24 h by default. */
+  /** How long known keys are used while the auth server does not answer; 24 h by default. */
   staleForMs?: number;
-  /** Allows plain http to other machines. For a network that nobody else is on. */
+  /** Allows plain http to other machines. Only for a network that no one else can reach. */
   allowInsecure?: boolean;
   fetch?: Fetch;
   /** Milliseconds since the epoch. */
@@ -39,7 +39,7 @@ export type VerifierOptions = {
   on?: VerifierHooks;
 };
 
-/** What reaches the auth server and the clock: the same for keys and introspection. */
+/** How the auth server and the clock are reached: shared by key fetching and introspection. */
 export type VerifierSettings = Required<
   Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'on'>
 >;
@@ -72,8 +72,8 @@ export function createVerifier(options: VerifierOptions) {
     /**
      * The claims of a token that is meant for this service.
      * @param types access tokens alone by default
-     * @throws VerifierError when the token is refused, or that cannot be known. Anything else is a bug or broken
-     *   cryptography, thrown as what it is: no token that a client can make leads there.
+     * @throws VerifierError when the token is refused or cannot be checked. Any other error is a bug or broken
+     *   cryptography, and is thrown unchanged: no token from a client can cause it.
      */
     async verify(token: string, { types = ['at+jwt'] }: { types?: TokenType[] } = {}): Promise<TokenClaims> {
       try {
@@ -94,7 +94,7 @@ export function createVerifier(options: VerifierOptions) {
 function settingsOf(options: VerifierOptions): VerifierSettings {
   const { issuer, allowInsecure = false, timeoutMs = 2000, now = Date.now, on = {} } = options;
   secureUrl(issuer, 'issuer', allowInsecure);
-  // Looked up at each call, for what instruments or mocks `fetch` may come later.
+  // Read at each call, because tools that instrument or mock `fetch` may replace it later.
   const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
   return { issuer, allowInsecure, timeoutMs, now, on, fetch };
 }
