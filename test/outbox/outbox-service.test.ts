@@ -266,13 +266,13 @@ test('a lane that fails or hangs delays no other lane', async (t) => {
     await transact((transaction) => hanging.send(transaction, { n }));
     await transact((transaction) => working.send(transaction, { n }));
   }
-  await until(() => otherSide.got.length === 50);
+  await until(async () => (await database.$count(rows)) === 100);
+  t.equal(otherSide.got.length, 50);
   const counts = await store.count();
   t.match(counts, [
     { kind: 'failing', waiting: 50 },
     { kind: 'hanging', waiting: 50 },
   ]);
-  t.equal(await database.$count(rows), 100);
 });
 
 test('an attempt that takes longer than the deadline has failed, and is told to stop', async (t) => {
@@ -419,4 +419,19 @@ test('a failure to look that nothing waits for is told', async (t) => {
   await send(1);
   await until(() => linesOf('warn').length === 1);
   t.match(linesOf('warn'), [{ context: { err: failure } }]);
+});
+
+test('a message that ends its process at each attempt is given up, without another one', async (t) => {
+  const { database, openReplica, store, otherSide, linesOf, events, ripen } = await setUp(t);
+  const id = crypto.randomUUID();
+  await database.insert(rows).values({ id, kind: 'test', payload: { n: 1 } });
+  for (const attempts of [1, 2, 3]) {
+    t.match(await store.claim('test', 1, LEASE_MS), [{ id, attempts }], 'claimed by a process that dies');
+    await ripen();
+  }
+  await openReplica().outbox.deliverDue();
+  t.equal(otherSide.tried, 0);
+  t.match(await store.listDead(), [{ id, lastError: 'LostAttempt' }]);
+  t.match(linesOf('error'), [{ context: { id, err: { name: 'LostAttempt' } }, message: /outbox list/ }]);
+  t.match(events, [{ outcome: 'dead' }]);
 });
