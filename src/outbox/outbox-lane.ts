@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import { type Repetition, repeat } from '../core/repeat.ts';
 import type { Transaction } from '../db/database.ts';
 import { createAttempt, type DeliverySettings } from './outbox-delivery.ts';
+import { leaseMsOf } from './outbox-rules.ts';
 import type { ClaimedMessage, OutboxStore } from './outbox-store.ts';
 
 export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & {
@@ -17,7 +18,7 @@ export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & 
   atOnce: number;
 };
 
-type LaneParts = { store: OutboxStore; log: Log; random(): number };
+type LaneParts = { store: OutboxStore; log: Log; databaseDeadlineMs: number; random(): number };
 
 /** What a feature sends its messages by. */
 export type Lane<Payload extends TSchema> = {
@@ -32,16 +33,16 @@ const WRITTEN_AT_ONCE = 1_000;
  * Delivers the messages of one kind, apart from all others: a lane that fails or hangs delays no other lane, and in a lane
  * no message waits for another one that fails, as long as there is room.
  *
- * A message is claimed before it is delivered, by one replica at a time. A claim lasts for twice the deadline: the rest
- * is there to write down what became of it. A process that dies leaves its claims to end, and then another replica
- * takes them over. The attempt counts from the claim, so a message that kills the process ends as dead as well.
+ * A message is claimed before it is delivered, by one replica at a time. A claim outlasts the delivery and the statements
+ * around it. A process that dies leaves its claims to end, and then another replica takes them over. The attempt counts
+ * from the claim, so a message that kills the process ends as dead as well.
  */
 export function createLane<Payload extends TSchema>(
   settings: LaneSettings<Payload>,
-  { store, log, random }: LaneParts,
+  { store, log, databaseDeadlineMs, random }: LaneParts,
 ) {
   const { kind, isAwaited, atOnce, deadlineMs } = settings;
-  const leaseMs = 2 * deadlineMs;
+  const leaseMs = leaseMsOf(deadlineMs, databaseDeadlineMs);
   const attempt = createAttempt(settings, { log, random });
   const forget = createBatch(answeringEach(store.delete), WRITTEN_AT_ONCE);
   const fail = createBatch(answeringEach(store.fail), WRITTEN_AT_ONCE);

@@ -13,7 +13,8 @@ import { eventually, openPostgres } from '../support/adapters.ts';
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const DEADLINE_MS = 10 * SECOND_MS;
-const LEASE_MS = 2 * DEADLINE_MS;
+const DATABASE_DEADLINE_MS = 5 * SECOND_MS;
+const LEASE_MS = DEADLINE_MS + 2 * DATABASE_DEADLINE_MS;
 
 const Payload = Type.Object({ n: Type.Integer() });
 type Changes = Partial<LaneSettings<typeof Payload>>;
@@ -36,7 +37,12 @@ async function setUp(t: Test) {
   t.teardown(() => unsubscribe(DELIVERY_CHANNEL, listener));
 
   function openReplica(changes: Changes = {}, storeChanges: Partial<OutboxStore> = {}) {
-    const outbox = createOutboxService({ store: { ...store, ...storeChanges }, log, random: () => 0.5 });
+    const outbox = createOutboxService({
+      store: { ...store, ...storeChanges },
+      log,
+      databaseDeadlineMs: DATABASE_DEADLINE_MS,
+      random: () => 0.5,
+    });
     const lane = outbox.openLane({ ...laneTo(otherSide, failure), ...changes });
     t.teardown(outbox.close);
     const send = (n: number) => transact((transaction) => lane.send(transaction, { n }));
@@ -251,7 +257,7 @@ test('a message that hangs holds up no other of its lane', async (t) => {
 
 test('a lane that fails or hangs delays no other lane', async (t) => {
   const { database, store, log, transact, failure, otherSide } = await setUp(t);
-  const outbox = createOutboxService({ store, log });
+  const outbox = createOutboxService({ store, log, databaseDeadlineMs: DATABASE_DEADLINE_MS });
   const usual = laneTo(otherSide, failure);
   const failing = outbox.openLane({ ...usual, kind: 'failing', deliver: () => Promise.reject(failure) });
   const hanging = outbox.openLane({
@@ -434,4 +440,30 @@ test('a message that ends its process at each attempt is given up, without anoth
   t.match(await store.listDead(), [{ id, lastError: 'LostAttempt' }]);
   t.match(linesOf('error'), [{ context: { id, err: { name: 'LostAttempt' } }, message: /outbox list/ }]);
   t.match(events, [{ outcome: 'dead' }]);
+});
+
+test('a message is one replica’s own through a slow commit, a slow delivery and a slow deletion', async (t) => {
+  const { openReplica, transact, moveTime, otherSide, store, waiting } = await setUp(t);
+  const other = openReplica();
+  const slowly = async (ms: number) => {
+    await moveTime(ms);
+    await other.outbox.deliverDue();
+    t.equal(otherSide.tried, 0, 'the other replica does not get it');
+  };
+  const deadlineMs = SECOND_MS;
+  const { lane } = openReplica(
+    { deadlineMs, deliver: () => slowly(deadlineMs) },
+    {
+      delete: async (ids) => {
+        // Less than it may take by what has really passed meanwhile.
+        await slowly(DATABASE_DEADLINE_MS - 3 * SECOND_MS);
+        await store.delete(ids);
+      },
+    },
+  );
+  await transact(async (transaction) => {
+    await lane.send(transaction, { n: 1 });
+    await slowly(DATABASE_DEADLINE_MS);
+  });
+  t.equal(await waiting(), 0);
 });
