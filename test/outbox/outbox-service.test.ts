@@ -7,7 +7,7 @@ import { outbox as rows } from '../../src/db/schema.ts';
 import { DELIVERY_CHANNEL, type DeliveryEvent } from '../../src/outbox/delivery-channel.ts';
 import type { LaneSettings } from '../../src/outbox/outbox-lane.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
-import { createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
+import { type ClaimedMessage, createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
 import { eventually, openPostgres } from '../support/adapters.ts';
 
 const SECOND_MS = 1_000;
@@ -466,4 +466,88 @@ test('a message is one replica’s own through a slow commit, a slow delivery an
     await slowly(DATABASE_DEADLINE_MS);
   });
   t.equal(await waiting(), 0);
+});
+
+/** A started replica whose looks find what the test puts there. */
+async function startOnTimers(t: Test, changes: Changes) {
+  const { openReplica, linesOf } = await setUp(t);
+  const due: ClaimedMessage[] = [];
+  const looks: number[] = [];
+  const nothing = async () => {};
+  const { outbox, lane } = openReplica(changes, {
+    claim: async (_kind, limit) => {
+      looks.push(limit);
+      return due.splice(0, limit);
+    },
+    insert: nothing,
+    insertClaimed: nothing,
+    delete: nothing,
+    fail: nothing,
+  });
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  outbox.start();
+  const settle = async () => {
+    for (let i = 0; i < 20; i += 1) await turn();
+  };
+  return {
+    looks,
+    linesOf,
+    settle,
+    addDue: (count: number) => {
+      for (let n = 0; n < count; n += 1)
+        due.push({ id: crypto.randomUUID(), payload: { n }, attempts: 1, ageMs: 0 });
+    },
+    pass: async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += SECOND_MS) {
+        mock.timers.tick(SECOND_MS);
+        await settle();
+      }
+    },
+    /** Sends a message, and does what follows the commit. */
+    send: async () => {
+      const actions: (() => Promise<void>)[] = [];
+      const transaction = { afterCommit: (action: () => Promise<void>) => void actions.push(action) };
+      await lane.send(transaction as never, { n: 1 });
+      for (const action of actions) await action();
+      await settle();
+    },
+  };
+}
+
+const refuse = () => Promise.reject(new Error('away'));
+
+test('after a failure a replica looks again only when all others have looked', async (t) => {
+  const { looks, send, addDue, pass } = await startOnTimers(t, { deliver: refuse });
+  await pass(SECOND_MS);
+  t.equal(looks.length, 1);
+  await send();
+  await pass(2 * SECOND_MS);
+  t.equal(looks.length, 1, 'the others have looked twice');
+  await send();
+  await pass(SECOND_MS);
+  t.equal(looks.length, 2, 'a stream of failures does not put it off for ever');
+  addDue(1);
+  await pass(3 * SECOND_MS);
+  t.equal(looks.length, 3, 'what it had claimed has failed too');
+  await pass(3 * SECOND_MS);
+  t.equal(looks.length, 6, 'then it looks each second again');
+});
+
+test('while the other side is away a look tries a few messages, and new ones wait with the rest', async (t) => {
+  const { looks, send, addDue, pass, linesOf } = await startOnTimers(t, {
+    isAwaited: false,
+    atOnce: 5,
+    deliver: refuse,
+  });
+  addDue(100);
+  await pass(SECOND_MS);
+  const tried = linesOf('warn').length;
+  t.ok(tried >= 5 && tried < 10, `${tried} tried`);
+  const before = looks.length;
+  for (const _ of [1, 2, 3]) await send();
+  t.equal(looks.length, before);
+  await pass(3 * SECOND_MS);
+  t.ok(linesOf('warn').length > tried, 'it tries some again by itself');
+  t.ok(linesOf('warn').length < tried + 10);
 });
