@@ -551,3 +551,34 @@ test('while the other side is away a look tries a few messages, and new ones wai
   t.ok(linesOf('warn').length > tried, 'it tries some again by itself');
   t.ok(linesOf('warn').length < tried + 10);
 });
+
+test('each lane looks in its own time, whatever the others are at', async (t) => {
+  const { store, log, failure, otherSide } = await setUp(t);
+  const looks: Record<string, number> = {};
+  const claim = async (kind: string) => {
+    const n = (looks[kind] ?? 0) + 1;
+    looks[kind] = n;
+    // One that never answers, and one that has something each time.
+    if (kind === 'hanging') await new Promise(() => {});
+    return [{ id: crypto.randomUUID(), payload: { n }, attempts: 1, ageMs: 0 }];
+  };
+  const nothing = async () => {};
+  const outbox = createOutboxService({
+    store: { ...store, claim, delete: nothing, fail: nothing },
+    log,
+    databaseDeadlineMs: DATABASE_DEADLINE_MS,
+  });
+  const usual = laneTo(otherSide, failure);
+  const stuck = { ...usual, deliver: () => new Promise<void>(() => {}) };
+  for (const lane of [{ ...stuck, kind: 'hanging' }, { ...stuck, kind: 'stuck', atOnce: 1 }, usual])
+    outbox.openLane(lane);
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  outbox.start();
+  for (const round of [1, 2, 3]) {
+    mock.timers.tick(SECOND_MS);
+    for (let i = 0; i < 20; i += 1) await turn();
+    t.equal(otherSide.got.length, round);
+  }
+  t.match(looks, { hanging: 1, stuck: 1, test: 3 });
+});
