@@ -6,7 +6,11 @@ import { createOutboxStore } from './outbox-store.ts';
 
 /** The outbox. Its lanes are opened by the features above; nothing runs until `service.start()`. */
 export function openOutbox({ database, guard, log }: Platform) {
-  const service = createOutboxService({ store: guardStore(createOutboxStore(database), guard), log });
+  const service = createOutboxService({
+    store: guardStore(createOutboxStore(database), guard),
+    log,
+    databaseDeadlineMs: guard.deadlineMs,
+  });
   return { service, sweeps: [], close: service.close };
 }
 

@@ -15,6 +15,8 @@ export type DeadListing = {
   last_error: string | null;
 };
 
+const REVIVED_AT_ONCE = 1_000;
+
 export type OutboxListing = { lanes: LaneListing[]; dead: DeadListing[] };
 
 /** What operators can do with messages that could not be delivered. Plain JSON in, plain JSON out. */
@@ -32,9 +34,9 @@ export function createOutboxCommands(store: OutboxStore) {
      * @throws AppError `not_found`, `validation_failed`
      */
     async retry({ id }: { id?: string }): Promise<{ retried: number }> {
-      const retried = await store.revive(id === undefined ? null : checkId(id));
-      if (id !== undefined && retried === 0) throw unknown(id);
-      return { retried };
+      if (id === undefined) return { retried: await reviveAll() };
+      if ((await store.revive(checkId(id), 1)) === 0) throw unknown(id);
+      return { retried: 1 };
     },
 
     /** Deletes a dead message: it is never delivered. @throws AppError `not_found`, `validation_failed` */
@@ -43,6 +45,15 @@ export function createOutboxCommands(store: OutboxStore) {
       return { dropped: id };
     },
   };
+
+  /** A part at a time, so that no statement takes long. */
+  async function reviveAll(): Promise<number> {
+    let all = 0;
+    for (let some = REVIVED_AT_ONCE; some === REVIVED_AT_ONCE; all += some) {
+      some = await store.revive(null, REVIVED_AT_ONCE);
+    }
+    return all;
+  }
 }
 
 function checkId(id: string): string {

@@ -51,6 +51,9 @@ export function createAttempt<Payload extends TSchema>(
   /** @returns null when the message was delivered, else why not */
   async function attempt({ id, payload, attempts, ageMs }: ClaimedMessage): Promise<unknown> {
     try {
+      // Delivered once more, it could end this process as well.
+      if (attempts > retry.maxAttempts)
+        throw new LostAttempt('its last attempt never told how it went: that process may have ended by it');
       if (!shape.Check(payload))
         throw new PayloadError('another release wrote this payload, in another form');
       await inTime(
@@ -92,6 +95,11 @@ export function createAttempt<Payload extends TSchema>(
 /** What is stored does not fit the lane's schema. */
 class PayloadError extends Error {
   override readonly name = 'PayloadError';
+}
+
+/** No attempt is left, and the last one is not known to have failed. */
+class LostAttempt extends Error {
+  override readonly name = 'LostAttempt';
 }
 
 /** The deadline is over. */

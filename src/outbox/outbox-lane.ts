@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import { type Repetition, repeat } from '../core/repeat.ts';
 import type { Transaction } from '../db/database.ts';
 import { createAttempt, type DeliverySettings } from './outbox-delivery.ts';
+import { leaseMsOf } from './outbox-rules.ts';
 import type { ClaimedMessage, OutboxStore } from './outbox-store.ts';
 
 export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & {
@@ -17,7 +18,7 @@ export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & 
   atOnce: number;
 };
 
-type LaneParts = { store: OutboxStore; log: Log; random(): number };
+type LaneParts = { store: OutboxStore; log: Log; databaseDeadlineMs: number; random(): number };
 
 /** What a feature sends its messages by. */
 export type Lane<Payload extends TSchema> = {
@@ -26,28 +27,36 @@ export type Lane<Payload extends TSchema> = {
 };
 
 const LOOK_EVERY_MS = 1_000;
+/**
+ * Looks that a replica leaves out after a failure: in that time every other one looks, and may reach what this one
+ * cannot. A replica that is cut off would else claim the message again and again.
+ */
+const LOOKS_LEFT_OUT = 2;
 const WRITTEN_AT_ONCE = 1_000;
 
 /**
  * Delivers the messages of one kind, apart from all others: a lane that fails or hangs delays no other lane, and in a lane
  * no message waits for another one that fails, as long as there is room.
  *
- * A message is claimed before it is delivered, by one replica at a time. A claim lasts for twice the deadline: the rest
- * is there to write down what became of it. A process that dies leaves its claims to end, and then another replica
- * takes them over. The attempt counts from the claim, so a message that kills the process ends as dead as well.
+ * A message is claimed before it is delivered, by one replica at a time. A claim outlasts the delivery and the statements
+ * around it. A process that dies leaves its claims to end, and then another replica takes them over. The attempt counts
+ * from the claim, so a message that kills the process ends as dead as well.
  */
 export function createLane<Payload extends TSchema>(
   settings: LaneSettings<Payload>,
-  { store, log, random }: LaneParts,
+  { store, log, databaseDeadlineMs, random }: LaneParts,
 ) {
   const { kind, isAwaited, atOnce, deadlineMs } = settings;
-  const leaseMs = 2 * deadlineMs;
+  const leaseMs = leaseMsOf(deadlineMs, databaseDeadlineMs);
   const attempt = createAttempt(settings, { log, random });
   const forget = createBatch(answeringEach(store.delete), WRITTEN_AT_ONCE);
   const fail = createBatch(answeringEach(store.fail), WRITTEN_AT_ONCE);
   const underWay = new Set<Promise<void>>();
   let room = atOnce;
   let mayBeMore = false;
+  let failuresInARow = 0;
+  let looksLeftOut = 0;
+  let hasFailedSinceLook = false;
   let isClosed = false;
   let isLookDue = false;
   let looking = Promise.resolve();
@@ -67,15 +76,16 @@ export function createLane<Payload extends TSchema>(
 
     /** From now on, looks every second for messages that are due, whichever replica wrote them. */
     start(): void {
-      looks = repeat(look, LOOK_EVERY_MS, noteLostLook);
+      looks = repeat(lookInTurn, LOOK_EVERY_MS, noteLostLook);
     },
 
     /** Delivers what is due now, and resolves once all of that has been tried. @throws AppError `unavailable` */
     async deliverDue(): Promise<void> {
+      failuresInARow = 0;
       do {
         await look();
         await Promise.all(underWay);
-      } while (mayBeMore);
+      } while (mayBeMore && !isAway());
     },
 
     /** Looks no more, and lets what is under way end. */
@@ -86,6 +96,16 @@ export function createLane<Payload extends TSchema>(
       await Promise.all(underWay);
     },
   };
+
+  async function lookInTurn(): Promise<void> {
+    if (looksLeftOut > 0) {
+      looksLeftOut -= 1;
+      return;
+    }
+    failuresInARow = 0;
+    hasFailedSinceLook = false;
+    await look();
+  }
 
   /** One at a time: a second look asked for meanwhile begins when the first has ended. */
   function look(): Promise<void> {
@@ -111,7 +131,7 @@ export function createLane<Payload extends TSchema>(
 
   /** One look for all that ends, or is sent, in this turn of the event loop. */
   function lookAgain(): void {
-    if (isClosed || isLookDue) return;
+    if (isClosed || isLookDue || isAway()) return;
     isLookDue = true;
     setImmediate(() => {
       isLookDue = false;
@@ -122,6 +142,7 @@ export function createLane<Payload extends TSchema>(
   /** Never rejects: what could not be written down is claimed again once the lease has ended. */
   async function handle(message: ClaimedMessage): Promise<void> {
     const failure = await attempt(message);
+    noteOutcome(failure === null);
     try {
       await (failure === null ? forget(message.id) : fail(failure));
     } catch (err) {
@@ -130,6 +151,22 @@ export function createLane<Payload extends TSchema>(
         'could not write down what became of a message; it may go out again',
       );
     }
+  }
+
+  function noteOutcome(isDelivered: boolean): void {
+    failuresInARow = isDelivered ? 0 : failuresInARow + 1;
+    if (isDelivered || hasFailedSinceLook) return;
+    // For the first one alone: under a stream of failures there would else never be a look.
+    hasFailedSinceLook = true;
+    looksLeftOut = LOOKS_LEFT_OUT;
+  }
+
+  /**
+   * As many failures in a row as there is room for: the other side is away. The rest would fail alike, and so would what is
+   * sent now. It waits for the next look in turn.
+   */
+  function isAway(): boolean {
+    return failuresInARow >= atOnce;
   }
 
   function track(work: Promise<void>): Promise<void> {

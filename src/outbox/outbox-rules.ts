@@ -22,6 +22,14 @@ export function retryDelayMs(attempts: number, policy: RetryPolicy, random: numb
 }
 
 /**
+ * How long a claim lasts, in milliseconds: for the delivery, and for one statement on either side of it, the one that
+ * makes the message the replica's own and the one that writes down what became of it.
+ */
+export function leaseMsOf(deadlineMs: number, databaseDeadlineMs: number): number {
+  return deadlineMs + 2 * databaseDeadlineMs;
+}
+
+/**
  * What may be kept of an error for operators: its code or its name. Never its message, which may quote an address, a
  * parameter or a token.
  */

@@ -6,6 +6,8 @@ import type { OutboxStore } from './outbox-store.ts';
 type OutboxServiceParts = {
   store: OutboxStore;
   log: Log;
+  /** How long a statement, or a transaction, may take. */
+  databaseDeadlineMs: number;
   /** At least 0 and less than 1. */
   random?(): number;
 };
@@ -17,13 +19,13 @@ export type OutboxService = ReturnType<typeof createOutboxService>;
  * message is written in the transaction that caused it, and deleted when it has been delivered. Each kind of message has
  * a lane of its own, opened by the feature that sends it.
  */
-export function createOutboxService({ store, log, random = Math.random }: OutboxServiceParts) {
+export function createOutboxService({ random = Math.random, ...parts }: OutboxServiceParts) {
   const lanes: ReturnType<typeof createLane>[] = [];
 
   return {
     /** To be called before `start`, once for each kind. */
     openLane<Payload extends TSchema>(settings: LaneSettings<Payload>): Lane<Payload> {
-      const lane = createLane(settings, { store, log, random });
+      const lane = createLane(settings, { ...parts, random });
       lanes.push(lane);
       return lane;
     },

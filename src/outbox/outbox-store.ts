@@ -140,14 +140,20 @@ export function createOutboxStore(database: Database) {
 
     /**
      * Makes dead messages due, with all their attempts before them.
-     * @param id null: all of them
+     * @param id null: those that have been dead the longest, at most `limit`
      * @returns how many
      */
-    async revive(id: string | null): Promise<number> {
+    async revive(id: string | null, limit: number): Promise<number> {
+      const dead = database
+        .select({ id: outbox.id })
+        .from(outbox)
+        .where(deadOnes(id))
+        .orderBy(asc(outbox.deadAt))
+        .limit(limit);
       const revived = await database
         .update(outbox)
         .set({ attempts: 0, deadAt: null, notBefore: sql`now()` })
-        .where(deadOnes(id))
+        .where(and(isNotNull(outbox.deadAt), inArray(outbox.id, dead)))
         .returning({ id: outbox.id });
       return revived.length;
     },

@@ -169,11 +169,11 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     await insert(one, two, alive);
     await claimIds();
     for (const { id } of [one, two]) await failed(id, { delayMs: null });
-    t.equal(await store.revive(alive.id), 0);
-    t.equal(await store.revive(uuidv7()), 0);
-    t.equal(await store.revive(one.id), 1);
+    t.equal(await store.revive(alive.id, 10), 0);
+    t.equal(await store.revive(uuidv7(), 10), 0);
+    t.equal(await store.revive(one.id, 10), 1);
     t.match(await store.claim('mail', 10, LEASE_MS), [{ id: one.id, attempts: 1 }]);
-    t.equal(await store.revive(null), 1);
+    t.equal(await store.revive(null, 10), 1);
     t.same(await claimIds(), [two.id]);
     t.same(await store.listDead(), []);
   });

@@ -65,3 +65,17 @@ test('what is no id of a message is refused', async (t) => {
   await t.rejects(commands.retry({ id: 'x' }), refusal);
   await t.rejects(commands.drop({ id: 'x' }), refusal);
 });
+
+test('thousands of dead messages are tried again by one command', async (t) => {
+  const { commands, database } = await setUp();
+  const dead = Array.from({ length: 2_001 }, () => ({
+    id: uuidv7(),
+    kind: 'mail',
+    payload: {},
+    deadAt: new Date(),
+  }));
+  await database.insert(rows).values(dead);
+  t.equal((await commands.list()).dead.length, 1_000, 'those that died last');
+  t.same(await commands.retry({}), { retried: 2_001 });
+  t.match(await commands.list(), { lanes: [{ waiting: 2_001, dead: 0 }] });
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { test } from 'tap';
-import { errorName, retryDelayMs } from '../../src/outbox/outbox-rules.ts';
+import { errorName, leaseMsOf, retryDelayMs } from '../../src/outbox/outbox-rules.ts';
 
 const policy = { firstDelayMs: 500, maxDelayMs: 60_000, maxAttempts: 10 };
 
@@ -44,5 +44,10 @@ test('of an error its code or its name is kept, and nothing that could quote a s
   t.equal(errorName(new RangeError('x')), 'RangeError');
   t.equal(errorName(Object.assign(new Error('x'), { name: 'told by ada@example.com' })), 'Error');
   t.equal(errorName('a secret'), 'Error');
+  t.end();
+});
+
+test('a claim outlasts the delivery and a statement on either side of it', (t) => {
+  t.equal(leaseMsOf(1_000, 2_000), 5_000);
   t.end();
 });

@@ -7,13 +7,14 @@ import { outbox as rows } from '../../src/db/schema.ts';
 import { DELIVERY_CHANNEL, type DeliveryEvent } from '../../src/outbox/delivery-channel.ts';
 import type { LaneSettings } from '../../src/outbox/outbox-lane.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
-import { createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
+import { type ClaimedMessage, createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
 import { eventually, openPostgres } from '../support/adapters.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const DEADLINE_MS = 10 * SECOND_MS;
-const LEASE_MS = 2 * DEADLINE_MS;
+const DATABASE_DEADLINE_MS = 5 * SECOND_MS;
+const LEASE_MS = DEADLINE_MS + 2 * DATABASE_DEADLINE_MS;
 
 const Payload = Type.Object({ n: Type.Integer() });
 type Changes = Partial<LaneSettings<typeof Payload>>;
@@ -36,7 +37,12 @@ async function setUp(t: Test) {
   t.teardown(() => unsubscribe(DELIVERY_CHANNEL, listener));
 
   function openReplica(changes: Changes = {}, storeChanges: Partial<OutboxStore> = {}) {
-    const outbox = createOutboxService({ store: { ...store, ...storeChanges }, log, random: () => 0.5 });
+    const outbox = createOutboxService({
+      store: { ...store, ...storeChanges },
+      log,
+      databaseDeadlineMs: DATABASE_DEADLINE_MS,
+      random: () => 0.5,
+    });
     const lane = outbox.openLane({ ...laneTo(otherSide, failure), ...changes });
     t.teardown(outbox.close);
     const send = (n: number) => transact((transaction) => lane.send(transaction, { n }));
@@ -251,7 +257,7 @@ test('a message that hangs holds up no other of its lane', async (t) => {
 
 test('a lane that fails or hangs delays no other lane', async (t) => {
   const { database, store, log, transact, failure, otherSide } = await setUp(t);
-  const outbox = createOutboxService({ store, log });
+  const outbox = createOutboxService({ store, log, databaseDeadlineMs: DATABASE_DEADLINE_MS });
   const usual = laneTo(otherSide, failure);
   const failing = outbox.openLane({ ...usual, kind: 'failing', deliver: () => Promise.reject(failure) });
   const hanging = outbox.openLane({
@@ -266,13 +272,13 @@ test('a lane that fails or hangs delays no other lane', async (t) => {
     await transact((transaction) => hanging.send(transaction, { n }));
     await transact((transaction) => working.send(transaction, { n }));
   }
-  await until(() => otherSide.got.length === 50);
+  await until(async () => (await database.$count(rows)) === 100);
+  t.equal(otherSide.got.length, 50);
   const counts = await store.count();
   t.match(counts, [
     { kind: 'failing', waiting: 50 },
     { kind: 'hanging', waiting: 50 },
   ]);
-  t.equal(await database.$count(rows), 100);
 });
 
 test('an attempt that takes longer than the deadline has failed, and is told to stop', async (t) => {
@@ -419,4 +425,160 @@ test('a failure to look that nothing waits for is told', async (t) => {
   await send(1);
   await until(() => linesOf('warn').length === 1);
   t.match(linesOf('warn'), [{ context: { err: failure } }]);
+});
+
+test('a message that ends its process at each attempt is given up, without another one', async (t) => {
+  const { database, openReplica, store, otherSide, linesOf, events, ripen } = await setUp(t);
+  const id = crypto.randomUUID();
+  await database.insert(rows).values({ id, kind: 'test', payload: { n: 1 } });
+  for (const attempts of [1, 2, 3]) {
+    t.match(await store.claim('test', 1, LEASE_MS), [{ id, attempts }], 'claimed by a process that dies');
+    await ripen();
+  }
+  await openReplica().outbox.deliverDue();
+  t.equal(otherSide.tried, 0);
+  t.match(await store.listDead(), [{ id, lastError: 'LostAttempt' }]);
+  t.match(linesOf('error'), [{ context: { id, err: { name: 'LostAttempt' } }, message: /outbox list/ }]);
+  t.match(events, [{ outcome: 'dead' }]);
+});
+
+test('a message is one replica’s own through a slow commit, a slow delivery and a slow deletion', async (t) => {
+  const { openReplica, transact, moveTime, otherSide, store, waiting } = await setUp(t);
+  const other = openReplica();
+  const slowly = async (ms: number) => {
+    await moveTime(ms);
+    await other.outbox.deliverDue();
+    t.equal(otherSide.tried, 0, 'the other replica does not get it');
+  };
+  const deadlineMs = SECOND_MS;
+  const { lane } = openReplica(
+    { deadlineMs, deliver: () => slowly(deadlineMs) },
+    {
+      delete: async (ids) => {
+        // Less than it may take by what has really passed meanwhile.
+        await slowly(DATABASE_DEADLINE_MS - 3 * SECOND_MS);
+        await store.delete(ids);
+      },
+    },
+  );
+  await transact(async (transaction) => {
+    await lane.send(transaction, { n: 1 });
+    await slowly(DATABASE_DEADLINE_MS);
+  });
+  t.equal(await waiting(), 0);
+});
+
+/** A started replica whose looks find what the test puts there. */
+async function startOnTimers(t: Test, changes: Changes) {
+  const { openReplica, linesOf } = await setUp(t);
+  const due: ClaimedMessage[] = [];
+  const looks: number[] = [];
+  const nothing = async () => {};
+  const { outbox, lane } = openReplica(changes, {
+    claim: async (_kind, limit) => {
+      looks.push(limit);
+      return due.splice(0, limit);
+    },
+    insert: nothing,
+    insertClaimed: nothing,
+    delete: nothing,
+    fail: nothing,
+  });
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  outbox.start();
+  const settle = async () => {
+    for (let i = 0; i < 20; i += 1) await turn();
+  };
+  return {
+    looks,
+    linesOf,
+    settle,
+    addDue: (count: number) => {
+      for (let n = 0; n < count; n += 1)
+        due.push({ id: crypto.randomUUID(), payload: { n }, attempts: 1, ageMs: 0 });
+    },
+    pass: async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += SECOND_MS) {
+        mock.timers.tick(SECOND_MS);
+        await settle();
+      }
+    },
+    /** Sends a message, and does what follows the commit. */
+    send: async () => {
+      const actions: (() => Promise<void>)[] = [];
+      const transaction = { afterCommit: (action: () => Promise<void>) => void actions.push(action) };
+      await lane.send(transaction as never, { n: 1 });
+      for (const action of actions) await action();
+      await settle();
+    },
+  };
+}
+
+const refuse = () => Promise.reject(new Error('away'));
+
+test('after a failure a replica looks again only when all others have looked', async (t) => {
+  const { looks, send, addDue, pass } = await startOnTimers(t, { deliver: refuse });
+  await pass(SECOND_MS);
+  t.equal(looks.length, 1);
+  await send();
+  await pass(2 * SECOND_MS);
+  t.equal(looks.length, 1, 'the others have looked twice');
+  await send();
+  await pass(SECOND_MS);
+  t.equal(looks.length, 2, 'a stream of failures does not put it off for ever');
+  addDue(1);
+  await pass(3 * SECOND_MS);
+  t.equal(looks.length, 3, 'what it had claimed has failed too');
+  await pass(3 * SECOND_MS);
+  t.equal(looks.length, 6, 'then it looks each second again');
+});
+
+test('while the other side is away a look tries a few messages, and new ones wait with the rest', async (t) => {
+  const { looks, send, addDue, pass, linesOf } = await startOnTimers(t, {
+    isAwaited: false,
+    atOnce: 5,
+    deliver: refuse,
+  });
+  addDue(100);
+  await pass(SECOND_MS);
+  const tried = linesOf('warn').length;
+  t.ok(tried >= 5 && tried < 10, `${tried} tried`);
+  const before = looks.length;
+  for (const _ of [1, 2, 3]) await send();
+  t.equal(looks.length, before);
+  await pass(3 * SECOND_MS);
+  t.ok(linesOf('warn').length > tried, 'it tries some again by itself');
+  t.ok(linesOf('warn').length < tried + 10);
+});
+
+test('each lane looks in its own time, whatever the others are at', async (t) => {
+  const { store, log, failure, otherSide } = await setUp(t);
+  const looks: Record<string, number> = {};
+  const claim = async (kind: string) => {
+    const n = (looks[kind] ?? 0) + 1;
+    looks[kind] = n;
+    // One that never answers, and one that has something each time.
+    if (kind === 'hanging') await new Promise(() => {});
+    return [{ id: crypto.randomUUID(), payload: { n }, attempts: 1, ageMs: 0 }];
+  };
+  const nothing = async () => {};
+  const outbox = createOutboxService({
+    store: { ...store, claim, delete: nothing, fail: nothing },
+    log,
+    databaseDeadlineMs: DATABASE_DEADLINE_MS,
+  });
+  const usual = laneTo(otherSide, failure);
+  const stuck = { ...usual, deliver: () => new Promise<void>(() => {}) };
+  for (const lane of [{ ...stuck, kind: 'hanging' }, { ...stuck, kind: 'stuck', atOnce: 1 }, usual])
+    outbox.openLane(lane);
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  outbox.start();
+  for (const round of [1, 2, 3]) {
+    mock.timers.tick(SECOND_MS);
+    for (let i = 0; i < 20; i += 1) await turn();
+    t.equal(otherSide.got.length, round);
+  }
+  t.match(looks, { hanging: 1, stuck: 1, test: 3 });
 });

@@ -26,7 +26,8 @@ export type Step = (typeof STEPS)[number];
 export type Order = { url: string; step?: Step };
 
 export const DEADLINE_MS = 1_000;
-export const LEASE_MS = 2 * DEADLINE_MS;
+const DATABASE_DEADLINE_MS = 2_000;
+export const LEASE_MS = DEADLINE_MS + 2 * DATABASE_DEADLINE_MS;
 
 export const deliveredSql = 'create table test_delivered (id uuid not null, replica integer not null)';
 
@@ -57,7 +58,7 @@ export function openReplica({ url, step }: Order, reached: (step: Step) => void 
       await table.fail(failures);
     },
   };
-  const outbox = createOutboxService({ store, log });
+  const outbox = createOutboxService({ store, log, databaseDeadlineMs: DATABASE_DEADLINE_MS });
   const lane = outbox.openLane({
     kind: 'test',
     payload: Type.Object({}),
