@@ -28,15 +28,15 @@ export type Lane<Payload extends TSchema> = {
 
 const LOOK_EVERY_MS = 1_000;
 /**
- * Looks that a replica leaves out after a failure: in that time every other one looks, and may reach what this one
- * cannot. A replica that is cut off would else claim the message again and again.
+ * Looks that a replica leaves out after a failure. Meanwhile all other replicas look, and one of them may reach what this
+ * one cannot. Otherwise a replica that is cut off would claim the same message again and again.
  */
 const LOOKS_LEFT_OUT = 2;
 const WRITTEN_AT_ONCE = 1_000;
 
 /**
- * Delivers the messages of one kind, apart from all others: a lane that fails or hangs delays no other lane, and in a lane
- * no message waits for another one that fails, as long as there is room.
+ * Delivers the messages of one kind. A lane that fails or hangs delays no other lane. Within a lane, a message that fails
+ * delays no other message as long as there is room.
  *
  * A message is claimed before it is delivered, by one replica at a time. A claim outlasts the delivery and the statements
  * around it. A process that dies leaves its claims to end, and then another replica takes them over. The attempt counts
@@ -156,14 +156,14 @@ export function createLane<Payload extends TSchema>(
   function noteOutcome(isDelivered: boolean): void {
     failuresInARow = isDelivered ? 0 : failuresInARow + 1;
     if (isDelivered || hasFailedSinceLook) return;
-    // For the first one alone: under a stream of failures there would else never be a look.
+    // Only for the first failure since a look: a stream of failures would otherwise put off every look.
     hasFailedSinceLook = true;
     looksLeftOut = LOOKS_LEFT_OUT;
   }
 
   /**
-   * As many failures in a row as there is room for: the other side is away. The rest would fail alike, and so would what is
-   * sent now. It waits for the next look in turn.
+   * As many failures in a row as there is room for: the other side is away. The rest would fail too, and so would a new
+   * message. They wait for the next regular look.
    */
   function isAway(): boolean {
     return failuresInARow >= atOnce;
@@ -179,7 +179,7 @@ export function createLane<Payload extends TSchema>(
   }
 }
 
-/** What `createBatch` wants of a call that has nothing to answer. */
+/** Adapts a write to `createBatch`, which expects an answer for each item. */
 function answeringEach<Item>(write: (items: Item[]) => Promise<void>) {
   return async (items: Item[]): Promise<undefined[]> => {
     await write(items);
