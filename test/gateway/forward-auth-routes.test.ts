@@ -241,6 +241,17 @@ test('whatever the method, the answer is never 404', async (t) => {
   }
 });
 
+test('neither an unusual method nor an escaped path is a way around the door', async (t) => {
+  const { app } = await setUp(t);
+  for (const url of ['/forward-auth', '/forward-auth/x', '/%66orward-auth', '/forward-aut%68/x']) {
+    for (const method of ['PROPFIND', 'REPORT', 'OPTIONS'] as 'OPTIONS'[]) {
+      const response = await app.inject({ method, url, headers: { origin: appOrigin } });
+      t.equal(codeOf(response), 'not_signed_in', `${method} ${url}`);
+      t.equal(response.headers['www-authenticate'], 'Bearer realm="doorward"');
+    }
+  }
+});
+
 test('a preflight is no way past the door', async (t) => {
   const { ask } = await setUp(t);
   const headers = { origin: appOrigin, 'access-control-request-method': 'POST' };
