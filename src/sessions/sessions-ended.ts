@@ -3,7 +3,9 @@ import type { LaneSettings } from '../outbox/outbox-lane.ts';
 import { KEEP_MS, type SessionCache } from './session-cache.ts';
 
 /** Sessions that have ended in the database, by the SHA-256 of their generate tokens, in hexadecimal. */
-export const SessionsEnded = Type.Object({ tokenHashes: Type.Array(Type.String()) });
+export const SessionsEnded = Type.Object({
+  tokenHashes: Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+});
 
 /** Longer than a transaction and a fill together: a copy may have been made while the transaction was running. */
 const MARGIN_MS = 60_000;

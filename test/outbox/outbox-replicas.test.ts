@@ -7,6 +7,9 @@ import { eventually } from '../support/adapters.ts';
 import { createTestDatabase, moveDatabaseTime } from '../support/database.ts';
 import {
   deliveredSql,
+  HELD,
+  type Held,
+  holdSql,
   LEASE_MS,
   type Order,
   openReplica,
@@ -108,6 +111,41 @@ for (const step of STEPS) {
     await moveDatabaseTime(url, LEASE_MS);
     await survivor.outbox.deliverDue();
     t.equal(await countOf('from test_delivered'), deliveries[step]);
+    t.equal(await countOf('from outbox'), 0);
+  });
+}
+
+for (const held of Object.keys(HELD) as Held[]) {
+  t.test(`kill -9 in the midst of the ${held}: nothing that was committed is lost`, async (t) => {
+    const { url, sql, start, countOf } = await createPlace(t);
+    await sql.unsafe(holdSql);
+    if (held === 'claim')
+      await sql`insert into outbox (id, kind, payload) values (gen_random_uuid(), 'test', '{}')`;
+    const holder = await sql.reserve();
+    await holder`select pg_advisory_lock(${HELD[held]})`;
+    const name = `to die ${process.pid}`;
+    const victim = start({ held, name });
+    const connections = (state: string) =>
+      countOf(`from pg_stat_activity where application_name = '${name}' and ${state}`);
+    await eventually(async () => {
+      if ((await connections(`wait_event = 'advisory'`)) === 0) throw new Error('it is not held yet');
+    });
+    victim.kill('SIGKILL');
+    await once(victim, 'exit');
+    await holder`select pg_advisory_unlock(${HELD[held]})`;
+    holder.release();
+    await eventually(async () => {
+      if ((await connections('true')) > 0) throw new Error('its connections are still there');
+    });
+
+    // The database may have carried out the statement all the same, or not.
+    const [left, before] = [await countOf('from outbox'), await countOf('from test_delivered')];
+    if (held !== 'commit') t.ok(left + before > 0, 'what was committed is there, or was delivered');
+    const survivor = openReplica({ url });
+    t.teardown(survivor.close);
+    await moveDatabaseTime(url, LEASE_MS);
+    await survivor.outbox.deliverDue();
+    t.equal(await countOf('from test_delivered'), before + left, 'what was left is delivered, once');
     t.equal(await countOf('from outbox'), 0);
   });
 }

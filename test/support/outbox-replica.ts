@@ -23,7 +23,24 @@ export const STEPS = [
 ] as const;
 export type Step = (typeof STEPS)[number];
 
-export type Order = { url: string; step?: Step };
+/** A statement of the outbox in which the test holds the process, by a lock in the database. */
+export const HELD = { commit: 1, claim: 2, fail: 3, delete: 4 } as const;
+export type Held = keyof typeof HELD;
+
+/** Makes each of these statements wait for as long as the test has the advisory lock of its number. */
+export const holdSql = `
+  create function test_hold() returns trigger language plpgsql
+    as $$ begin perform pg_advisory_xact_lock(tg_argv[0]::int); return coalesce(new, old); end $$;
+  create constraint trigger hold_commit after insert on outbox deferrable initially deferred
+    for each row execute function test_hold(${HELD.commit});
+  create trigger hold_claim before update on outbox
+    for each row when (new.attempts > old.attempts) execute function test_hold(${HELD.claim});
+  create trigger hold_fail before update on outbox
+    for each row when (new.attempts = old.attempts) execute function test_hold(${HELD.fail});
+  create trigger hold_delete before delete on outbox
+    for each row execute function test_hold(${HELD.delete});`;
+
+export type Order = { url: string; name?: string; step?: Step; held?: Held };
 
 export const DEADLINE_MS = 1_000;
 const DATABASE_DEADLINE_MS = 2_000;
@@ -32,8 +49,12 @@ export const LEASE_MS = DEADLINE_MS + 2 * DATABASE_DEADLINE_MS;
 export const deliveredSql = 'create table test_delivered (id uuid not null, replica integer not null)';
 
 /** @param reached called at the step at which the replica stops, if it has one */
-export function openReplica({ url, step }: Order, reached: (step: Step) => void = () => {}) {
-  const sql = postgres(url, { max: 4, onnotice: () => {} });
+export function openReplica(
+  { url, name = 'test', step, held }: Order,
+  reached: (step: Step) => void = () => {},
+) {
+  const connection = { application_name: name };
+  const sql = postgres(url, { max: 4, onnotice: () => {}, connection });
   const database = drizzle(sql, { schema });
   const { transact, log } = createPlatform(database);
   const table = createOutboxStore(database);
@@ -64,7 +85,7 @@ export function openReplica({ url, step }: Order, reached: (step: Step) => void 
     payload: Type.Object({}),
     async deliver(_payload, { id }) {
       await stopAt('after the commit, before the delivery');
-      if (step === 'after a failure, before it is written down') throw new Error('away');
+      if (held === 'fail' || step === 'after a failure, before it is written down') throw new Error('away');
       await sql`insert into test_delivered values (${id}, ${process.pid})`;
     },
     isAwaited: step !== 'after the loop has claimed it',
@@ -92,6 +113,6 @@ if (import.meta.main) {
   const replica = openReplica(order, (step) => process.stdout.write(`${step}\n`));
   // The process must not end by itself while it waits to be killed.
   setInterval(() => {}, 1_000);
-  if (order.step === undefined) replica.outbox.start();
+  if (order.step === undefined && (order.held ?? 'claim') === 'claim') replica.outbox.start();
   else await replica.send();
 }
