@@ -1,4 +1,5 @@
 import { CircuitOpenError, createCircuitBreaker } from '../core/circuit-breaker.ts';
+import { within } from '../core/deadline.ts';
 import { AppError, unavailable } from '../core/errors.ts';
 import type { Database, Transact } from './database.ts';
 
@@ -57,16 +58,10 @@ export function cleanError(error: unknown): unknown {
  * @throws AppError `unavailable` on a missed deadline or a lost connection; DatabaseError on a refused statement
  */
 export async function withDeadline<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
-  const { promise: deadline, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(unavailable(new Error(`no answer from the database in ${deadlineMs} ms`))),
-    deadlineMs,
-  );
-  return Promise.race([work, deadline])
-    .catch((error: unknown) => {
-      throw cleanError(error);
-    })
-    .finally(() => clearTimeout(timer));
+  const late = () => unavailable(new Error(`no answer from the database in ${deadlineMs} ms`));
+  return within(work, deadlineMs, late).catch((error: unknown) => {
+    throw cleanError(error);
+  });
 }
 
 /** Runs each call to the database with a deadline, and makes its errors safe. */

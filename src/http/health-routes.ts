@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
+import { within } from '../core/deadline.ts';
 
 const PROBE_DEADLINE_MS = 1_000;
 
@@ -67,11 +68,8 @@ function statusOf(database: PartStatus, cache: PartStatus): Static<typeof Readin
 }
 
 async function probe(ping: () => Promise<unknown>): Promise<PartStatus> {
-  const { promise: deadline, resolve } = Promise.withResolvers<'down'>();
-  const timer = setTimeout(() => resolve('down'), PROBE_DEADLINE_MS);
-  const answer = ping().then(
-    () => 'ok' as const,
-    () => 'down' as const,
+  return within(ping(), PROBE_DEADLINE_MS, () => new Error('no answer')).then(
+    () => 'ok',
+    () => 'down',
   );
-  return Promise.race([answer, deadline]).finally(() => clearTimeout(timer));
 }

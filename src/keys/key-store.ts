@@ -1,6 +1,7 @@
 import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import { asc, eq, inArray, sql } from '../db/drizzle.ts';
+import { inMs } from '../db/interval.ts';
 import { waitForLock } from '../db/locks.ts';
 import { signingKeys } from '../db/schema.ts';
 import type { KeyTimes } from './rotation-plan.ts';
@@ -49,7 +50,7 @@ export function createKeyStore(database: Database) {
     async retire({ database }: Transaction, kid: string, retainMs: number): Promise<void> {
       // In whole milliseconds, as `list` returns the time: otherwise a deletion could be due but refused by the
       // database.
-      const deleteAfter = sql`date_trunc('milliseconds', now()) + ${retainMs} * interval '1 millisecond'`;
+      const deleteAfter = sql`date_trunc('milliseconds', now()) + ${inMs(retainMs)}`;
       await database
         .update(signingKeys)
         .set({ retiredAt: sql`now()`, deleteAfter })

@@ -1,6 +1,7 @@
 import type { PublicJwk } from '../core/jwk.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, eq, gt, isNull, lte, or, sql } from '../db/drizzle.ts';
+import { inMs } from '../db/interval.ts';
 import { clientSecrets, serviceClients } from '../db/schema.ts';
 
 export type StoredClient = {
@@ -98,7 +99,7 @@ export function createClientStore(database: Database) {
       if (updated.length === 0) return false;
       const ofClient = eq(clientSecrets.clientId, id);
       await database.delete(clientSecrets).where(and(ofClient, lte(clientSecrets.expiresAt, sql`now()`)));
-      const end = sql`now() + ${overlapMs} * interval '1 millisecond'`;
+      const end = sql`now() + ${inMs(overlapMs)}`;
       await database
         .update(clientSecrets)
         .set({ expiresAt: sql`least(${clientSecrets.expiresAt}, ${end})` })

@@ -1,5 +1,6 @@
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import { publishDelivery } from './delivery-channel.ts';
 import { errorName, type RetryPolicy, retryDelayMs } from './outbox-rules.ts';
@@ -109,11 +110,9 @@ class DeliveryTimeout extends Error {
 
 async function inTime(work: (signal: AbortSignal) => Promise<void>, deadlineMs: number): Promise<void> {
   const controller = new AbortController();
-  const { promise: deadline, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
+  await within(work(controller.signal), deadlineMs, () => {
     const error = new DeliveryTimeout(`not delivered in ${deadlineMs} ms`);
     controller.abort(error);
-    reject(error);
-  }, deadlineMs);
-  await Promise.race([work(controller.signal), deadline]).finally(() => clearTimeout(timer));
+    return error;
+  });
 }

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from '../db/drizzle.ts';
+import { inMs } from '../db/interval.ts';
 import { outbox } from '../db/schema.ts';
 
 export type NewMessage = { id: string; kind: string; payload: unknown };
@@ -39,8 +40,6 @@ export type DeadMessage = {
 export type OutboxStore = ReturnType<typeof createOutboxStore>;
 
 const MAX_LISTED = 1_000;
-
-const inMs = (ms: number) => sql`${ms} * interval '1 millisecond'`;
 
 /** The `outbox` table. Every time in it is the database's own. */
 export function createOutboxStore(database: Database) {

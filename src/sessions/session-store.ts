@@ -1,6 +1,7 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, inArray, lt, ne, or, sql } from '../db/drizzle.ts';
+import { inMs } from '../db/interval.ts';
 import { isOpenSession } from '../db/live-session.ts';
 import { tryLock } from '../db/locks.ts';
 import { sessions, users } from '../db/schema.ts';
@@ -40,8 +41,6 @@ export type FoundSession = { record: SessionRecord; databaseNow: Date };
 export type SessionStore = ReturnType<typeof createSessionStore>;
 
 const MAX_LISTED = 100;
-
-const inMs = (ms: number): SQL => sql`${ms} * interval '1 millisecond'`;
 
 function matches(selector: SessionSelector): SQL | undefined {
   if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);

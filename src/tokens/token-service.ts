@@ -118,8 +118,7 @@ export function createTokenService(parts: TokenServiceParts) {
 
   /** The rules for our own tokens. */
   function rulesFor({ types, audiences }: TokenCheck): TokenRules {
-    const algorithms = [...SIGNING_ALGORITHMS];
-    return { issuer, audiences, types, algorithms, leewaySeconds: LEEWAY_SECONDS, now };
+    return { issuer, audiences, types, algorithms: ALGORITHMS, leewaySeconds: LEEWAY_SECONDS, now };
   }
 
   /** @throws VerifierError `key_unknown`; AppError `unavailable` when that cannot be known */
@@ -130,6 +129,8 @@ export function createTokenService(parts: TokenServiceParts) {
   }
 }
 
+/** All of them: `SIGNING_ALGORITHM` may change while tokens of the old one are still valid. */
+const ALGORITHMS = [...SIGNING_ALGORITHMS];
 /** Replicas know the database's time to within the time of one query. */
 const LEEWAY_SECONDS = 5;
 
