@@ -5,6 +5,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
+import { createPseudonyms } from './cache/cache-seal.ts';
 import { createMemoryCache } from './cache/memory-cache.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
@@ -61,7 +62,8 @@ export async function buildApp(
   });
   addOriginCheck(app, config.APP_ORIGINS);
   await app.register(fastifyCookie);
-  await addRateLimits(app, adapters.cache, createMemoryCache(clock));
+  const nameOf = createPseudonyms(config.PUBLIC_URL, adapters.keyEncryptionKey);
+  await addRateLimits(app, adapters.cache, createMemoryCache(clock), nameOf);
   await addOpenApi(app, {
     publicUrl: config.PUBLIC_URL,
     prefix: config.PATH_PREFIX,

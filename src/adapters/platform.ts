@@ -1,4 +1,5 @@
 import type { Cache } from '../cache/cache.ts';
+import { type CacheSeal, createCacheSeal } from '../cache/cache-seal.ts';
 import type { Config } from '../config/config.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
@@ -14,6 +15,8 @@ export type Platform = {
   guard: DatabaseGuard;
   transact: Transact;
   cache: Cache;
+  /** Seals what is put into the cache, which is not believed. */
+  seal: CacheSeal;
   /** 32 bytes. */
   keyEncryptionKey: Buffer;
   clock: DatabaseClock;
@@ -57,5 +60,11 @@ function platformOn(
   log: Log,
 ): Platform {
   const transact = createTransact(database, guard);
-  return { config, database, guard, transact, cache, keyEncryptionKey, clock, log };
+  const seal = createCacheSeal({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+    now: clock.now,
+  });
+  return { config, database, guard, transact, cache, seal, keyEncryptionKey, clock, log };
 }

@@ -29,6 +29,7 @@ export function createMemoryCache(clock: Clock, maxEntries = 50_000): Cache {
     put: async (key, value, ttlMs) => write(key, value, ttlMs),
     putIfAbsent: async (key, value, ttlMs) => writeIf(live(key) === undefined, key, value, ttlMs),
     replace: async (key, expected, value, ttlMs) => writeIf(live(key)?.value === expected, key, value, ttlMs),
+    remove: async (key) => void slots.delete(key),
     increment: async (key, windowMs) => {
       const slot = live(key) ?? { value: '0', expiresAt: clock() + windowMs };
       const count = Number(slot.value) + 1;

@@ -71,6 +71,9 @@ export function createRedisCache(
       breaker.run(async () => (await redis.set(named(key), value, 'PX', ttlMs, 'NX')) === 'OK'),
     replace: (key, expected, value, ttlMs) =>
       breaker.run(async () => (await redis.replaceValue(named(key), expected, value, ttlMs)) === 1),
+    remove: async (key) => {
+      await breaker.run(() => redis.del(named(key)));
+    },
     increment: (key, windowMs) =>
       breaker.run(async () => {
         const [count, ttlMs] = await redis.incrementInWindow(named(key), windowMs);

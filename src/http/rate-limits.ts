@@ -12,14 +12,18 @@ type Count = { current: number; ttl: number };
  * Counts in the shared cache, and in this process alone while the cache cannot be reached. The plugin by itself would
  * answer 500 to every request then, or limit none.
  */
-function limitStore(shared: Cache, local: Cache): FastifyRateLimitStoreCtor {
+function limitStore(
+  shared: Cache,
+  local: Cache,
+  nameOf: (network: string) => string,
+): FastifyRateLimitStoreCtor {
   return class LimitStore implements FastifyRateLimitStore {
     incr(
       network: string,
       callback: (error: Error | null, result?: Count) => void,
       timeWindow = WINDOW_MS,
     ): void {
-      const key = `limit:${network}`;
+      const key = `limit:${nameOf(network)}`;
       shared
         .increment(key, timeWindow)
         .catch(() => local.increment(key, timeWindow))
@@ -34,12 +38,18 @@ function limitStore(shared: Cache, local: Cache): FastifyRateLimitStoreCtor {
 
 /**
  * Prepares per-address limits; a route takes one with `config: { rateLimit }`.
+ * @param nameOf hides a network from those who can read the cache
  */
-export async function addRateLimits(app: FastifyInstance, shared: Cache, local: Cache): Promise<void> {
+export async function addRateLimits(
+  app: FastifyInstance,
+  shared: Cache,
+  local: Cache,
+  nameOf: (network: string) => string,
+): Promise<void> {
   await app.register(rateLimit, {
     global: false,
     keyGenerator: clientNetwork,
-    store: limitStore(shared, local),
+    store: limitStore(shared, local, nameOf),
     errorResponseBuilder: (_request, { ttl }) =>
       new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) }),
   });

@@ -23,11 +23,12 @@ export function openSessions(
   outbox: OutboxService,
   table: SessionStore = createSessionStore(platform.database),
 ) {
-  const { config, guard, transact, cache, clock, log } = platform;
+  const { config, guard, transact, cache, seal, clock, log } = platform;
   const store = guardStore(table, guard);
   const findSession = createBatch(store.findAll, SESSIONS_AT_ONCE);
   const sessionCache = createSessionCache({
     cache,
+    seal,
     now: clock.now,
     load: async (tokenHash) => {
       const found = await findSession(tokenHash);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Cache } from '../cache/cache.ts';
+import type { Binding, CacheSeal } from '../cache/cache-seal.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { UserClaims } from '../core/user-claims.ts';
@@ -20,31 +21,35 @@ const TOMBSTONE_MS = 60_000;
 /** Short: it only saves the database from a client that asks again and again. */
 const ABSENT_MS = 10_000;
 
-const ABSENT = 'absent';
 const TOMBSTONE_PREFIX = 'tombstone:';
 const LEASE_PREFIX = 'lease:';
 
 const Entry = Type.Object({
-  tokenHash: Type.String(),
-  freshUntil: Type.Integer(),
-  record: Type.Object({
-    id: Type.String(),
-    userId: Type.String(),
-    claims: UserClaims,
-    userStatus: Type.Union([Type.Literal('active'), Type.Literal('banned')]),
-    createdAt: Type.Integer(),
-    lastSeenAt: Type.Integer(),
-    expiresAt: Type.Integer(),
-    idleExpiresAt: Type.Integer(),
-    ended: Type.Boolean(),
-    version: Type.Integer(),
-  }),
+  /** The seal cannot show whether an attacker has put back an old entry. */
+  writtenAt: Type.Integer(),
+  /** Null when there was no session, or it was over. */
+  record: Type.Union([
+    Type.Null(),
+    Type.Object({
+      id: Type.String(),
+      userId: Type.String(),
+      claims: UserClaims,
+      userStatus: Type.Union([Type.Literal('active'), Type.Literal('banned')]),
+      createdAt: Type.Integer(),
+      lastSeenAt: Type.Integer(),
+      expiresAt: Type.Integer(),
+      idleExpiresAt: Type.Integer(),
+      ended: Type.Boolean(),
+      version: Type.Integer(),
+    }),
+  ]),
 });
 type Entry = Static<typeof Entry>;
 const entryShape = Compile(Entry);
 
 type SessionCacheParts = {
   cache: Cache;
+  seal: CacheSeal;
   /** Reads the row. Rejects with `unavailable` when the database does not answer. */
   load(tokenHash: Buffer): Promise<SessionRecord | null>;
   now: Clock;
@@ -54,7 +59,7 @@ type SessionCacheParts = {
 type Seen =
   | { kind: 'unreachable' | 'empty'; text: null }
   | { kind: 'tombstone' | 'leased' | 'absent' | 'garbage'; text: string }
-  | { kind: 'entry'; text: string; entry: Entry };
+  | { kind: 'entry'; text: string; record: SessionRecord; freshUntil: number };
 
 /** A running read of the row. */
 type Read = {
@@ -77,9 +82,9 @@ export type SessionCache = ReturnType<typeof createSessionCache>;
  * lease on the empty key, or the entry that it renews. A revocation overwrites that value with a tombstone, so a fill
  * that read the row earlier can no longer be written, even if its process slept for long, and even if the tombstone has
  * been evicted. Every lease and every tombstone is unique, so the value at the key also shows whether a running read
- * is recent enough to join. A raw token is never a key or a value.
+ * is recent enough to join. A raw token is never a key or a value, and an entry that does not open is a miss.
  */
-export function createSessionCache({ cache, load, now }: SessionCacheParts) {
+export function createSessionCache({ cache, seal, load, now }: SessionCacheParts) {
   const reads = new Map<string, Read>();
   let restsUntil = 0;
 
@@ -92,9 +97,9 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     async find(tokenHash: Buffer, admit: Admission = FREE): Promise<SessionRecord | null> {
       const id = tokenHash.toString('hex');
       const seen = await look(id);
-      if (seen.kind === 'entry' && now() < seen.entry.freshUntil) return seen.entry.record;
+      if (seen.kind === 'entry' && now() < seen.freshUntil) return seen.record;
       if (seen.kind === 'absent') return null;
-      if (seen.kind === 'entry' && now() < restsUntil) return seen.entry.record;
+      if (seen.kind === 'entry' && now() < restsUntil) return seen.record;
       if (seen.kind !== 'entry') await admit.read();
       try {
         const record = await loadOnce(id, tokenHash, seen);
@@ -104,7 +109,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
         // An entry that is no longer fresh may be used only when the database does not answer.
         if (seen.kind === 'entry' && error instanceof AppError && error.code === 'unavailable') {
           restsUntil = now() + REST_MS;
-          return seen.entry.record;
+          return seen.record;
         }
         throw error;
       }
@@ -112,13 +117,17 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
 
     /**
      * Makes every replica read the row again. Call it after the change has been committed.
+     *
+     * A full cache takes no tombstone, but it still deletes, which is as good: a fill that began before finds neither its
+     * lease nor the entry that it renews, and is not written.
      * @throws when the cache cannot be reached: an entry there may then serve until it is no longer fresh
      */
     async invalidate(tokenHash: Buffer): Promise<void> {
       const id = tokenHash.toString('hex');
       // Even if the cache cannot be reached, look-ups of this replica must not join a read from before the change.
       reads.delete(id);
-      await cache.put(keyOf(id), TOMBSTONE_PREFIX + randomUUID(), TOMBSTONE_MS);
+      const tombstone = TOMBSTONE_PREFIX + randomUUID();
+      await cache.put(keyOf(id), tombstone, TOMBSTONE_MS).catch(() => cache.remove(keyOf(id)));
     },
   };
 
@@ -132,10 +141,26 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     }
     if (text === null) return { kind: 'empty', text };
     if (text.startsWith(TOMBSTONE_PREFIX)) return { kind: 'tombstone', text };
-    if (text === ABSENT) return { kind: 'absent', text };
     if (text.startsWith(LEASE_PREFIX)) return { kind: 'leased', text };
-    const entry = parseEntry(text, id);
-    return entry ? { kind: 'entry', text, entry } : { kind: 'garbage', text };
+    return judge(text, openEntry(id, text));
+  }
+
+  /** Null if the text is not an entry of exactly this token: then it must not be believed. */
+  function openEntry(id: string, text: string): Entry | null {
+    const opened = seal.open(bindingOf(id), text);
+    const value: unknown = opened === null ? null : JSON.parse(opened);
+    return entryShape.Check(value) ? value : null;
+  }
+
+  function judge(text: string, entry: Entry | null): Seen {
+    if (entry === null) return { kind: 'garbage', text };
+    const { record, writtenAt } = entry;
+    // The cache forgets by itself. An entry that is older has been put back.
+    if (now() >= writtenAt + (record ? KEEP_MS : ABSENT_MS)) return { kind: 'garbage', text };
+    if (record === null) return { kind: 'absent', text };
+    // Not fresh after the expiry in the copy: a use at another replica may have prolonged the session.
+    const freshUntil = Math.min(writtenAt + FRESH_MS, record.expiresAt, record.idleExpiresAt);
+    return { kind: 'entry', text, record, freshUntil };
   }
 
   /** Many misses on one key become one read. */
@@ -160,8 +185,7 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
     // From now on the key may be empty because a tombstone was evicted.
     if (seen.kind === 'empty') read.joinableBy = expected ?? undefined;
     const record = await load(tokenHash);
-    const isOver = record === null || record.ended;
-    if (expected !== null) await (isOver ? fillAbsent(id, expected) : fill(id, expected, record));
+    if (expected !== null) await fill(id, expected, record?.ended ? null : record);
     return record;
   }
 
@@ -175,20 +199,15 @@ export function createSessionCache({ cache, load, now }: SessionCacheParts) {
   }
 
   /**
-   * A token without a session never gets one, and an ended session stays ended: both are final. This also replaces the
-   * entry of a session whose tombstone could not be written: otherwise it would be used again when the database is
-   * down.
+   * A token without a session never gets one, and an ended session stays ended: both are final, and null. This also
+   * replaces the entry of a session whose tombstone could not be written: otherwise it would be used again when the
+   * database is down.
    */
-  async function fillAbsent(id: string, expected: string): Promise<void> {
-    await cache.replace(keyOf(id), expected, ABSENT, ABSENT_MS).catch(() => false);
-  }
-
-  async function fill(id: string, expected: string, record: SessionRecord): Promise<void> {
-    // Not fresh after the expiry in the copy: a use at another replica may have prolonged the session.
-    const freshUntil = Math.min(now() + FRESH_MS, record.expiresAt, record.idleExpiresAt);
-    const entry: Entry = { tokenHash: id, freshUntil, record };
+  async function fill(id: string, expected: string, record: SessionRecord | null): Promise<void> {
+    const entry: Entry = { writtenAt: now(), record };
+    const sealed = seal.seal(bindingOf(id), JSON.stringify(entry));
     // If a fill fails, the next look-up reads the row again, nothing worse.
-    await cache.replace(keyOf(id), expected, JSON.stringify(entry), KEEP_MS).catch(() => false);
+    await cache.replace(keyOf(id), expected, sealed, record ? KEEP_MS : ABSENT_MS).catch(() => false);
   }
 }
 
@@ -196,12 +215,6 @@ function keyOf(id: string): string {
   return `session:${id}`;
 }
 
-/** Null if the text is not an entry of exactly this token: then it must not be trusted. */
-function parseEntry(text: string, id: string): Entry | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return entryShape.Check(value) && value.tokenHash === id ? value : null;
-  } catch {
-    return null;
-  }
+function bindingOf(id: string): Binding {
+  return { kind: 'session', id };
 }

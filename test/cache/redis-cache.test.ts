@@ -36,6 +36,7 @@ const commands: Record<string, (cache: Cache) => Promise<unknown>> = {
   put: (cache) => cache.put('a', '1', MINUTE_MS),
   putIfAbsent: (cache) => cache.putIfAbsent('a', '1', MINUTE_MS),
   replace: (cache) => cache.replace('a', '1', '2', MINUTE_MS),
+  remove: (cache) => cache.remove('a'),
   increment: (cache) => cache.increment('a', MINUTE_MS),
   ping: (cache) => cache.ping(),
 };

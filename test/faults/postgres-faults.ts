@@ -33,7 +33,7 @@ function lostDatabase({ name, begin, end, isWhollyGone = true }: LostDatabase): 
       if (known === undefined || stale === undefined || leaving === undefined)
         throw new Error('nobody signed up');
       const uncached = await probe.signUp();
-      await world.withRedis((redis) => age(redis, stale));
+      await world.withRedis((redis) => age(redis, stale, world));
 
       await during(world, { begin, end }, async () => {
         await Promise.all([

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import postgres from 'postgres';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { createRedisCache } from '../../src/cache/redis-cache.ts';
@@ -46,6 +46,7 @@ async function openReplicas({ database: server, redis }: World) {
     ))
   )
     await new Promise((resolve) => setTimeout(resolve, 10));
+  const keyEncryptionKey = randomBytes(32);
   const state: { shiftMs: number; gate: Gate | null } = { shiftMs: 0, gate: null };
   const table = {
     ...store,
@@ -87,6 +88,7 @@ async function openReplicas({ database: server, redis }: World) {
     const clock = createDatabaseClock(Date.now);
     return createPlatform(database, {
       cache,
+      keyEncryptionKey,
       // Only the replica's clock makes the entry stale: the time of the database and of Redis cannot be moved here.
       clock: { ...clock, now: () => clock.now() + state.shiftMs },
     });

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { KEEP_MS } from '../../src/sessions/session-cache.ts';
 import { cacheKeyOf, during, REFUSED_WITHIN_MS, type Scenario, type User } from './probe.ts';
 import { startRedisFor, type World, withRedis } from './world.ts';
 
+/** For as long an entry is fresh. */
+const FRESH_MS = 60_000;
 const NOTICED_AFTER_MS = 1_000;
 const HEALTHY_MS = 300;
 const DEAD_MS = 1_200;
@@ -148,11 +151,13 @@ async function promote(redis: Client, world: World, key: string): Promise<void> 
 }
 
 /** Makes a user's entry stale, as after 60 s. */
-export async function age(redis: Client, user: User): Promise<void> {
+export async function age(redis: Client, user: User, { seal }: World): Promise<void> {
   const key = cacheKeyOf(user);
-  const entry = JSON.parse((await redis.get(key)) ?? 'null');
-  if (entry === null) throw new Error('there is no entry to age');
-  await redis.set(key, JSON.stringify({ ...entry, freshUntil: Date.now() - 1 }), 'PX', 540_000);
+  const binding = { kind: 'session', id: key.slice('session:'.length) };
+  const opened = seal.open(binding, (await redis.get(key)) ?? '');
+  if (opened === null) throw new Error('there is no entry to age');
+  const entry = { ...JSON.parse(opened), writtenAt: Date.now() - FRESH_MS };
+  await redis.set(key, seal.seal(binding, JSON.stringify(entry)), 'PX', KEEP_MS - FRESH_MS);
 }
 
 /** @param isAlone whether the replica that logs out is the only one without Redis */
@@ -183,8 +188,10 @@ function partitionedLogout(name: string, isAlone: boolean, demanded: string): Sc
 
 /** Whether the cache knows that the session has ended, by a tombstone or by a later read. */
 async function isToldOf(user: User, world: World): Promise<boolean> {
-  const text = await world.withRedis((redis) => redis.get(cacheKeyOf(user)));
-  return text !== null && !text.startsWith('{');
+  const key = cacheKeyOf(user);
+  const text = await world.withRedis((redis) => redis.get(key));
+  const opened = world.seal.open({ kind: 'session', id: key.slice('session:'.length) }, text ?? '');
+  return text !== null && (opened === null || JSON.parse(opened).record === null);
 }
 
 export const logoutWhileOneIsCutOff = partitionedLogout(

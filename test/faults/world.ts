@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
+import { createCacheSeal } from '../../src/cache/cache-seal.ts';
 import { type ServerProcess, startServer } from '../support/processes.ts';
 import { type PrivateServer, startPostgres, startRedis, takeChildrenAlong } from '../support/servers.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
@@ -17,6 +18,8 @@ const MAX_CONNECTIONS = 40;
 const POOL_SIZE = 5;
 const KEY_PREFIX = 'faults:';
 const HEALED_WITHIN_MS = 15_000;
+/** One for all replicas: what one has put into the cache, the others cannot open under another. */
+const ISSUER = 'http://localhost:3000';
 /** How much of a server's log is printed, in characters. */
 const OUTPUT_END = 1_000;
 
@@ -29,12 +32,14 @@ export type World = Awaited<ReturnType<typeof createWorld>>;
 export async function createWorld(t: Teardown, replicaCount: number, patience = 1) {
   takeChildrenAlong();
   const [database, redis] = await Promise.all([startSmallPostgres(t), startRedisFor(t)]);
-  const keyEncryptionKey = randomBytes(32).toString('base64');
+  const keyEncryptionKey = randomBytes(32);
   const replicas: Replica[] = [];
   for (let i = 0; i < replicaCount; i += 1) replicas.push(await startReplica());
 
   return {
     patience,
+    /** Opens what the replicas put into Redis. */
+    seal: createCacheSeal({ issuer: ISSUER, keyEncryptionKey, now: Date.now }),
     database,
     redis,
     replicas,
@@ -63,7 +68,8 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
       REDIS_URL: redisProxy.url,
       REDIS_KEY_PREFIX: KEY_PREFIX,
       DATABASE_POOL_SIZE: String(POOL_SIZE),
-      KEY_ENCRYPTION_KEY: keyEncryptionKey,
+      KEY_ENCRYPTION_KEY: keyEncryptionKey.toString('base64'),
+      PUBLIC_URL: ISSUER,
     });
     return { url: server.url, server, database: databaseProxy, redis: redisProxy };
   }

@@ -1,7 +1,8 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { test } from 'tap';
 import type { Cache } from '../../src/cache/cache.ts';
+import { createCacheSeal } from '../../src/cache/cache-seal.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
 import { DatabaseError } from '../../src/db/database-guard.ts';
@@ -13,6 +14,7 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 const START_MS = 1_800_000_000_000;
+const KEY = randomBytes(32);
 
 function makeRecord(changes: Partial<SessionRecord> = {}): SessionRecord {
   return {
@@ -45,9 +47,14 @@ function setUp(changes: Partial<Cache> = {}) {
     loads.push(answer);
     return answer.promise;
   };
-  const [one, other] = [createSessionCache({ cache, load, now }), createSessionCache({ cache, load, now })];
+  const keys = { issuer: 'https://auth.example.com', keyEncryptionKey: randomBytes(32) };
+  const createReplica = (changes: Partial<Parameters<typeof createCacheSeal>[0]> = {}) =>
+    createSessionCache({ cache, load, now, seal: createCacheSeal({ ...keys, now, ...changes }) });
+  const [one, other] = [createReplica(), createReplica()];
   const tokenHash = hashGenerateToken(createGenerateToken());
-  return { clock, memory, loads, one, other, tokenHash, key: `session:${tokenHash.toString('hex')}` };
+  const id = tokenHash.toString('hex');
+  const seal = createCacheSeal({ ...keys, now });
+  return { clock, memory, loads, keys, createReplica, one, other, tokenHash, id, seal, key: `session:${id}` };
 }
 
 type Setting = ReturnType<typeof setUp>;
@@ -196,23 +203,38 @@ test('only who makes a read that finds nothing is counted', async (t) => {
 
 test('what is no entry of this very token is read anew and replaced', async (t) => {
   const setting = setUp();
-  const { memory, key, one, tokenHash, loads } = setting;
-  await fill(setting);
-  const entry: string = (await memory.get(key)) ?? '';
-  const changed = (changes: object) => JSON.stringify({ ...JSON.parse(entry), ...changes });
-  const record = JSON.parse(entry).record;
+  const { memory, key, id, one, tokenHash, loads, seal, keys } = setting;
+  const { clock } = setting;
+  const now = () => clock.nowMs;
+  const record = await fill(setting);
+  const entry = { writtenAt: START_MS, record };
+  const mine = { kind: 'session', id };
+  const sealed = (await memory.get(key)) ?? '';
+  const changed = (changes: object) => seal.seal(mine, JSON.stringify({ ...entry, ...changes }));
+  const foreign = (other: object) =>
+    createCacheSeal({ ...keys, now, ...other }).seal(mine, JSON.stringify(entry));
+  t.same(JSON.parse(seal.open(mine, sealed) ?? ''), entry);
   const unbelievable = [
-    changed({ tokenHash: createHash('sha256').update(randomBytes(8)).digest('hex') }),
-    changed({ tokenHash: undefined }),
-    changed({ freshUntil: `${START_MS}` }),
-    changed({ record: null }),
+    changed({ writtenAt: `${START_MS}` }),
+    changed({ record: undefined }),
     changed({ record: { ...record, ended: 0 } }),
     changed({ record: { ...record, userStatus: 'deleted' } }),
     changed({ record: { ...record, expiresAt: null } }),
-    entry.slice(1),
+    JSON.stringify(entry),
+    JSON.stringify({ tokenHash: id, freshUntil: START_MS + MINUTE_MS, record }),
+    seal.seal(
+      { kind: 'session', id: hashGenerateToken(createGenerateToken()).toString('hex') },
+      JSON.stringify(entry),
+    ),
+    seal.seal({ kind: 'client', id }, JSON.stringify(entry)),
+    foreign({ issuer: 'https://staging.example.com' }),
+    foreign({ keyEncryptionKey: randomBytes(32) }),
+    sealed.slice(1),
+    sealed.slice(0, -4),
     '',
     'null',
     '[]',
+    'absent',
     '"tombstone"',
   ];
   for (const text of unbelievable) {
@@ -225,6 +247,65 @@ test('what is no entry of this very token is read anew and replaced', async (t) 
     t.same(await one.find(tokenHash), truth);
     t.equal(loads.length, loadsBefore);
   }
+});
+
+test('an old entry that an attacker puts back is believed for its ten minutes, and not fresh after one', async (t) => {
+  const setting = setUp();
+  const { memory, key, clock } = setting;
+  const record = await fill(setting);
+  const captured = (await memory.get(key)) ?? '';
+  for (const { ageMs, isBelieved } of [
+    { ageMs: 10 * MINUTE_MS - 1, isBelieved: true },
+    { ageMs: 10 * MINUTE_MS, isBelieved: false },
+  ]) {
+    clock.nowMs = START_MS + ageMs;
+    await memory.put(key, captured, MINUTE_MS);
+    const { found, load } = await findUntilLoad(setting, setting.other);
+    load.reject(unavailable(undefined));
+    if (isBelieved) t.same(await found, record);
+    else await t.rejects(found, { code: 'unavailable' });
+  }
+});
+
+test('absence that an attacker puts back is believed for its ten seconds', async (t) => {
+  const setting = setUp();
+  const { memory, key, clock, one, loads } = setting;
+  const { found, load } = await findUntilLoad(setting, one);
+  load.resolve(null);
+  await found;
+  const captured = (await memory.get(key)) ?? '';
+  clock.nowMs += 10 * SECOND_MS;
+  await memory.put(key, captured, MINUTE_MS);
+  t.ok(await fill(setting));
+  t.equal(loads.length, 2);
+});
+
+test('while the key-encryption key is replaced, old and new replicas find each session', async (t) => {
+  const setting = setUp();
+  const { createReplica, keys, tokenHash, loads, one } = setting;
+  const record = await fill(setting);
+  const next = createReplica({
+    keyEncryptionKey: randomBytes(32),
+    previousKeyEncryptionKey: keys.keyEncryptionKey,
+  });
+  t.same(await next.find(tokenHash), record);
+  t.equal(loads.length, 1, 'the entry of an old replica opens');
+  setting.clock.nowMs += MINUTE_MS;
+  const renewed = await findUntilLoad(setting, next);
+  renewed.load.resolve(record);
+  await renewed.found;
+  const old = await findUntilLoad(setting, one);
+  old.load.resolve(makeRecord({ ended: true }));
+  t.match(await old.found, { ended: true }, 'the entry of a new replica is a miss for an old one');
+});
+
+test('nothing in the cache shows whose session it is', async (t) => {
+  const setting = setUp();
+  const record = await fill(setting);
+  const text = (await setting.memory.get(setting.key)) ?? '';
+  const readable = text + Buffer.from(text.slice(text.indexOf('.') + 1), 'base64').toString('latin1');
+  for (const secret of [record.claims.email, record.userId, record.id, 'active'])
+    t.notOk(readable.includes(secret), secret);
 });
 
 test('neither keys nor values hold the generate token', async (t) => {
@@ -240,6 +321,7 @@ test('neither keys nor values hold the generate token', async (t) => {
     cache: noting,
     load: async () => makeRecord(),
     now: () => START_MS,
+    seal: createCacheSeal({ issuer: '', keyEncryptionKey: randomBytes(32), now: () => START_MS }),
   });
   const token = createGenerateToken();
   await sessions.find(hashGenerateToken(token));
@@ -319,8 +401,37 @@ test('two revocations: a look-up after the second does not join a read from betw
   t.match(await after.found, { ended: true });
 });
 
+test('a full cache deletes the entry that it cannot replace, and no fill brings it back', async (t) => {
+  const memory = createMemoryCache(() => START_MS);
+  let isFull = false;
+  const writes =
+    <P extends unknown[], R>(command: (...parameters: P) => Promise<R>) =>
+    async (...parameters: P): Promise<R> => {
+      if (isFull) throw new Error('OOM command not allowed');
+      return command(...parameters);
+    };
+  const setting = setUp({
+    ...memory,
+    put: writes(memory.put),
+    putIfAbsent: writes(memory.putIfAbsent),
+    replace: writes(memory.replace),
+  });
+  await fill(setting);
+  setting.clock.nowMs += MINUTE_MS;
+  const renewal = await findUntilLoad(setting, setting.other);
+  isFull = true;
+  await setting.one.invalidate(setting.tokenHash);
+  isFull = false;
+  renewal.load.resolve(makeRecord());
+  await renewal.found;
+  t.equal(await memory.get(setting.key), null);
+  const after = await findUntilLoad(setting, setting.other);
+  after.load.resolve(null);
+  t.equal(await after.found, null);
+});
+
 test('a revocation that cannot reach the cache still keeps its own replica from an older read', async (t) => {
-  const setting = setUp({ get: refuse, put: refuse });
+  const setting = setUp({ get: refuse, put: refuse, remove: refuse });
   const before = await findUntilLoad(setting, setting.one);
   await t.rejects(setting.one.invalidate(setting.tokenHash), { message: 'the cache cannot be reached' });
   const after = await findUntilLoad(setting, setting.one);
@@ -532,15 +643,16 @@ function slowCache(memory: Cache, scheduler: fc.Scheduler): Cache {
     put: slow(memory.put),
     putIfAbsent: slow(memory.putIfAbsent),
     replace: slow(memory.replace),
+    remove: slow(memory.remove),
     increment: slow(memory.increment),
     ping: slow(memory.ping),
   };
 }
 
-type Course = { jumpsMs: number[]; evictions: number; warm: boolean };
+type Course = { jumpsMs: number[]; evictions: number; warm: boolean; isFull: boolean };
 
 /** Two replicas look up, time jumps, the cache evicts, one replica revokes: the results of look-ups after that. */
-async function endedAfterRevocation(scheduler: fc.Scheduler, { jumpsMs, evictions, warm }: Course) {
+async function endedAfterRevocation(scheduler: fc.Scheduler, { jumpsMs, evictions, warm, isFull }: Course) {
   let nowMs = START_MS;
   const now = () => nowMs;
   const memory = createMemoryCache(now);
@@ -551,9 +663,12 @@ async function endedAfterRevocation(scheduler: fc.Scheduler, { jumpsMs, eviction
     return scheduler.schedule(Promise.resolve(row));
   };
   const tokenHash = hashGenerateToken(createGenerateToken());
-  const cache = slowCache(memory, scheduler);
-  const replicas = [createSessionCache({ cache, load, now }), createSessionCache({ cache, load, now })];
-  if (warm) await createSessionCache({ cache: memory, load: async () => live, now }).find(tokenHash);
+  const slow = slowCache(memory, scheduler);
+  // A full cache refuses the tombstone, and deletes.
+  const cache = isFull ? { ...slow, put: refuse } : slow;
+  const seal = createCacheSeal({ issuer: '', keyEncryptionKey: KEY, now });
+  const replicas = [1, 2].map(() => createSessionCache({ cache, seal, load, now }));
+  if (warm) await createSessionCache({ cache: memory, seal, load: async () => live, now }).find(tokenHash);
 
   const sometime = async <T>(action: () => T) => scheduler.schedule(Promise.resolve()).then(action);
   const lookUps = () =>
@@ -583,6 +698,7 @@ test('after a revocation no look-up finds the session live, however things inter
     jumpsMs: fc.array(fc.constantFrom(SECOND_MS, 3 * SECOND_MS, MINUTE_MS, 10 * MINUTE_MS), { maxLength: 3 }),
     evictions: fc.nat({ max: 2 }),
     warm: fc.boolean(),
+    isFull: fc.boolean(),
   });
   const staysEnded = async (scheduler: fc.Scheduler, course: Course) =>
     (await endedAfterRevocation(scheduler, course)).every((ended) => ended === true);

@@ -56,6 +56,17 @@ export async function cacheContract(t: Test, open: (t: Test) => Promise<TestCach
     t.equal(await cache.get('a'), '3');
   });
 
+  t.test('remove empties the key, and does nothing to an empty one', async (t) => {
+    const { cache } = await open(t);
+    await cache.put('a', '1', MINUTE_MS);
+    await cache.put('b', '2', MINUTE_MS);
+    for (let i = 0; i < 2; i += 1) {
+      await cache.remove('a');
+      t.equal(await cache.get('a'), null);
+    }
+    t.equal(await cache.get('b'), '2');
+  });
+
   t.test('replace writes only over exactly what is expected', async (t) => {
     const { cache } = await open(t);
     t.equal(await cache.replace('a', '', '2', MINUTE_MS), false);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Platform } from '../../src/adapters/platform.ts';
+import { createCacheSeal } from '../../src/cache/cache-seal.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { type Config, loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
@@ -22,18 +23,22 @@ export type PlatformOptions = Partial<Omit<Platform, 'database' | 'config'>> & {
 
 /** The platform for the features of one replica, on a test's database. */
 export function createPlatform(database: Database, options: PlatformOptions = {}): Platform {
-  const { config, local = Date.now, deadlineMs = GENEROUS_DEADLINE_MS, ...parts } = options;
+  const { local = Date.now, deadlineMs = GENEROUS_DEADLINE_MS, ...parts } = options;
+  const { keyEncryptionKey = randomBytes(32), clock = createDatabaseClock(local) } = options;
+  const config = { ...loadConfig({}), ...options.config };
   const guard = deadlineGuard(deadlineMs);
+  const { PUBLIC_URL: issuer, KEY_ENCRYPTION_KEY_PREVIOUS: previousKeyEncryptionKey } = config;
   return {
-    config: { ...loadConfig({}), ...config },
     database,
     guard,
     transact: createTransact(database, guard),
     cache: createMemoryCache(local),
-    keyEncryptionKey: randomBytes(32),
-    clock: createDatabaseClock(local),
+    seal: createCacheSeal({ issuer, keyEncryptionKey, previousKeyEncryptionKey, now: clock.now }),
     log: silent,
     ...parts,
+    config,
+    keyEncryptionKey,
+    clock,
   };
 }
 

@@ -28,6 +28,7 @@ export async function openSessions(t: Test) {
   let passedMs = 0;
   const now = () => Date.now() + passedMs;
   const memory = createMemoryCache(now);
+  const keyEncryptionKey = randomBytes(32);
   const store = createSessionStore(database);
   const accounts = createAccountStore(database);
   const counted = { loads: 0, noted: 0 };
@@ -55,6 +56,7 @@ export async function openSessions(t: Test) {
       local: () => now() + skewMs,
       transact,
       cache: { ...memory, ...cache },
+      keyEncryptionKey,
       log: keepErrors(cacheErrors),
     });
     const { service: outbox } = openOutbox(platform);
