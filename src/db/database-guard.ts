@@ -1,7 +1,9 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CircuitOpenError, createCircuitBreaker } from '../core/circuit-breaker.ts';
 import { within } from '../core/deadline.ts';
 import { AppError, unavailable } from '../core/errors.ts';
-import type { Database, Transact } from './database.ts';
+import type { Database, Transact, Transaction } from './database.ts';
 
 /** How long a request waits for the database before the answer is 503. */
 export const DATABASE_DEADLINE_MS = 2_000;
@@ -10,7 +12,16 @@ const PROBE_DEADLINE_MS = 1_000;
 const PROBE_EVERY_MS = 250;
 
 /** SQLSTATE classes and codes of temporary failures: connection, resources, shutdown, locks, read-only. */
-const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|40001|40P01|55P03)$/;
+const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|40000|40001|40P01|55P03)$/;
+
+/**
+ * The database is well and has rolled the transaction back, in favour of another one: serialization failure, deadlock.
+ * Not 40003, after which the outcome is unknown.
+ */
+const CONTENTION_SQLSTATE = /^(40000|40001|40P01)$/;
+const MAX_ATTEMPTS = 4;
+/** Random, so that transactions which met do not meet again. Milliseconds. */
+const WAIT_BEFORE_RETRY = { least: 1, most: 30 };
 
 /** Error codes of postgres.js and its socket when the server cannot be reached. */
 const CONNECTION_TROUBLE =
@@ -52,6 +63,12 @@ export function cleanError(error: unknown): unknown {
   return CONNECTION_TROUBLE.test(code) || PASSING_SQLSTATE.test(code) ? unavailable(clean) : clean;
 }
 
+function isContention(error: unknown): boolean {
+  const clean = cleanError(error);
+  const cause = clean instanceof AppError ? clean.cause : clean;
+  return cause instanceof DatabaseError && CONTENTION_SQLSTATE.test(cause.sqlState);
+}
+
 /**
  * Waits for `work`, at most `deadlineMs`. postgres.js has no deadline of its own: a frozen server would leave the
  * query, and the request behind it, pending for ever.
@@ -84,12 +101,13 @@ type BreakingGuardOptions = {
 /**
  * A guard with a circuit breaker: after one call without an answer, all others fail with `unavailable` at once, until
  * a ping is answered. The first ping is sent right away, so a single lost connection does not affect other calls.
+ * Contention is an answer.
  */
 export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { close(): void } {
   const { ping, deadlineMs = DATABASE_DEADLINE_MS, onProbeLost, onBreak } = options;
   const breaker = createCircuitBreaker({
     threshold: 1,
-    isFailure: (error) => error instanceof AppError && error.code === 'unavailable',
+    isFailure: (error) => error instanceof AppError && error.code === 'unavailable' && !isContention(error),
     probe: () =>
       withDeadline(ping(), PROBE_DEADLINE_MS).catch((error: AppError) => {
         // If the server answers with a refusal, there are no dead connections to replace.
@@ -124,42 +142,60 @@ export function guardStore<S extends Record<keyof S, Method>>(store: S, guard = 
 
 /**
  * Transactions with a deadline. Work that exceeds it is rolled back, even if the database answers later: by then the
- * caller has received 503.
+ * caller has received 503. Work that met with contention is done again from the start, a few times.
  */
 export function createTransact(database: Database, guard = deadlineGuard()): Transact {
-  return async (work) => {
-    const afterCommit: (() => Promise<void>)[] = [];
+  return (work) => {
     const overdue = AbortSignal.timeout(guard.deadlineMs);
-    // Set when the transaction ends, not at the deadline: until then its connection exists and can be rolled back.
-    const life = { isOver: false };
-    const commit = () =>
-      database
-        .transaction(async (tx) => {
-          try {
-            const result = await work({
-              get database() {
-                if (life.isOver) throw unavailable(new Error('the transaction is over'));
-                return tx;
-              },
-              afterCommit: (action) => void afterCommit.push(action),
-            });
-            if (overdue.aborted) throw unavailable(overdue.reason);
-            return result;
-          } catch (error) {
-            if (life.isOver || isConnectionLost(error)) return leaveUnsettled();
-            throw error;
-          }
-        })
-        .finally(() => {
-          life.isOver = true;
-        });
     return guard.run(async () => {
-      const result = await commit();
+      const { result, afterCommit } = await retryContention(() => attempt(database, work, overdue), overdue);
       // Also when the answer to the commit is late and the caller has received 503: the change is committed.
       for (const action of afterCommit) await action();
       return result;
     });
   };
+}
+
+async function retryContention<T>(once: () => Promise<T>, overdue: AbortSignal): Promise<T> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await once();
+    } catch (error) {
+      if (attempts === MAX_ATTEMPTS || overdue.aborted || !isContention(error)) throw error;
+      await delay(randomInt(WAIT_BEFORE_RETRY.least, WAIT_BEFORE_RETRY.most));
+    }
+  }
+}
+
+async function attempt<T>(
+  database: Database,
+  work: (transaction: Transaction) => Promise<T>,
+  overdue: AbortSignal,
+) {
+  const afterCommit: (() => Promise<void>)[] = [];
+  // Set when the transaction ends, not at the deadline: until then its connection exists and can be rolled back.
+  const life = { isOver: false };
+  const result = await database
+    .transaction(async (tx) => {
+      try {
+        const result = await work({
+          get database() {
+            if (life.isOver) throw unavailable(new Error('the transaction is over'));
+            return tx;
+          },
+          afterCommit: (action) => void afterCommit.push(action),
+        });
+        if (overdue.aborted) throw unavailable(overdue.reason);
+        return result;
+      } catch (error) {
+        if (life.isOver || isConnectionLost(error)) return leaveUnsettled();
+        throw error;
+      }
+    })
+    .finally(() => {
+      life.isOver = true;
+    });
+  return { result, afterCommit };
 }
 
 /** Whether the connection is lost or about to close: 57P01 to 57P03 are the server's last message on it. */

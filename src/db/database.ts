@@ -12,7 +12,8 @@ export type Transaction = {
 };
 
 /**
- * Runs `work` in one transaction, then its after-commit actions.
+ * Runs `work` in one transaction, then its after-commit actions. After contention it runs the work again, so the work
+ * changes nothing but the database.
  * @throws AppError `unavailable` when the database does not answer in time; nothing is committed then, unless only
  * the answer to the commit was lost.
  */

@@ -1,10 +1,14 @@
-import postgres, { type Sql } from 'postgres';
-import { cleanError, DATABASE_DEADLINE_MS, withDeadline } from './database-guard.ts';
+import postgres, { type Sql, type TransactionSql } from 'postgres';
+import { unavailable } from '../core/errors.ts';
+import { cleanError, DATABASE_DEADLINE_MS, DatabaseError, withDeadline } from './database-guard.ts';
 import { loadPostgresDriver } from './drizzle.ts';
 import { LOCKS } from './locks.ts';
 import { MIGRATIONS_FOLDER } from './migrations.ts';
 
 const { drizzle, migrate } = loadPostgresDriver();
+
+/** SQLSTATE class 40 without a reason. */
+const TRANSACTION_ROLLBACK = '40000';
 
 /** A pool of at most `poolSize` connections, opened on first use. */
 export function connect(databaseUrl: string, poolSize: number): Sql {
@@ -29,10 +33,9 @@ export function connect(databaseUrl: string, poolSize: number): Sql {
  */
 export function createRenewableClient(open: () => Sql) {
   let current = open();
-  // Drizzle keeps the client that it gets, so it gets a proxy that always uses the current one.
-  const sql = new Proxy(current, { get: (_first, name) => Reflect.get(current, name) });
   return {
-    sql,
+    // Drizzle keeps the client that it gets, so it gets one that always uses the current one.
+    sql: withCheckedCommits(() => current),
     current: () => current,
     renew(): void {
       const abandoned = current;
@@ -45,6 +48,44 @@ export function createRenewableClient(open: () => Sql) {
   };
 }
 
+/** The same client, whose transactions fail when they are not committed. */
+function withCheckedCommits(current: () => Sql): Sql {
+  return new Proxy(current(), {
+    get: (_first, name) => (name === 'begin' ? beginOf(current()) : Reflect.get(current(), name)),
+  });
+}
+
+type Begin = <T>(work: (transaction: TransactionSql) => Promise<T>) => Promise<T>;
+
+/**
+ * `begin` of postgres.js, which does not look at the answer to its own `commit`: if the transaction was aborted by then,
+ * PostgreSQL rolls it back and answers ROLLBACK, and that is no error.
+ *
+ * So this commits by itself. What the driver commits afterwards is the empty transaction that `and chain` begins: without
+ * one, the server would log a warning. Both statements leave in one write.
+ * @throws AppError `unavailable` when the transaction was rolled back
+ */
+function beginOf(client: Sql): Begin {
+  return async <T>(work: (transaction: TransactionSql) => Promise<T>) => {
+    const ours: { commit?: Promise<{ result: T; command: string }> } = {};
+    const driver = client.begin(async (transaction) => {
+      const result = await work(transaction);
+      ours.commit = transaction.unsafe('commit and chain').then(({ command }) => ({ result, command }));
+      ours.commit.catch(() => {});
+    });
+    await driver.catch((error: unknown) => {
+      // After our commit, what became of the driver's own does not matter.
+      if (!ours.commit) throw error;
+    });
+    return requireCommit(await ours.commit);
+  };
+}
+
+function requireCommit<T>(commit: { result: T; command: string } | undefined): T {
+  if (commit?.command === 'COMMIT') return commit.result;
+  throw unavailable(new DatabaseError(TRANSACTION_ROLLBACK, undefined));
+}
+
 /** Migrates under an advisory lock. Drizzle's migrator takes none: replicas that start together would make it fail. */
 export async function migrateUnderLock(databaseUrl: string): Promise<void> {
   const client = postgres(databaseUrl, {
@@ -54,7 +95,7 @@ export async function migrateUnderLock(databaseUrl: string): Promise<void> {
   });
   try {
     await client`select pg_advisory_lock(${LOCKS.migrate})`;
-    await migrate(drizzle(client), { migrationsFolder: MIGRATIONS_FOLDER });
+    await migrate(drizzle(withCheckedCommits(() => client)), { migrationsFolder: MIGRATIONS_FOLDER });
   } catch (error) {
     throw cleanError(error);
   } finally {
