@@ -1,5 +1,6 @@
+import { METHODS } from 'node:http';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
@@ -97,16 +98,17 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
 
   app.get('/forward-auth', options, (request, reply) => answer(request, reply, request.query));
   // Some gateways keep the original method.
+  addEveryMethod(app);
   app.route({
     ...options,
-    method: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    method: METHODS.filter((method) => !['GET', 'HEAD', 'OPTIONS', 'CONNECT'].includes(method)),
     url: '/forward-auth',
     schema: { ...options.schema, hide: true },
     handler: (request, reply) => answer(request, reply, request.query),
   });
   app.route({
     ...options,
-    method: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    method: METHODS.filter((method) => !['OPTIONS', 'CONNECT'].includes(method)),
     url: '/forward-auth/*',
     schema: { ...options.schema, querystring: AnyQuery, headers: DoorHeaders, hide: true },
     // The query belongs to the original request here, so the headers describe the door.
@@ -119,14 +121,15 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
   // Every other request is refused: a successful answer to a preflight would let the original request pass, and a
   // gateway would pass on a 404, as if the page that the user asked for were missing.
   app.all('/forward-auth*', { config: { cors: { preflight: false } }, schema: { hide: true } }, refuse);
-  await app.register(async (door) => door.setNotFoundHandler(refuse), { prefix: '/forward-auth' });
 
   async function answer(
     request: FastifyRequest,
     reply: FastifyReply,
     { audience, check, needsOrigin = false }: DoorWish,
   ): Promise<void> {
-    const original = readOriginalRequest(gatewayRequestOf(request, app.prefix));
+    const asked = gatewayRequestOf(request, `${app.prefix}/forward-auth`);
+    if (asked === null) return refuse();
+    const original = readOriginalRequest(asked);
     if ('refused' in original) throw new AppError('forwarded_request_refused', { detail: original.refused });
     const query = { audience, checkSession: check === 'session' };
     const { authorization } = request.headers;
@@ -141,6 +144,16 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
   }
 };
 
+/**
+ * Lets routes have all methods that Node reads. None has a body here: Fastify refuses a QUERY whose body has no type
+ * (RFC 10008 §2), but a gateway's question has neither.
+ */
+function addEveryMethod(app: FastifyInstance): void {
+  const known = app.supportedMethods;
+  for (const method of METHODS.filter((method) => method === 'QUERY' || !known.includes(method)))
+    app.addHttpMethod(method, { overrideExisting: true });
+}
+
 async function refuse(): Promise<never> {
   throw new AppError('not_signed_in', { acceptsToken: true });
 }
@@ -149,9 +162,10 @@ function tellsNoOrigin({ headers }: FastifyRequest): boolean {
   return headers.origin === undefined && headers['sec-fetch-site'] === undefined;
 }
 
-function gatewayRequestOf({ method, raw }: FastifyRequest, prefix: string): GatewayRequest {
-  const path = String(raw.url).slice(`${prefix}/forward-auth`.length);
-  return { method, path, rawHeaders: raw.rawHeaders };
+/** Null if the door's own URL is spelled in another way: escaped, or as a whole URL with a host. No gateway does that. */
+function gatewayRequestOf({ method, raw }: FastifyRequest, door: string): GatewayRequest | null {
+  const url = String(raw.url);
+  return url.startsWith(door) ? { method, path: url.slice(door.length), rawHeaders: raw.rawHeaders } : null;
 }
 
 /** Always sets all headers: if one is missing, a gateway could pass on the client's own, or drop it. */
