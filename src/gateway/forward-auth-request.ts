@@ -26,7 +26,7 @@ const SINGLE_HEADERS = new Set([
   ...METHOD_HEADERS,
   ...URI_HEADERS,
   ...['authorization', 'host', 'origin', 'sec-fetch-site', 'x-forwarded-host', 'x-forwarded-proto'],
-  ...['x-forward-auth-audience', 'x-forward-auth-check'],
+  ...['x-forward-auth-audience', 'x-forward-auth-check', 'x-forward-auth-cookie'],
 ]);
 const MEANINGFUL_HEADERS = new Set([
   ...SINGLE_HEADERS,

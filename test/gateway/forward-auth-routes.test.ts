@@ -233,6 +233,60 @@ test('Envoy adds the door to its question, and without an Origin it is not belie
   t.equal((await ask({ ...forShop, 'x-forward-auth-check': 'session' }, shopAt)).statusCode, 401);
 });
 
+test("with cookie=strip the service gets the other cookies, and this server's in none of its names", async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const token = bearer(await mintToken(app, cookie));
+  const url = '/forward-auth?cookie=strip';
+  const stripped = {
+    [cookie]: '',
+    [`a=1; ${cookie}`]: 'a=1',
+    [`${cookie}; a=1`]: 'a=1',
+    [`a=1; ${cookie}; b="x=y"; c`]: 'a=1; b="x=y"; c',
+    [`a=1;${cookie};b=2`]: 'a=1;b=2',
+    [`g_token=1; ${cookie}; __Secure-g_token=2;g_token =3; a=1;  g_token=4`]: 'a=1',
+    [`my_g_token=1; ${cookie}; g_token2=2; G_TOKEN=3`]: 'my_g_token=1; g_token2=2; G_TOKEN=3',
+    [`${cookie}; ü=ä`]: 'ü=ä',
+  };
+  for (const [sent, passed] of Object.entries(stripped)) {
+    const headers = { ...asGet, cookie: sent };
+    t.equal((await ask(headers, url)).headers.cookie, passed, sent);
+    t.equal((await ask({ ...headers, ...token }, url)).headers.cookie, passed, 'beside a token, too');
+    t.notOk('cookie' in (await ask(headers)).headers, 'only where the gateway wishes it');
+    const envoy = { ...headers, 'x-forward-auth-cookie': 'strip' };
+    t.equal((await ask(envoy, '/forward-auth/cart')).headers.cookie, passed, 'as Envoy asks');
+  }
+  t.equal(
+    (await ask({ ...asGet, ...token }, url)).headers.cookie,
+    '',
+    "never missing, or the caller's own could pass",
+  );
+  t.notOk('cookie' in (await ask({ ...asGet }, url)).headers, 'nor in a refusal');
+});
+
+test('an answer for the caller is never a yes, but the same refusal or a 503', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const url = '/forward-auth?audience=shop&answer=refusal';
+  for (const credentials of [{ cookie }, bearer(await mintToken(app, cookie))] as Headers[]) {
+    const response = await ask({ ...asGet, ...credentials }, url);
+    t.match([response.statusCode, codeOf(response)], [503, 'unavailable']);
+    t.equal(response.headers['retry-after'], '1');
+    for (const name of ['authorization', ...identityHeaders]) t.notOk(name in response.headers, name);
+  }
+  const refused: Headers[] = [
+    {},
+    { cookie: `${cookie}; ${cookie}` },
+    { ...bearer('x'), cookie },
+    { ...asPost, cookie, origin: 'https://evil.example' },
+    { cookie, 'x-auth-subject': 'admin' },
+  ];
+  for (const headers of refused) {
+    const [first, again] = [await ask({ ...asGet, ...headers }), await ask({ ...asGet, ...headers }, url)];
+    t.equal(again.body, first.body);
+    t.same(again.headers['set-cookie'], first.headers['set-cookie']);
+    t.equal(again.headers['www-authenticate'], first.headers['www-authenticate']);
+  }
+});
+
 test('whatever the method, the answer is never 404', async (t) => {
   const { app, ask, cookie } = await setUp(t);
   t.equal((await ask({ ...asPost, cookie }, '/forward-auth', 'POST')).statusCode, 200);
