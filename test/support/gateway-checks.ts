@@ -8,6 +8,11 @@ type Door = {
   world: World;
 };
 
+type Handover = Door & {
+  /** Whether the gateway takes the session cookie for credentials. */
+  takesCookie?: boolean;
+};
+
 type Request = { headers: Record<string, string>; method?: string };
 
 /** More than one network may have in a minute. */
@@ -16,7 +21,7 @@ const MANY_MISSES = 1_000;
 const ENDED = ['__Host-g_token=', '__Secure-g_token=', 'g_token='];
 
 /** What the service behind a guarded path gets: who it is, and the caller's own cookies, but nothing that is forged. */
-export async function testHandover(t: Test, { url, world }: Door): Promise<void> {
+export async function testHandover(t: Test, { url, world, takesCookie = true }: Handover): Promise<void> {
   const user = await signUp(world.origin, world.doorward.url);
   const { authorization } = bearer(await mint(world.origin, user, undefined, world.doorward.url));
 
@@ -43,7 +48,7 @@ export async function testHandover(t: Test, { url, world }: Door): Promise<void>
         ],
       ];
       for (const [sent, passed] of cookies) {
-        for (const credentials of [[], [`Authorization: ${authorization}`]]) {
+        for (const credentials of [...(takesCookie ? [[]] : []), [`Authorization: ${authorization}`]]) {
           const { status } = await send(url, [...sent.map((line) => `Cookie: ${line}`), ...credentials]);
           t.equal(status, 200, sent.join().slice(0, 60));
           const seen = headersOf(world, 'cookie')
@@ -73,7 +78,8 @@ export async function testHandover(t: Test, { url, world }: Door): Promise<void>
       forgeries.push([`${name}: admin`, `Connection: close, ${name}`]);
     }
     for (const forged of forgeries) {
-      for (const credentials of [`Cookie: ${user.cookie}`, `Authorization: ${authorization}`]) {
+      const cookie = takesCookie ? [`Cookie: ${user.cookie}`] : [];
+      for (const credentials of [...cookie, `Authorization: ${authorization}`]) {
         const before = world.members.requests.length;
         const { status } = await send(url, [credentials, ...forged]);
         if (world.members.requests.length === before)
