@@ -26,7 +26,7 @@ const SINGLE_HEADERS = new Set([
   ...METHOD_HEADERS,
   ...URI_HEADERS,
   ...['authorization', 'host', 'origin', 'sec-fetch-site', 'x-forwarded-host', 'x-forwarded-proto'],
-  ...['x-forward-auth-audience', 'x-forward-auth-check'],
+  ...['x-forward-auth-audience', 'x-forward-auth-check', 'x-forward-auth-cookie'],
 ]);
 const MEANINGFUL_HEADERS = new Set([
   ...SINGLE_HEADERS,
@@ -34,7 +34,7 @@ const MEANINGFUL_HEADERS = new Set([
 ]);
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
-const MAX_URI_LENGTH = 8 * 1024;
+const MAX_PATH_LENGTH = 8 * 1024;
 
 /**
  * Reads what a gateway passes on, by the conventions of nginx, Traefik, Caddy and Envoy, and refuses what two programs
@@ -77,9 +77,9 @@ function readHeaders(rawHeaders: string[]): Headers {
 
 function findForgery(headers: Headers): string | undefined {
   for (const [name, values] of headers) {
-    // Many servers read `X_Auth_Subject` as `X-Auth-Subject`.
-    if (name.includes('_') && MEANINGFUL_HEADERS.has(name.replaceAll('_', '-')))
-      return 'A header is spelled with an underscore.';
+    // Many servers read `X_Auth_Subject` as `X-Auth-Subject`, and some read any other character so (RFC 3875 §4.1.18).
+    const usual = name.replace(/[^a-z0-9]/g, '-');
+    if (usual !== name && MEANINGFUL_HEADERS.has(usual)) return `${usual} is spelled in another way.`;
     if (IDENTITY_HEADERS.includes(name)) return 'The request brings identity headers of its own.';
     if (values.length > 1 && SINGLE_HEADERS.has(name)) return `${name} was sent more than once.`;
   }
@@ -88,23 +88,24 @@ function findForgery(headers: Headers): string | undefined {
 
 function findBadUri(headers: Headers, path: string): string | undefined {
   const told = URI_HEADERS.flatMap((name) => (headers.get(name) ?? []).map((uri) => toPath(name, uri)));
-  const uris = new Set(path === '' || path.startsWith('?') ? told : [...told, path]);
-  if (uris.size > 1) return 'The request names two different original URIs.';
-  return [...uris].every(isPlainPath) ? undefined : 'The original URI is malformed.';
+  const uris = path === '' || path.startsWith('?') ? told : [...told, path];
+  // A query decides no door, and programs may write it in their own ways (RFC 3986 §3.4).
+  const paths = new Set(uris.map((uri) => uri.replace(/\?.*/s, '')));
+  if (paths.size > 1) return 'The request names two different original paths.';
+  return [...paths].every(isPlainPath) ? undefined : 'The original path is malformed.';
 }
 
 function toPath(name: string, uri: string): string {
   if (name !== 'x-original-url') return uri;
-  const [, path] = /^https?:\/\/[\w.:[\]-]+(\/.*)$/i.exec(uri) ?? [];
+  const [, path] = /^https?:\/\/[\w.:[\]-]+(\/.*)$/is.exec(uri) ?? [];
   return path ?? '';
 }
 
 /** Whether all programs read the path alike: no dot segments, no backslashes, nothing half-encoded. */
-function isPlainPath(uri: string): boolean {
-  if (uri.length > MAX_URI_LENGTH || !/^\/[!-~]*$/.test(uri) || uri.includes('#')) return false;
-  const [path = '', query = ''] = uri.split(/\?(.*)/s);
+function isPlainPath(path: string): boolean {
+  if (path.length > MAX_PATH_LENGTH || !/^\/[!-~]*$/.test(path) || path.includes('#')) return false;
   const once = decode(path);
-  if (once === null || decode(query) === null) return false;
+  if (once === null) return false;
   // Some programs decode a second time.
   return [path, once, decode(once) ?? once].every(isUnambiguous);
 }

@@ -11,6 +11,8 @@ type SessionCookieSettings = {
 
 const NAMES = { host: '__Host-g_token', secure: '__Secure-g_token', insecure: 'g_token' } as const;
 
+const OUR_NAMES: ReadonlySet<string> = new Set(Object.values(NAMES));
+
 export type SessionCookie = ReturnType<typeof createSessionCookie>;
 
 /** The cookie that carries the generate token (RFC 6265bis, prefixes in §4.1.3). */
@@ -38,6 +40,15 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
         throw new AppError('duplicate_cookie');
       }
       return request.cookies[name] ?? null;
+    },
+
+    /** The request's `Cookie` header without the cookies that this server could have set in any of its modes. */
+    others({ headers }: FastifyRequest): string {
+      const pairs = (headers.cookie ?? '').split(';');
+      return pairs
+        .filter((pair) => !OUR_NAMES.has(nameOf(pair)))
+        .join(';')
+        .trim();
     },
 
     set(reply: FastifyReply, value: string, maxAgeSeconds: number): void {
@@ -70,6 +81,9 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
 function countCookies(header: string, name: string): number {
   // The usual case: the name is there once, so there cannot be two cookies.
   if (header.indexOf(name) === header.lastIndexOf(name)) return 1;
-  return header.split(';').filter((pair) => pair.includes('=') && pair.split('=', 1)[0]?.trim() === name)
-    .length;
+  return header.split(';').filter((pair) => pair.includes('=') && nameOf(pair) === name).length;
+}
+
+function nameOf(pair: string): string {
+  return String(pair.split('=', 1)[0]).trim();
 }

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { testHandover } from '../support/gateway-checks.ts';
 import { openForge, partOf, strangersKey, withHeader } from '../support/gateway-tokens.ts';
 import { ask, bearer, eventually, mint, openWorld, sendRaw, signUp } from '../support/gateway-world.ts';
 import { startHaproxy, writeKeys } from '../support/haproxy.ts';
@@ -130,6 +131,16 @@ t.test('identity that the client brings along never arrives', async (t) => {
   t.equal(twice.status, 400);
 });
 
+t.test('the guarded service gets what is its own', async (t) => {
+  await testHandover(t, { url: `${origin}/members/`, world, takesCookie: false });
+});
+
+t.test('more of our cookies than are taken out: then none goes on', async (t) => {
+  const cookie = `g_token=1; ${ada.cookie}; a=1; g_token=2; b=2; g_token=3`;
+  t.equal((await ask(`${origin}/members/`, { headers: { ...bearer(good), cookie } })).status, 200);
+  t.same(lastSeen('cookie'), []);
+});
+
 t.test('no path that can be read in two ways passes', async (t) => {
   const before = members.requests.length;
   const spellings = ['/%', '//members/', '/members//', '/members/../members/', '/shop/../members/', '/x/..'];
@@ -167,6 +178,30 @@ t.test('doorward doctor finds all well', async (t) => {
   t.equal(stderr, '');
   t.match(json(stdout), { problems: [], client_address: '127.0.0.1', path: '/auth/admin/doctor' });
   t.equal(code, 0);
+});
+
+t.test("Doorward's own answers come through whole", async (t) => {
+  const doubled = await ask(`${origin}/auth/me`, { headers: { cookie: `${ada.cookie}; ${ada.cookie}x` } });
+  t.same([doubled.status, json(doubled.body).code], [400, 'duplicate_cookie']);
+  t.equal(doubled.headers.getSetCookie().length, 3);
+  const nobody = await ask(`${origin}/auth/me`);
+  t.same([nobody.status, json(nobody.body).code], [401, 'not_signed_in']);
+  const foreign = { origin: 'https://evil.example', cookie: ada.cookie };
+  const refused = await ask(`${origin}/auth/logout`, { method: 'POST', headers: foreign });
+  t.same([refused.status, json(refused.body).code], [403, 'origin_not_allowed']);
+  world.database.cut();
+  const headers = { cookie: `__Host-g_token=${'A'.repeat(43)}` };
+  const away = await ask(`${origin}/auth/me`, { headers });
+  t.same([away.status, json(away.body).code, away.headers.get('retry-after')], [503, 'unavailable', '1']);
+  world.database.mend();
+  await eventually(async () => (await ask(`${origin}/auth/me`, { headers })).status === 401, 'the way back');
+  let limited = await ask(`${origin}/auth/me`, { headers });
+  for (let asked = 0; limited.status !== 429 && asked < 1_000; asked += 1) {
+    const unknown = crypto.getRandomValues(Buffer.alloc(32)).toString('base64url');
+    limited = await ask(`${origin}/auth/me`, { headers: { cookie: `__Host-g_token=${unknown}` } });
+  }
+  t.same([limited.status, json(limited.body).code], [429, 'rate_limited']);
+  t.equal(limited.headers.get('retry-after'), '60');
 });
 
 t.test('the script keeps up with new keys, and keeps the files when the keys cannot be had', async (t) => {

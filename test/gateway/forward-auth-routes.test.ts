@@ -1,3 +1,6 @@
+import { METHODS } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import { type Test, test } from 'tap';
 import {
@@ -230,6 +233,60 @@ test('Envoy adds the door to its question, and without an Origin it is not belie
   t.equal((await ask({ ...forShop, 'x-forward-auth-check': 'session' }, shopAt)).statusCode, 401);
 });
 
+test("with cookie=strip the service gets the other cookies, and this server's in none of its names", async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const token = bearer(await mintToken(app, cookie));
+  const url = '/forward-auth?cookie=strip';
+  const stripped = {
+    [cookie]: '',
+    [`a=1; ${cookie}`]: 'a=1',
+    [`${cookie}; a=1`]: 'a=1',
+    [`a=1; ${cookie}; b="x=y"; c`]: 'a=1; b="x=y"; c',
+    [`a=1;${cookie};b=2`]: 'a=1;b=2',
+    [`g_token=1; ${cookie}; __Secure-g_token=2;g_token =3; a=1;  g_token=4`]: 'a=1',
+    [`my_g_token=1; ${cookie}; g_token2=2; G_TOKEN=3`]: 'my_g_token=1; g_token2=2; G_TOKEN=3',
+    [`${cookie}; ü=ä`]: 'ü=ä',
+  };
+  for (const [sent, passed] of Object.entries(stripped)) {
+    const headers = { ...asGet, cookie: sent };
+    t.equal((await ask(headers, url)).headers.cookie, passed, sent);
+    t.equal((await ask({ ...headers, ...token }, url)).headers.cookie, passed, 'beside a token, too');
+    t.notOk('cookie' in (await ask(headers)).headers, 'only where the gateway wishes it');
+    const envoy = { ...headers, 'x-forward-auth-cookie': 'strip' };
+    t.equal((await ask(envoy, '/forward-auth/cart')).headers.cookie, passed, 'as Envoy asks');
+  }
+  t.equal(
+    (await ask({ ...asGet, ...token }, url)).headers.cookie,
+    '',
+    "never missing, or the caller's own could pass",
+  );
+  t.notOk('cookie' in (await ask({ ...asGet }, url)).headers, 'nor in a refusal');
+});
+
+test('an answer for the caller is never a yes, but the same refusal or a 503', async (t) => {
+  const { app, ask, cookie } = await setUp(t);
+  const url = '/forward-auth?audience=shop&answer=refusal';
+  for (const credentials of [{ cookie }, bearer(await mintToken(app, cookie))] as Headers[]) {
+    const response = await ask({ ...asGet, ...credentials }, url);
+    t.match([response.statusCode, codeOf(response)], [503, 'unavailable']);
+    t.equal(response.headers['retry-after'], '1');
+    for (const name of ['authorization', ...identityHeaders]) t.notOk(name in response.headers, name);
+  }
+  const refused: Headers[] = [
+    {},
+    { cookie: `${cookie}; ${cookie}` },
+    { ...bearer('x'), cookie },
+    { ...asPost, cookie, origin: 'https://evil.example' },
+    { cookie, 'x-auth-subject': 'admin' },
+  ];
+  for (const headers of refused) {
+    const [first, again] = [await ask({ ...asGet, ...headers }), await ask({ ...asGet, ...headers }, url)];
+    t.equal(again.body, first.body);
+    t.same(again.headers['set-cookie'], first.headers['set-cookie']);
+    t.equal(again.headers['www-authenticate'], first.headers['www-authenticate']);
+  }
+});
+
 test('whatever the method, the answer is never 404', async (t) => {
   const { app, ask, cookie } = await setUp(t);
   t.equal((await ask({ ...asPost, cookie }, '/forward-auth', 'POST')).statusCode, 200);
@@ -238,6 +295,40 @@ test('whatever the method, the answer is never 404', async (t) => {
       const { statusCode } = await app.inject({ method, url });
       t.ok([401, 403].includes(statusCode), `${method} ${url}`);
     }
+  }
+});
+
+/** Methods that Node reads, but CONNECT, which is no request, and OPTIONS, which is refused. */
+const ANY_METHOD = METHODS.filter((method) => !['CONNECT', 'OPTIONS'].includes(method)) as ('GET' | 'HEAD')[];
+
+test('with any method the question and its answer are the same', async (t) => {
+  const { app, cookie } = await setUp(t);
+  const token = await mintToken(app, cookie);
+  for (const method of ANY_METHOD) {
+    for (const url of ['/forward-auth', '/forward-auth/dav?x=1']) {
+      const told = { 'x-original-method': ['GET', 'HEAD'].includes(method) ? 'PROPFIND' : method };
+      for (const credentials of [bearer(token), { cookie, origin: appOrigin }] as Headers[]) {
+        const headers = { ...(url === '/forward-auth' && told), ...credentials };
+        t.equal((await app.inject({ method, url, headers })).statusCode, 200, `${method} ${url}`);
+      }
+      const refused = await app.inject({
+        method,
+        url,
+        headers: { cookie: cookieHeader('x'), origin: appOrigin },
+      });
+      t.equal(refused.statusCode, 401, `${method} ${url} without credentials`);
+      if (method === 'HEAD' || method === 'GET') continue;
+      const foreign = await app.inject({ method, url, headers: { cookie, origin: 'https://evil.example' } });
+      t.equal(codeOf(foreign), 'origin_not_allowed', `${method} ${url} counts as unsafe`);
+    }
+  }
+});
+
+test('an unusual method brings nothing at any other path', async (t) => {
+  const { app, cookie } = await setUp(t);
+  for (const method of ANY_METHOD.slice(9)) {
+    const response = await app.inject({ method, url: '/me', headers: { cookie, origin: appOrigin } });
+    t.match([response.statusCode, codeOf(response)], [404, 'not_found'], method);
   }
 });
 
@@ -250,6 +341,71 @@ test('neither an unusual method nor an escaped path is a way around the door', a
       t.equal(response.headers['www-authenticate'], 'Bearer realm="doorward"');
     }
   }
+});
+
+/** What comes back on a connection of its own, for a request line that no client library sends. */
+function exchange(port: number, requestLine: string, headers: Record<string, string>): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers });
+  socket.write(
+    `${requestLine} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
+  );
+  return text(socket);
+}
+
+for (const prefix of ['', '/auth']) {
+  test(`a preflight is refused however the URL of the door is written, below "${prefix}"`, async (t) => {
+    const { app } = await build(t, { ...settings, PATH_PREFIX: prefix });
+    const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+    const preflight = {
+      origin: appOrigin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'content-type',
+    };
+    const paths = [
+      '/forward-auth',
+      '/%66orward-auth',
+      '/forward-aut%68/cart',
+      '/forward-auth/',
+      '/forward-auth/cart',
+    ];
+    paths.push('/forward-auth?audience=shop', '/%66orward-auth?x', '/forward-auth%2fcart', '/forward-auth;x');
+    for (const path of paths.map((path) => prefix + path)) {
+      const host = [
+        '',
+        'http://localhost',
+        'https://auth.example.com:8443',
+        'HTTP://localhost',
+        'http://user@localhost',
+      ];
+      for (const target of host.map((origin) => origin + path)) {
+        for (const headers of [preflight, { origin: appOrigin }, {}] as Record<string, string>[]) {
+          const answer = await exchange(port, `OPTIONS ${target}`, headers);
+          t.match(answer, /^HTTP\/1\.1 401 [\s\S]*"code":"not_signed_in"/, target);
+          t.notMatch(answer, /access-control-allow-methods/i);
+        }
+      }
+    }
+    if (prefix === '') return;
+    const escaped = await exchange(port, 'OPTIONS http://localhost/%61uth/%66orward-auth', preflight);
+    t.match(escaped, /^HTTP\/1\.1 401 /, 'the prefix in another spelling');
+  });
+}
+
+test('good credentials open no door whose own URL is written in another way', async (t) => {
+  const { app, cookie } = await setUp(t);
+  const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+  // The host is as long as makes the rest of the URL look like a path that Envoy appended.
+  for (const target of [
+    'http://localhost/forward-auth',
+    'http://abcdef/forward-auth',
+    '/%66orward-auth',
+    '/%66orward-auth/x',
+  ])
+    for (const method of ['GET', 'POST', 'PROPFIND']) {
+      const answer = await exchange(port, `${method} ${target}`, { ...asGet, cookie });
+      t.match(answer, /^HTTP\/1\.1 401 [\s\S]*"code":"not_signed_in"/, `${method} ${target}`);
+    }
 });
 
 test('a preflight is no way past the door', async (t) => {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { createPlace, newCredentials, type Place } from '../helper.ts';
+import { createPlace, createWire, newCredentials, type Place, type Wire } from '../helper.ts';
 import { endWithThisProcess, quietPort, type Running, says, start, until } from './gateway-program.ts';
 import { doorward, type ServerProcess, startServer } from './processes.ts';
 
@@ -18,6 +18,8 @@ type Members = { address: string; requests: IncomingMessage[] };
 /** Doorward, the example services, and the port for their gateway. */
 export type World = {
   place: Place;
+  /** Doorward's connection to its database. */
+  database: Wire;
   /** The settings that Doorward runs with. */
   settings: Settings;
   doorward: ServerProcess;
@@ -35,8 +37,10 @@ export type World = {
 export async function openWorld(t: Teardown, wishes: Settings = {}): Promise<World> {
   const [place, gatewayPort] = [await createPlace(t), await quietPort()];
   const origin = `http://localhost:${gatewayPort}`;
+  const database = await createWire(t, place.DATABASE_URL);
   const settings = {
     ...place,
+    DATABASE_URL: database.url,
     PATH_PREFIX: '/auth',
     PUBLIC_URL: `${origin}/auth`,
     AUDIENCES: 'shop,payments',
@@ -56,7 +60,8 @@ export async function openWorld(t: Teardown, wishes: Settings = {}): Promise<Wor
     payments: await addressOf(payments),
     members: members.address,
   };
-  return { place, settings, doorward: server, shop, payments, members, gatewayPort, origin, addresses };
+  const services = { doorward: server, shop, payments, members };
+  return { place, database, settings, ...services, gatewayPort, origin, addresses };
 }
 
 function teardownOf(t: Teardown): Promise<void> {
