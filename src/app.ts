@@ -75,7 +75,7 @@ export async function buildApp(
   const limit = credentialLimit(config.CREDENTIAL_RATE_LIMIT);
   const prefix = config.PATH_PREFIX;
   const { pingDatabase, cache } = adapters;
-  await app.register(healthRoutes, { prefix, lifecycle, pingDatabase, pingCache: cache.ping });
+  await app.register(healthRoutes, { prefix, lifecycle, pingDatabase, pingCache: cache.ping, now: clock });
   await app.register(wellKnownRoutes, {
     prefix,
     keys,
