@@ -5,7 +5,6 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
-import { createMemoryCache } from './cache/memory-cache.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
 import { gateway } from './gateway/gateway.ts';
@@ -61,7 +60,7 @@ export async function buildApp(
   });
   addOriginCheck(app, config.APP_ORIGINS);
   await app.register(fastifyCookie);
-  await addRateLimits(app, adapters.cache, createMemoryCache(clock));
+  await addRateLimits(app, adapters.cache, clock);
   await addOpenApi(app, {
     publicUrl: config.PUBLIC_URL,
     prefix: config.PATH_PREFIX,

@@ -1,8 +1,8 @@
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
-import { addRateLimits, credentialLimit } from '../../src/http/rate-limits.ts';
 import { sendProblem } from '../../src/http/problem.ts';
+import { addRateLimits, credentialLimit } from '../../src/http/rate-limits.ts';
 import {
   build,
   buildEmbedded,
