@@ -8,6 +8,7 @@ import type { Adapters } from './adapters/adapters.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
 import { gateway } from './gateway/gateway.ts';
+import { addConnectionLimits } from './http/connection-limits.ts';
 import { addOpenApi, docsRoutes } from './http/docs.ts';
 import { addEdges, createFastify } from './http/fastify-instance.ts';
 import { healthRoutes, type Lifecycle } from './http/health-routes.ts';
@@ -47,6 +48,7 @@ export async function buildApp(
   app.addHook('onClose', services.close);
   takeCommands(app, adapters.commandSocket, services.commands, logger);
 
+  addConnectionLimits(app);
   addEdges(app, lifecycle);
   addRequestChecks(app);
   await app.register(cors, {
