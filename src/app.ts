@@ -6,10 +6,10 @@ import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
-import { createMemoryCache } from './cache/memory-cache.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
 import { gateway } from './gateway/gateway.ts';
+import { addConnectionLimits } from './http/connection-limits.ts';
 import { addOpenApi, docsRoutes } from './http/docs.ts';
 import { addEdges, createFastify } from './http/fastify-instance.ts';
 import { healthRoutes, type Lifecycle } from './http/health-routes.ts';
@@ -49,6 +49,7 @@ export async function buildApp(
   app.addHook('onClose', services.close);
   takeCommands(app, adapters.commandSocket, services.commands, logger);
 
+  addConnectionLimits(app);
   addEdges(app, lifecycle);
   addRequestChecks(app);
   await app.register(cors, {
@@ -63,7 +64,7 @@ export async function buildApp(
   addOriginCheck(app, config.APP_ORIGINS);
   await app.register(fastifyCookie);
   const nameOf = createPseudonyms(config.PUBLIC_URL, adapters.keyEncryptionKey);
-  await addRateLimits(app, adapters.cache, createMemoryCache(clock), nameOf);
+  await addRateLimits(app, adapters.cache, clock, nameOf);
   await addOpenApi(app, {
     publicUrl: config.PUBLIC_URL,
     prefix: config.PATH_PREFIX,
@@ -77,7 +78,7 @@ export async function buildApp(
   const limit = credentialLimit(config.CREDENTIAL_RATE_LIMIT);
   const prefix = config.PATH_PREFIX;
   const { pingDatabase, cache } = adapters;
-  await app.register(healthRoutes, { prefix, lifecycle, pingDatabase, pingCache: cache.ping });
+  await app.register(healthRoutes, { prefix, lifecycle, pingDatabase, pingCache: cache.ping, now: clock });
   await app.register(wellKnownRoutes, {
     prefix,
     keys,

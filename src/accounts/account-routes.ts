@@ -48,7 +48,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         body: Credentials,
         response: {
           201: UserResponse,
-          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'email_taken', 'rate_limited'),
+          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'email_taken'),
         },
       },
     },
@@ -69,7 +69,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         body: Credentials,
         response: {
           200: UserResponse,
-          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'invalid_credentials', 'rate_limited'),
+          ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'invalid_credentials'),
         },
       },
     },

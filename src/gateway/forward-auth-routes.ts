@@ -100,7 +100,6 @@ export const forwardAuthRoutes: FastifyPluginAsyncTypebox<ForwardAuthRoutesOptio
           'not_signed_in',
           'origin_not_allowed',
           'forwarded_request_refused',
-          'rate_limited',
         ),
       },
     },

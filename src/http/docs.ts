@@ -1,7 +1,6 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 
 type DocsOptions = {
   publicUrl: string;
@@ -40,20 +39,23 @@ export async function addOpenApi(
  * @param publicUrl clients find the page's files below its path, whether or not a gateway strips that
  */
 export async function docsRoutes(app: FastifyInstance, { publicUrl }: { publicUrl: string }): Promise<void> {
-  app.get(
-    '/openapi.json',
-    {
-      schema: {
-        hide: true,
-        response: { 200: Type.Unsafe<object>({ type: 'object', additionalProperties: true }) },
-      },
-    },
-    async () => app.swagger(),
-  );
+  let document: Buffer | undefined;
+  const sendDocument = (reply: FastifyReply): FastifyReply => {
+    // Written once for all answers: as texts of their own, the unread ones would fill the memory.
+    document ??= Buffer.from(JSON.stringify(app.swagger()));
+    return reply.type('application/json; charset=utf-8').send(document);
+  };
+
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => sendDocument(reply));
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     indexPrefix: new URL(publicUrl).pathname.replace(/\/$/, ''),
     staticCSP: true,
+    uiHooks: {
+      preHandler: async ({ routeOptions }, reply) => {
+        if (routeOptions.url?.endsWith('/docs/json')) await sendDocument(reply);
+      },
+    },
     // On a LAN the page comes over http, and so must its files.
     transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
   });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Config } from '../config/config.ts';
 import { AppError } from '../core/errors.ts';
+import { STALLED_CONNECTION_MS } from './connection-limits.ts';
 import type { Lifecycle } from './health-routes.ts';
 import { addRequestLog, createRequestLogger } from './logging.ts';
 import { refuseConnection, sendProblem } from './problem.ts';
@@ -23,6 +24,7 @@ export function createFastify(config: Config, logger: FastifyBaseLogger): Fastif
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: STALLED_CONNECTION_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
     // /health/ready and `Connection: close` announce the shutdown first; a request that still arrives is served.
     return503OnClosing: false,

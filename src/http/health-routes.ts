@@ -1,8 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
+import type { Clock } from '../core/clock.ts';
 import { within } from '../core/deadline.ts';
 
 const PROBE_DEADLINE_MS = 1_000;
+const PROBE_EVERY_MS = 1_000;
 
 /** Whether this process is shutting down. The server's signal handler sets it. */
 export type Lifecycle = { draining: boolean };
@@ -23,13 +25,17 @@ type HealthRoutesOptions = {
   lifecycle: Lifecycle;
   pingDatabase(): Promise<unknown>;
   pingCache(): Promise<unknown>;
+  now: Clock;
 };
 
 /** For orchestrators. Neither has a rate limit or a log line. */
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (
   app,
-  { lifecycle, pingDatabase, pingCache },
+  { lifecycle, pingDatabase, pingCache, now },
 ) => {
+  const probeDatabase = createProbe(pingDatabase, now);
+  const probeCache = createProbe(pingCache, now);
+
   app.get(
     '/health/live',
     {
@@ -50,7 +56,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
       },
     },
     async (_request, reply) => {
-      const [database, cache] = await Promise.all([probe(pingDatabase), probe(pingCache)]);
+      const [database, cache] = await Promise.all([probeDatabase(), probeCache()]);
       const status = lifecycle.draining ? 'draining' : statusOf(database, cache);
       // If only one of the two is down, the replica stays ready: otherwise all replicas would leave the balancer at
       // once.
@@ -65,6 +71,19 @@ type PartStatus = Static<typeof Part>;
 function statusOf(database: PartStatus, cache: PartStatus): Static<typeof Readiness>['status'] {
   if (database === 'ok' && cache === 'ok') return 'ok';
   return database === 'ok' || cache === 'ok' ? 'degraded' : 'unavailable';
+}
+
+/** Pings at most once a second, however many ask: anyone may, and a flood would take the connections of others. */
+function createProbe(ping: () => Promise<unknown>, now: Clock): () => Promise<PartStatus> {
+  let probedAt = Number.NEGATIVE_INFINITY;
+  let status: Promise<PartStatus>;
+  return () => {
+    if (now() - probedAt >= PROBE_EVERY_MS) {
+      probedAt = now();
+      status = probe(ping);
+    }
+    return status;
+  };
 }
 
 async function probe(ping: () => Promise<unknown>): Promise<PartStatus> {

@@ -32,7 +32,7 @@ export const ProblemSchema = Type.Object(
 );
 
 /** The problems that every route with the cookie may answer, in addition to its own. */
-export const READ_PROBLEMS: ErrorCode[] = ['duplicate_cookie', 'overloaded', 'unavailable'];
+export const READ_PROBLEMS: ErrorCode[] = ['duplicate_cookie', 'rate_limited', 'overloaded', 'unavailable'];
 
 /** The same for routes that change something. */
 export const WRITE_PROBLEMS: ErrorCode[] = [

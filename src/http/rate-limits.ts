@@ -1,33 +1,59 @@
 import rateLimit, { type FastifyRateLimitStore, type FastifyRateLimitStoreCtor } from '@fastify/rate-limit';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import type { Cache } from '../cache/cache.ts';
+import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from './client-address.ts';
 
 const WINDOW_MS = 60_000;
 
+const MAX_NETWORKS = 50_000;
+
+type Window = { count: number; endsAt: number };
 type Count = { current: number; ttl: number };
 
 /**
- * Counts in the shared cache, and in this process alone while the cache cannot be reached. The plugin by itself would
- * answer 500 to every request then, or limit none.
+ * Counts in the shared cache and in this process, and the larger count holds. The plugin by itself would answer 500 to
+ * every request while the cache cannot be reached, or limit none; a count that only starts then would let a flood, which
+ * makes the process miss the deadline of Redis by itself, pass twice.
  */
 function limitStore(
   shared: Cache,
-  local: Cache,
+  now: Clock,
   nameOf: (network: string) => string,
 ): FastifyRateLimitStoreCtor {
+  const windows = new LRUCache<string, Window>({ max: MAX_NETWORKS });
+
+  async function count(key: string, windowMs: number): Promise<Count> {
+    const window = openWindow(key, windowMs);
+    window.count += 1;
+    const own = { current: window.count, ttl: window.endsAt - now() };
+    const theirs = await shared.increment(key, windowMs).catch(() => null);
+    if (theirs === null || theirs.count < own.current) return own;
+    // From here this process can go on alone, with what other replicas have counted.
+    if (theirs.count >= window.count) {
+      window.count = theirs.count;
+      window.endsAt = now() + theirs.ttlMs;
+    }
+    return { current: theirs.count, ttl: theirs.ttlMs };
+  }
+
+  function openWindow(key: string, windowMs: number): Window {
+    const open = windows.get(key);
+    if (open !== undefined && now() < open.endsAt) return open;
+    const window = { count: 0, endsAt: now() + windowMs };
+    windows.set(key, window);
+    return window;
+  }
+
   return class LimitStore implements FastifyRateLimitStore {
     incr(
       network: string,
       callback: (error: Error | null, result?: Count) => void,
       timeWindow = WINDOW_MS,
     ): void {
-      const key = `limit:${nameOf(network)}`;
-      shared
-        .increment(key, timeWindow)
-        .catch(() => local.increment(key, timeWindow))
-        .then(({ count, ttlMs }) => callback(null, { current: count, ttl: ttlMs }), callback);
+      void count(`limit:${nameOf(network)}`, timeWindow).then((result) => callback(null, result));
     }
 
     child(): LimitStore {
@@ -38,18 +64,19 @@ function limitStore(
 
 /**
  * Prepares per-address limits; a route takes one with `config: { rateLimit }`.
+ * @param now of this process alone
  * @param nameOf hides a network from those who can read the cache
  */
 export async function addRateLimits(
   app: FastifyInstance,
   shared: Cache,
-  local: Cache,
+  now: Clock,
   nameOf: (network: string) => string,
 ): Promise<void> {
   await app.register(rateLimit, {
     global: false,
     keyGenerator: clientNetwork,
-    store: limitStore(shared, local, nameOf),
+    store: limitStore(shared, now, nameOf),
     errorResponseBuilder: (_request, { ttl }) =>
       new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) }),
   });

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { validate as isUuid } from 'uuid';
-import type { Cache } from '../cache/cache.ts';
+import type { MissLimit } from '../cache/miss-limit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { TokenResponse, TokenService } from '../tokens/token-service.ts';
 import type { TokenStatusService } from '../tokens/token-status-service.ts';
-import { assertionIssuer, checkAssertion } from './client-assertion.ts';
+import { assertionIssuer, type CheckedAssertion, checkAssertion } from './client-assertion.ts';
 import type { ClientCredentials } from './client-authentication.ts';
 import { isClientSecret, matchesSecret } from './client-secret.ts';
 import type { ClientStore, StoredClient } from './client-store.ts';
@@ -23,10 +23,7 @@ type ClientServiceParts = {
   store: ClientStore;
   statuses: TokenStatusService;
   tokens: TokenService;
-  /** Limits how often one network can make the database look for clients that do not exist. */
-  failures: { admit(network: string): Promise<void>; note(network: string): Promise<void> };
-  /** Of this process alone. */
-  memory: Cache;
+  failures: MissLimit;
   issuer: string;
   now: Clock;
 };
@@ -35,27 +32,35 @@ export type ClientService = ReturnType<typeof createClientService>;
 
 /** Authenticates service clients, and makes their own tokens. */
 export function createClientService(parts: ClientServiceParts) {
-  const { store, statuses, tokens, failures, memory, issuer, now } = parts;
+  const { store, statuses, tokens, failures, issuer, now } = parts;
+  /** Clients that were let in lately, as they were then. */
+  const letIn = new LRUCache<string, StoredClient>({ max: MAX_LET_IN });
 
   return {
     /**
      * The client of these credentials. The error does not say which part of them was wrong.
      * @throws OAuthError `invalid_client`; AppError `rate_limited`, `unavailable`
      */
-    async authenticate(credentials: ClientCredentials, call: ClientCall): Promise<ServiceClient> {
-      const trace = traceOf(credentials);
-      // Otherwise an attacker behind the same gateway could lock out a service that authenticated a moment ago.
-      if ((await memory.get(trace)) === null) await failures.admit(call.network);
-      const client = await findAuthentic(credentials, call.endpoint);
-      if (client !== null && client.disabledAt === null) {
-        await memory.put(trace, 'let in', REMEMBERED_MS);
-        return client;
+    async authenticate(
+      credentials: ClientCredentials,
+      { endpoint, network }: ClientCall,
+    ): Promise<ServiceClient> {
+      const id = claimedId(credentials);
+      const look = () => findAuthentic(id, credentials, endpoint);
+      const remembered = letIn.get(id);
+      // Otherwise an attacker behind the same gateway could lock out a service that authenticated a moment ago. By its
+      // credentials, not by its name: that one is no secret.
+      const isProven = remembered !== undefined && (await prove(credentials, remembered, endpoint)) !== null;
+      const client = isProven ? await look() : await failures.run(network, look);
+      if (client === null) {
+        if (isProven) letIn.delete(id);
+        throw new OAuthError(
+          'invalid_client',
+          'The client is unknown, or its credentials are not the right ones',
+        );
       }
-      await failures.note(call.network);
-      throw new OAuthError(
-        'invalid_client',
-        'The client is unknown, or its credentials are not the right ones',
-      );
+      letIn.set(id, client);
+      return client;
     },
 
     /**
@@ -74,44 +79,38 @@ export function createClientService(parts: ClientServiceParts) {
   };
 
   async function findAuthentic(
+    id: string,
     credentials: ClientCredentials,
     endpoint: string,
   ): Promise<StoredClient | null> {
-    if ('assertion' in credentials) return findByAssertion(credentials, endpoint);
-    const { clientId, secret } = credentials;
-    if (!isClientId(clientId) || !isClientSecret(secret)) return null;
-    const client = await store.find(clientId);
-    return client !== null && matchesSecret(secret, client.secretHashes) ? client : null;
+    if (!isClientId(id) || ('secret' in credentials && !isClientSecret(credentials.secret))) return null;
+    const client = await store.find(id);
+    if (client === null || client.disabledAt !== null) return null;
+    const proof = await prove(credentials, client, endpoint);
+    if (proof === null || proof === 'secret') return proof && client;
+    // Last, so that only the client itself can spend the ids of its assertions.
+    return (await statuses.spendAssertion(id, proof)) ? client : null;
   }
 
-  async function findByAssertion(
-    { clientId, assertion }: { clientId: string | undefined; assertion: string },
+  /** What shows that the credentials are the client's; null if they are not. The caller must spend an assertion. */
+  async function prove(
+    credentials: ClientCredentials,
+    { id, secretHashes, publicKeys }: StoredClient,
     endpoint: string,
-  ): Promise<StoredClient | null> {
-    const id = clientId ?? assertionIssuer(assertion);
-    const client = id !== null && isClientId(id) ? await store.find(id) : null;
-    if (client === null || client.publicKeys === null) return null;
-    const rules = {
-      clientId: client.id,
-      publicKeys: client.publicKeys,
-      audiences: [issuer, endpoint],
-      now: now(),
-    };
-    const checked = await checkAssertion(assertion, rules);
-    // Last, so that only the client itself can spend the ids of its assertions.
-    return checked !== null && (await statuses.spendAssertion(client.id, checked)) ? client : null;
+  ): Promise<'secret' | CheckedAssertion | null> {
+    if ('secret' in credentials) return matchesSecret(credentials.secret, secretHashes) ? 'secret' : null;
+    if (publicKeys === null) return null;
+    const rules = { clientId: id, publicKeys, audiences: [issuer, endpoint], now: now() };
+    return checkAssertion(credentials.assertion, rules);
   }
 }
 
-const REMEMBERED_MS = 10 * 60_000;
+const MAX_LET_IN = 10_000;
 
-/** What stays the same in the client's next call: its secret, or its id, because each assertion is different. */
-function traceOf(credentials: ClientCredentials): string {
-  const shown =
-    'secret' in credentials
-      ? `secret ${credentials.secret}`
-      : `assertion ${credentials.clientId ?? assertionIssuer(credentials.assertion)}`;
-  return createHash('sha256').update(shown).digest('base64');
+/** The unchecked id of the client; empty if it names none. */
+function claimedId(credentials: ClientCredentials): string {
+  if ('secret' in credentials) return credentials.clientId;
+  return credentials.clientId ?? assertionIssuer(credentials.assertion) ?? '';
 }
 
 /** A client id needs no escaping anywhere, and is never a user's id, because `sub` is either (RFC 9700 §4.15). */

@@ -1,5 +1,4 @@
 import { nothingToClose, type Platform } from '../adapters/platform.ts';
-import { createMemoryCache } from '../cache/memory-cache.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { TokenService } from '../tokens/token-service.ts';
@@ -20,8 +19,7 @@ export function openOAuth(
     store: guardStore(createClientStore(database), guard),
     statuses,
     tokens,
-    failures: createMissLimit(createMemoryCache(clock.local)),
-    memory: createMemoryCache(clock.local),
+    failures: createMissLimit(clock.local),
     issuer: config.PUBLIC_URL,
     now: clock.now,
   });

@@ -1,5 +1,4 @@
 import type { Platform } from '../adapters/platform.ts';
-import { createMemoryCache } from '../cache/memory-cache.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { createBatch } from '../core/batch.ts';
 import { warning } from '../core/log.ts';
@@ -45,7 +44,7 @@ export function openSessions(
     store,
     cache: sessionCache,
     ended: outbox.openLane(sessionsEndedLane(sessionCache)),
-    missLimit: createMissLimit(createMemoryCache(clock.local)),
+    missLimit: createMissLimit(clock.local),
     transact,
     clock,
     lastSeen,

@@ -68,10 +68,10 @@ type Read = {
   record: Promise<SessionRecord | null>;
 };
 
-/** Limits look-ups in the database. `read` is called before one, `foundNothing` when there was no session. */
-export type Admission = { read(): Promise<void>; foundNothing(): Promise<void> };
+/** Runs a look-up in the database, or throws instead. */
+export type Admission = (lookUp: () => Promise<SessionRecord | null>) => Promise<SessionRecord | null>;
 
-const FREE: Admission = { read: async () => {}, foundNothing: async () => {} };
+const FREE: Admission = (lookUp) => lookUp();
 
 export type SessionCache = ReturnType<typeof createSessionCache>;
 
@@ -91,7 +91,7 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
   return {
     /**
      * Finds the session of a token hash in the cache, otherwise in the database.
-     * @param admit called before a look-up in the database, and when that finds no session
+     * @param admit runs a look-up in the database for a token that the cache does not know
      * @throws AppError `unavailable` when neither answers; what `admit` throws
      */
     async find(tokenHash: Buffer, admit: Admission = FREE): Promise<SessionRecord | null> {
@@ -100,19 +100,22 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
       if (seen.kind === 'entry' && now() < seen.freshUntil) return seen.record;
       if (seen.kind === 'absent') return null;
       if (seen.kind === 'entry' && now() < restsUntil) return seen.record;
-      if (seen.kind !== 'entry') await admit.read();
+      if (seen.kind !== 'entry') return admit(() => loadOnce(id, tokenHash, seen));
       try {
-        const record = await loadOnce(id, tokenHash, seen);
-        if (record === null) await admit.foundNothing();
-        return record;
+        return await loadOnce(id, tokenHash, seen);
       } catch (error) {
         // An entry that is no longer fresh may be used only when the database does not answer.
-        if (seen.kind === 'entry' && error instanceof AppError && error.code === 'unavailable') {
+        if (error instanceof AppError && error.code === 'unavailable') {
           restsUntil = now() + REST_MS;
           return seen.record;
         }
         throw error;
       }
+    },
+
+    /** Whether the cache has an entry of this token, fresh or not. */
+    async knows(tokenHash: Buffer): Promise<boolean> {
+      return (await look(tokenHash.toString('hex'))).kind === 'entry';
     },
 
     /**

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
 import { AppError } from '../core/errors.ts';
+import { clientNetwork } from '../http/client-address.ts';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from './authenticate.ts';
@@ -50,7 +51,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
     async (request, reply) => {
       const generateToken = cookie.read(request, reply);
       if (generateToken === null) throw new AppError('not_signed_in');
-      const wasSignedIn = await sessions.signOut(generateToken);
+      const wasSignedIn = await sessions.signOut(generateToken, clientNetwork(request));
       // Also for a session that has ended: no script can remove the cookie. Not when the state of the session is
       // unknown.
       cookie.clear(reply);

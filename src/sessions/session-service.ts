@@ -57,21 +57,28 @@ export function createSessionService(parts: SessionServiceParts) {
      */
     async find(generateToken: string, network: string): Promise<SessionRecord | null> {
       if (!isGenerateToken(generateToken)) return null;
-      const session = await cache.find(hashGenerateToken(generateToken), {
-        read: () => missLimit.admit(network),
-        foundNothing: () => missLimit.note(network),
-      });
+      const session = await cache.find(hashGenerateToken(generateToken), (lookUp) =>
+        missLimit.run(network, lookUp),
+      );
       const now = clock.now();
       if (session === null || !isLive(session, now)) return null;
       if (isSeenDue(session, now)) lastSeen.note(session.id);
       return session;
     },
 
-    /** Ends the session of a generate token. @returns whether there was one to end */
-    async signOut(generateToken: string): Promise<boolean> {
+    /**
+     * Ends the session of a generate token. The row decides, not the cache: that one could hide a session.
+     * @param network of the client, for the limits, which never stop the sign-out of a session that the cache knows
+     * @returns whether there was one to end
+     * @throws AppError `unavailable`; `rate_limited` after many unknown tokens
+     */
+    async signOut(generateToken: string, network: string): Promise<boolean> {
       if (!isGenerateToken(generateToken)) return false;
-      const selector = { tokenHash: hashGenerateToken(generateToken) };
-      return (await transact((transaction) => end(transaction, selector, 'signed_out'))) > 0;
+      const tokenHash = hashGenerateToken(generateToken);
+      const endIt = async () =>
+        (await transact((transaction) => end(transaction, { tokenHash }, 'signed_out'))) || null;
+      const ended = (await cache.knows(tokenHash)) ? await endIt() : await missLimit.run(network, endIt);
+      return ended !== null;
     },
 
     /** Ends the session of a token that the same browser is about to replace, if there is one. */

@@ -45,7 +45,6 @@ export const tokenRoutes: FastifyPluginAsyncTypebox<TokenRoutesOptions> = async 
             'unknown_audience',
             'validation_failed',
             'session_not_found',
-            'rate_limited',
           ),
         },
       },

@@ -117,7 +117,7 @@ async function race(probe: Probe, replicas: Replicas, token: string, order: Orde
   if (order !== 'at once') await read;
   state.gate = null;
   if (order === 'from the barrier') goOn();
-  const wasEnded = await other.signOut(token);
+  const wasEnded = await other.signOut(token, ADDRESS);
   probe.demand(wasEnded, 'the logout found no session');
   if (order === 'after the tombstone') await dropTombstone(cache, token);
   goOn();

@@ -6,6 +6,8 @@ import { healthRoutes } from '../../src/http/health-routes.ts';
 import { build, buildEmbedded, createPlace, createWire } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 
+const PROBE_EVERY_MS = 1_000;
+
 /** The first call may come before the connection to Redis is open: a replica does not wait for it. */
 function onceWell(app: FastifyInstance) {
   return eventually(async () => {
@@ -28,8 +30,9 @@ test('is alive, and ready on both kinds of adapters', async (t) => {
 test('one lost part alone is degraded and still ready; both lost are not', async (t) => {
   const place = await createPlace(t);
   const [database, redis] = [await createWire(t, place.DATABASE_URL), await createWire(t, place.REDIS_URL)];
-  const { app } = await build(t, { DATABASE_URL: database.url, REDIS_URL: redis.url }, place);
+  const { app, advance } = await build(t, { DATABASE_URL: database.url, REDIS_URL: redis.url }, place);
   const ready = async () => {
+    await advance(PROBE_EVERY_MS);
     const response = await app.inject('/health/ready');
     return [response.statusCode, ...Object.values(response.json())];
   };
@@ -47,7 +50,7 @@ test('a part that does not answer is down after a second', async (t) => {
   const app = Fastify();
   const lifecycle = { draining: false };
   const pingDatabase = () => new Promise(() => {});
-  await app.register(healthRoutes, { lifecycle, pingDatabase, pingCache: async () => {} });
+  await app.register(healthRoutes, { lifecycle, pingDatabase, pingCache: async () => {}, now: () => 0 });
   await app.ready();
   const answers: unknown[] = [];
   void app.inject('/health/ready').then((response) => answers.push(response.json()));
@@ -70,11 +73,43 @@ async function settled(): Promise<void> {
 test('so is a database that is frozen', async (t) => {
   const place = await createPlace(t);
   const database = await createWire(t, place.DATABASE_URL);
-  const { app } = await build(t, { DATABASE_URL: database.url }, place);
+  const { app, advance } = await build(t, { DATABASE_URL: database.url }, place);
   await onceWell(app);
   database.freeze();
+  await advance(PROBE_EVERY_MS);
   const response = await app.inject('/health/ready');
   t.strictSame(response.json(), { status: 'degraded', database: 'down', cache: 'ok' });
+});
+
+test('any number of askers cost one probe a second, and learn of a change within that second', async (t) => {
+  const app = Fastify();
+  t.teardown(() => app.close());
+  const lifecycle = { draining: false };
+  const clock = { nowMs: 0 };
+  const pings = { database: 0, cache: 0 };
+  let isDown = false;
+  await app.register(healthRoutes, {
+    lifecycle,
+    now: () => clock.nowMs,
+    pingDatabase: async () => {
+      pings.database += 1;
+      if (isDown) throw new Error('no answer');
+    },
+    pingCache: async () => {
+      pings.cache += 1;
+    },
+  });
+  const ask = async () => (await app.inject('/health/ready')).json().status;
+  const askAtOnce = async () => [...new Set(await Promise.all(Array.from({ length: 60 }, ask)))];
+  t.same([await askAtOnce(), pings], [['ok'], { database: 1, cache: 1 }]);
+  isDown = true;
+  clock.nowMs += PROBE_EVERY_MS - 1;
+  t.same([await askAtOnce(), pings], [['ok'], { database: 1, cache: 1 }]);
+  clock.nowMs += 1;
+  t.same([await askAtOnce(), pings], [['degraded'], { database: 2, cache: 2 }]);
+  isDown = false;
+  lifecycle.draining = true;
+  t.same([await askAtOnce(), pings], [['draining'], { database: 2, cache: 2 }], 'that one counts at once');
 });
 
 test('draining is not ready, though everything works, and connections are to be closed', async (t) => {

@@ -1,4 +1,8 @@
-import { test } from 'tap';
+import Fastify from 'fastify';
+import { type Test, test } from 'tap';
+import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { sendProblem } from '../../src/http/problem.ts';
+import { addRateLimits, credentialLimit } from '../../src/http/rate-limits.ts';
 import {
   build,
   buildEmbedded,
@@ -94,6 +98,61 @@ for (const trouble of ['cut', 'freeze'] as const) {
     t.strictSame(await statuses(app, 3), [401, 401, 429]);
   });
 }
+
+/** A route under a limit of 30, and a shared cache that answers as long as the test wants. */
+async function buildOnFailingCache(t: Test) {
+  const clock = { nowMs: 0 };
+  const now = () => clock.nowMs;
+  const memory = createMemoryCache(now);
+  const redis = { ...memory, isLost: () => false };
+  const shared = {
+    ...memory,
+    increment: async (...all: Parameters<typeof memory.increment>) => {
+      if (redis.isLost()) throw new Error('Command timed out');
+      return memory.increment(...all);
+    },
+  };
+  const app = Fastify();
+  t.teardown(() => app.close());
+  app.setErrorHandler(sendProblem);
+  await addRateLimits(app, shared, now, (network) => network);
+  app.get('/', { config: credentialLimit(30) }, async () => 'ok');
+  const ask = async () => (await app.inject('/')).statusCode;
+  const passedOf = async (count: number) =>
+    (await Promise.all(Array.from({ length: count }, ask))).filter((status) => status === 200).length;
+  return { app, clock, memory, redis, passedOf };
+}
+
+test('a flood that makes the process miss the deadline of Redis gets no second count', async (t) => {
+  const { redis, clock, passedOf } = await buildOnFailingCache(t);
+  let calls = 0;
+  redis.isLost = () => ++calls > 30;
+  t.equal(await passedOf(60), 30);
+  t.equal(await passedOf(30), 0);
+  clock.nowMs += 60_000;
+  t.equal(await passedOf(60), 30, 'a new minute');
+});
+
+test('the count in the process goes on from what other replicas have counted', async (t) => {
+  const { redis, clock, memory, passedOf } = await buildOnFailingCache(t);
+  for (let time = 0; time < 20; time += 1) await memory.increment('limit:127.0.0.1:credentials', 60_000);
+  clock.nowMs += 20_000;
+  t.equal(await passedOf(5), 5);
+  redis.isLost = () => true;
+  t.equal(await passedOf(30), 5);
+  clock.nowMs += 39_999;
+  t.equal(await passedOf(1), 0);
+  clock.nowMs += 1;
+  t.equal(await passedOf(30), 30, 'and ends when theirs ends');
+});
+
+test('what Redis has lost is still counted', async (t) => {
+  const { redis, memory, passedOf } = await buildOnFailingCache(t);
+  t.equal(await passedOf(20), 20);
+  await memory.put('limit:127.0.0.1:credentials', '0', 60_000);
+  t.equal(await passedOf(20), 10);
+  t.notOk(redis.isLost());
+});
 
 test('X-Forwarded-For is believed from a trusted proxy alone', async (t) => {
   const { app } = await build(t, { CREDENTIAL_RATE_LIMIT: '1', TRUSTED_PROXIES: '10.0.0.0/8' });

@@ -185,6 +185,17 @@ test('a service that was let in a moment ago is not held up by those who guess b
   t.equal((await ask(basic(client.id, other))).statusCode, 429);
 });
 
+test('a burst of wrong secrets gets no more look-ups than the same secrets one by one', async (t) => {
+  const { app } = await setUp(t);
+  const guess = () => {
+    const authorization = basic('nobody', `dws_${Buffer.alloc(32).toString('base64url')}`);
+    return postForm(app, '/oauth/token', { grant_type: 'client_credentials' }, { authorization });
+  };
+  const burst = await Promise.all(Array.from({ length: 1_000 }, guess));
+  const count = (status: number) => burst.filter(({ statusCode }) => statusCode === status).length;
+  t.same([count(401), count(429)], [300, 700]);
+});
+
 test('what is not a form of single parameters is invalid_request', async (t) => {
   const { app, client } = await setUp(t);
   const { authorization } = client;
@@ -312,6 +323,34 @@ test('an assertion that is not the right one is invalid_client', async (t) => {
     t.match(response.json(), { error: 'invalid_client' }, name);
   }
   t.equal((await ask(await assert(), { client_id: 'shop' })).statusCode, 401, 'of another client');
+});
+
+test('an assertion passes the limit by its signature, never by the name of a client that was let in', async (t) => {
+  const { app, assert, ask, config, advance } = await setUpAssertions(t);
+  const wrong = basic('nobody', `dws_${Buffer.alloc(32).toString('base64url')}`);
+  const guess = () => postForm(app, '/oauth/introspect', { token: 'x' }, { authorization: wrong });
+  const reachLimit = async () => {
+    await Promise.all(Array.from({ length: 300 }, guess));
+    t.equal((await guess()).statusCode, 429);
+  };
+  t.equal((await ask(await assert())).statusCode, 200);
+  await reachLimit();
+  const { privateKey: stranger } = await generateKeyPair('ES256');
+  t.equal((await ask(await assert({}, stranger))).statusCode, 429, 'a forged one');
+  t.equal((await ask(await assert({}, stranger), { client_id: 'books' })).statusCode, 429);
+  const good = await assert();
+  t.equal((await ask(good, { client_id: 'books' })).statusCode, 200, 'the client itself');
+  t.equal((await ask(await assert())).statusCode, 200);
+  t.equal((await ask(good)).statusCode, 401, 'used before');
+  t.equal((await ask(good)).statusCode, 429, 'what has failed is remembered no more');
+
+  await advance(60_000);
+  const later = Math.floor(Date.now() / 1000) + 120;
+  t.equal((await ask(await assert({ exp: later }))).statusCode, 200);
+  await runCommand(config, 'clients.disable', { id: 'books' });
+  await reachLimit();
+  t.equal((await ask(await assert({ exp: later }))).statusCode, 401);
+  t.equal((await ask(await assert({ exp: later }))).statusCode, 429, 'a disabled client is not let in');
 });
 
 test('an assertion or a token that cannot be checked, for a reason that is not in it, is an error of the server', async (t) => {

@@ -7,7 +7,7 @@ import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
 import { DatabaseError } from '../../src/db/database-guard.ts';
 import { createGenerateToken, hashGenerateToken } from '../../src/sessions/generate-token.ts';
-import { createSessionCache } from '../../src/sessions/session-cache.ts';
+import { type Admission, createSessionCache } from '../../src/sessions/session-cache.ts';
 import type { SessionRecord } from '../../src/sessions/session-rules.ts';
 
 const SECOND_MS = 1_000;
@@ -144,61 +144,67 @@ test('an entry of a session whose end the cache never heard of goes when the row
   }
 });
 
-/** Admits no look-up or every one, and counts them. */
+/** Admits no look-up or every one, and notes what each has found. */
 function makeAdmission(refusal?: Error) {
-  const counts = { asked: 0, foundNothing: 0 };
-  const admission = {
-    read: async () => {
-      counts.asked += 1;
-      if (refusal) throw refusal;
-    },
-    foundNothing: async () => {
-      counts.foundNothing += 1;
-    },
+  const asked: unknown[] = [];
+  const admit: Admission = async (lookUp) => {
+    const found = refusal ?? (await lookUp());
+    asked.push(found);
+    if (found instanceof Error) throw found;
+    return found;
   };
-  return { counts, admission };
+  return { asked, admit };
 }
 
-test('who is not admitted makes no read, and is not counted', async (t) => {
+test('who is not admitted makes no read', async (t) => {
   const { one, tokenHash, loads, memory, key } = setUp();
   const refusal = new AppError('rate_limited');
-  const { counts, admission } = makeAdmission(refusal);
-  await t.rejects(one.find(tokenHash, admission), refusal);
-  t.same([loads.length, counts], [0, { asked: 1, foundNothing: 0 }]);
+  const { asked, admit } = makeAdmission(refusal);
+  await t.rejects(one.find(tokenHash, admit), refusal);
+  t.same([loads.length, asked], [0, [refusal]]);
   t.equal(await memory.get(key), null);
 });
 
 test('what the cache knows needs no admission, even when it is stale or absent', async (t) => {
   const setting = setUp();
   const { one, tokenHash, clock } = setting;
-  const { counts, admission } = makeAdmission(new AppError('rate_limited'));
+  const { asked, admit } = makeAdmission(new AppError('rate_limited'));
   const record = await fill(setting);
-  t.same(await one.find(tokenHash, admission), record);
+  t.same(await one.find(tokenHash, admit), record);
   clock.nowMs += MINUTE_MS;
-  const stale = one.find(tokenHash, admission);
+  const stale = one.find(tokenHash, admit);
   await settle();
   setting.loads.at(-1)?.resolve(null);
   t.equal(await stale, null);
-  t.equal(await one.find(tokenHash, admission), null);
-  t.equal(counts.asked, 0);
+  t.equal(await one.find(tokenHash, admit), null);
+  t.same(asked, []);
 });
 
-test('only who makes a read that finds nothing is counted', async (t) => {
-  const rows = [
-    { row: makeRecord(), foundNothing: 0 },
-    { row: makeRecord({ ended: true }), foundNothing: 0 },
-    { row: null, foundNothing: 1 },
-  ];
-  for (const { row, foundNothing } of rows) {
+test('who admits a read learns what it has found', async (t) => {
+  for (const row of [makeRecord(), makeRecord({ ended: true }), null]) {
     const { one, tokenHash, loads } = setUp();
-    const { counts, admission } = makeAdmission();
-    const found = one.find(tokenHash, admission);
+    const { asked, admit } = makeAdmission();
+    const found = one.find(tokenHash, admit);
     await settle();
     loads[0]?.resolve(row);
     t.same(await found, row);
-    await one.find(tokenHash, admission);
-    t.same(counts, { asked: 1, foundNothing });
+    await one.find(tokenHash, admit);
+    t.same(asked, [row]);
   }
+});
+
+test('a session is known as long as its entry is there, fresh or not, and not by a tombstone or a lease', async (t) => {
+  const setting = setUp();
+  const { one, tokenHash, clock } = setting;
+  t.equal(await one.knows(tokenHash), false);
+  const filled = fill(setting);
+  t.equal(await one.knows(tokenHash), false);
+  await filled;
+  t.equal(await one.knows(tokenHash), true);
+  clock.nowMs += MINUTE_MS;
+  t.equal(await one.knows(tokenHash), true);
+  await one.invalidate(tokenHash);
+  t.equal(await one.knows(tokenHash), false);
 });
 
 test('what is no entry of this very token is read anew and replaced', async (t) => {

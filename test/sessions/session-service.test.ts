@@ -148,24 +148,24 @@ test('a session that was signed out is found nowhere, and cannot be signed out a
   const { sessions: elsewhere } = createReplica();
   t.ok(await sessions.find(generateToken, client));
   t.ok(await elsewhere.find(generateToken, client));
-  t.equal(await sessions.signOut(generateToken), true);
+  t.equal(await sessions.signOut(generateToken, client), true);
   t.equal(await sessions.find(generateToken, client), null);
   t.equal(await elsewhere.find(generateToken, client), null);
-  t.equal(await sessions.signOut(generateToken), false);
-  t.equal(await elsewhere.signOut(generateToken), false);
+  t.equal(await sessions.signOut(generateToken, client), false);
+  t.equal(await elsewhere.signOut(generateToken, client), false);
 });
 
 test('nobody is signed out with what is no token, or none of ours', async (t) => {
   const { sessions } = await setUp(t);
-  t.equal(await sessions.signOut(''), false);
-  t.equal(await sessions.signOut(createGenerateToken()), false);
+  t.equal(await sessions.signOut('', client), false);
+  t.equal(await sessions.signOut(createGenerateToken(), client), false);
 });
 
 test('an expired session cannot be signed out', async (t) => {
   const { start, sessions, passTime } = await setUp(t);
   const { generateToken } = await start();
   await passTime(HOUR_MS);
-  t.equal(await sessions.signOut(generateToken), false);
+  t.equal(await sessions.signOut(generateToken, client), false);
 });
 
 test('of 20 parallel sign-outs, over two replicas, one is told that it did it', async (t) => {
@@ -173,7 +173,7 @@ test('of 20 parallel sign-outs, over two replicas, one is told that it did it', 
   const { generateToken } = await start();
   const replicas = [sessions, createReplica().sessions];
   const attempts = Array.from({ length: 10 }, () =>
-    replicas.map((replica) => replica.signOut(generateToken)),
+    replicas.map((replica) => replica.signOut(generateToken, client)),
   );
   const outcomes = await Promise.all(attempts.flat());
   t.equal(outcomes.filter((wasSignedIn) => wasSignedIn).length, 1);
@@ -192,7 +192,7 @@ test('the cache hears of an ended session when everybody can see that it is', as
       },
     },
   });
-  await sessions.signOut(generateToken);
+  await sessions.signOut(generateToken, client);
   t.same(seen, [true]);
 });
 
@@ -278,6 +278,59 @@ test('nobody makes the database look for unknown tokens without end, and their o
   t.equal(await sessions.find(createGenerateToken(), client), null);
 });
 
+test('a burst of unknown tokens gets no more look-ups than the same tokens one by one', async (t) => {
+  const { sessions, counted } = await setUp(t);
+  const burst = await Promise.allSettled(
+    Array.from({ length: 2_000 }, () => sessions.find(createGenerateToken(), client)),
+  );
+  t.equal(counted.loads, 300);
+  const refused = burst.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  t.equal(refused.length, 1_700);
+  for (const { reason } of refused) t.match(reason, { code: 'rate_limited' });
+});
+
+test('a thousand users behind one address, none of them in the cache, all come in at once', async (t) => {
+  const { start, sessions, memory } = await setUp(t);
+  const started = await Promise.all(Array.from({ length: 1_000 }, () => start()));
+  for (const { generateToken } of started)
+    await memory.put(`session:${hashGenerateToken(generateToken).toString('hex')}`, '', 0);
+  const found = await Promise.all(started.map(({ generateToken }) => sessions.find(generateToken, client)));
+  t.same(
+    found.map((session) => session?.id),
+    started.map(({ id }) => id),
+  );
+});
+
+test('sign-out with unknown tokens is limited like a look-up, and a known session always gets out', async (t) => {
+  const { start, createReplica, transact } = await setUp(t);
+  let transactions = 0;
+  const { sessions } = createReplica({
+    transact: (work) => {
+      transactions += 1;
+      return transact(work);
+    },
+  });
+  const own = await start();
+  t.ok(await sessions.find(own.generateToken, client));
+  const burst = await Promise.allSettled(
+    Array.from({ length: 600 }, () => sessions.signOut(createGenerateToken(), client)),
+  );
+  t.equal(transactions, 300);
+  t.equal(burst.filter(({ status }) => status === 'rejected').length, 300);
+  await t.rejects(sessions.signOut(createGenerateToken(), client), { code: 'rate_limited' });
+  await t.rejects(sessions.find(createGenerateToken(), client), { code: 'rate_limited' });
+  t.equal(await sessions.signOut(createGenerateToken(), '2001:db8::1'), false, 'others are not held up');
+  t.equal(await sessions.signOut(own.generateToken, client), true, 'the cache knows it');
+});
+
+test('sign-outs with good tokens count for nothing', async (t) => {
+  const { start, sessions } = await setUp(t);
+  for (let round = 0; round < 301; round += 1) {
+    const { generateToken } = await start();
+    t.equal(await sessions.signOut(generateToken, client), true);
+  }
+});
+
 test('asking for the same unknown token again and again costs one look-up in ten seconds', async (t) => {
   const { sessions, counted, passTime } = await setUp(t);
   const unknown = createGenerateToken();
@@ -301,7 +354,7 @@ test('an end that the cache did not hear of reaches it when it is back', async (
   };
   const [one, other] = [createReplica({ cache: { put, remove } }), createReplica()];
   t.ok(await other.sessions.find(generateToken, client));
-  await one.sessions.signOut(generateToken);
+  await one.sessions.signOut(generateToken, client);
   t.equal(cacheErrors.length, 1);
   t.ok(await other.sessions.find(generateToken, client), 'an entry that nobody could revoke');
   await passTime(3_000);

@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import type { Transact } from '../../src/db/database.ts';
 import { openOutbox } from '../../src/outbox/open-outbox.ts';
 import { openSessions as openReplica } from '../../src/sessions/open-sessions.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
@@ -19,6 +20,7 @@ type ReplicaOptions = {
   idleTtlMs?: number;
   /** Wraps the shared cache. */
   cache?: Partial<Cache>;
+  transact?: Transact;
 };
 
 /** Sessions on a real PostgreSQL and one cache, for any number of replicas. The test can move the time. */
@@ -48,6 +50,7 @@ export async function openSessions(t: Test) {
   function createReplica({
     skewMs = 0,
     cache,
+    transact = opened.transact,
     ttlMs = 2 * HOUR_MS,
     idleTtlMs = HOUR_MS,
   }: ReplicaOptions = {}) {

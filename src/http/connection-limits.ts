@@ -1,0 +1,39 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+
+const MAX_PIPELINED = 16;
+const MAX_UNSENT_BYTES = 256 * 1024;
+
+/** A connection that takes no byte of an answer, and sends none of a request, is closed after this time. */
+export const STALLED_CONNECTION_MS = 30_000;
+
+/**
+ * Closes a connection on which too many answers, or too many bytes of them, wait to be read. Call it before other hooks.
+ *
+ * Node stops reading from such a connection, but only after it has served every request of the 64 KiB that it has read
+ * already: that is two thousand requests, and all their answers stay in memory for as long as the client does not read.
+ */
+export function addConnectionLimits(app: FastifyInstance): void {
+  const waiting = new WeakMap<Socket, Set<ServerResponse>>();
+
+  app.addHook('onRequest', ({ raw: { socket } }, reply, done) => {
+    const answers = waiting.get(socket) ?? new Set();
+    if (answers.size >= MAX_PIPELINED || unsentBytes(answers) > MAX_UNSENT_BYTES) socket.destroy();
+    // The parser goes on to the end of what it has read, even when the connection is closed.
+    if (socket.destroyed) return void reply.hijack();
+    waiting.set(socket, answers.add(reply.raw));
+    done();
+  });
+
+  app.addHook('onResponse', ({ raw: { socket } }, reply, done) => {
+    waiting.get(socket)?.delete(reply.raw);
+    done();
+  });
+}
+
+function unsentBytes(answers: Set<ServerResponse>): number {
+  let bytes = 0;
+  for (const { writableLength } of answers) bytes += writableLength;
+  return bytes;
+}

@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { type Test, test } from 'tap';
+import { build, createPlace } from '../helper.ts';
+import { startServer } from './server-process.ts';
+
+const STALLED_MS = 30_000;
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+
+/** Asks for all of these, and reads no answer. */
+function askWithoutReading(t: Test, port: number, requests: string) {
+  const socket = connect(port, '127.0.0.1').pause();
+  t.teardown(() => socket.destroy());
+  // The server may close the connection while this is still sending.
+  socket.on('error', () => {});
+  const closed = new Promise((resolve) => socket.on('close', resolve));
+  return { socket, closed, sent: new Promise((resolve) => socket.write(requests, resolve)) };
+}
+
+async function listen(t: Test) {
+  const { app } = await build(t);
+  return { app, port: Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port) };
+}
+
+test('a client that asks and never reads does not fill the memory', async (t) => {
+  const server = startServer(t, await createPlace(t), { nodeArgs: ['--max-old-space-size=512'] });
+  const url = await server.url();
+  const port = Number(new URL(url).port);
+  for (const path of [
+    ...['/openapi.json', '/docs/json', '/docs/yaml', '/docs/', '/docs/static/swagger-ui-bundle.js'],
+    ...['/.well-known/jwks.json', '/.well-known/openid-configuration', '/nowhere', '/sessions'],
+  ]) {
+    const asked = Array.from({ length: 4 }, () => askWithoutReading(t, port, get(path).repeat(10_000)));
+    await Promise.all(asked.map(({ sent, closed }) => Promise.race([sent, closed])));
+    t.equal((await fetch(`${url}/health/live`)).status, 200, path);
+    // A socket notices that it was closed only when it reads.
+    for (const { socket } of asked) socket.resume();
+    await Promise.all(asked.map(({ closed }) => closed));
+  }
+  t.equal(server.child.exitCode, null);
+});
+
+test('a client that pipelines a few requests and reads gets all answers, in order', async (t) => {
+  const { port } = await listen(t);
+  const socket = connect(port, '127.0.0.1');
+  const last = `GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+  socket.write(`${get('/nowhere')}${get('/.well-known/jwks.json')}`.repeat(7) + get('/me') + last);
+  const text = Buffer.concat(await socket.toArray()).toString();
+  const answered = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+  t.strictSame(answered, [...Array.from({ length: 7 }, () => [404, 200]).flat(), 401, 200]);
+});
+
+test('what was read is counted no more, however many requests follow on a connection', async (t) => {
+  const { port } = await listen(t);
+  const socket = connect(port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  for (let round = 0; round < 50; round += 1) {
+    socket.write(get('/openapi.json'));
+    let text = '';
+    while (!text.endsWith('}')) text += (await once(socket, 'data'))[0];
+  }
+  t.notOk(socket.destroyed);
+});
+
+test('a connection on which nothing moves is closed after half a minute', async (t) => {
+  const { app, port } = await listen(t);
+  t.equal(app.server.timeout, STALLED_MS);
+  // The test has no patience.
+  app.server.timeout = 500;
+  const connected = once(app.server, 'connection');
+  askWithoutReading(t, port, get('/docs/static/swagger-ui-bundle.js').repeat(10));
+  const [serverSide] = await connected;
+  await once(serverSide, 'close');
+  t.equal((await fetch(`http://127.0.0.1:${port}/health/live`)).status, 200);
+});
