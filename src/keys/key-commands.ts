@@ -1,6 +1,7 @@
 import type { KeyRotator } from './key-rotator.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type KeyStatus, keyStatus } from './rotation-plan.ts';
+import { opensNone } from './trusted-keys.ts';
 
 /** One signing key, as operators and their programs see it. Instants are RFC 3339 in UTC. */
 export type KeyListing = {
@@ -30,7 +31,11 @@ type KeyCommandParts = {
 
 /** What operators can do to the signing keys. Plain JSON in, plain JSON out. */
 export function createKeyCommands({ store, rotator, afterChange }: KeyCommandParts) {
-  const list = async (): Promise<KeyListing[]> => (await store.list()).keys.map(toListing);
+  const list = async (): Promise<KeyListing[]> => {
+    const { keys } = await store.list();
+    // Looking needs no key-encryption key: without the right one, the rows are shown as they are.
+    return keys.map((key) => toListing(opensNone(keys) ? { ...key, distrust: undefined } : key));
+  };
 
   return {
     list,

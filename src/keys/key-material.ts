@@ -32,9 +32,21 @@ const GENERATORS: Record<SigningAlgorithm, () => Promise<{ privateKey: KeyObject
   RS256: () => generate('rsa', { modulusLength: RSA_BITS }),
 };
 
-/** Makes a key pair. Its `kid` is the RFC 7638 thumbprint, so a key has the same name everywhere. */
+/** Makes a key pair. */
 export async function generateKeyMaterial(algorithm: SigningAlgorithm): Promise<KeyMaterial> {
   const { privateKey } = await GENERATORS[algorithm]();
+  return materialOf(privateKey);
+}
+
+/** Our algorithm for each type of key that Node knows. */
+const ALGORITHMS: Record<string, SigningAlgorithm> = { ec: 'ES256', ed25519: 'EdDSA', rsa: 'RS256' };
+
+/**
+ * All that follows from a private key that `generateKeyMaterial` has made. The `kid` is the RFC 7638 thumbprint, so a
+ * key has the same name everywhere.
+ */
+export async function materialOf(privateKey: KeyObject): Promise<KeyMaterial> {
+  const algorithm = ALGORITHMS[String(privateKey.asymmetricKeyType)] as SigningAlgorithm;
   const jwk = createPublicKey(privateKey).export({ format: 'jwk' }) as { kty: string };
   const kid = await calculateJwkThumbprint(jwk);
   return { kid, algorithm, privateKey, publicJwk: { ...jwk, kid, alg: algorithm, use: 'sig' } };

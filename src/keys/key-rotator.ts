@@ -4,12 +4,13 @@ import type { Transact, Transaction } from '../db/database.ts';
 import { generateKeyMaterial, type KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, NewStoredKey, StoredKey } from './key-store.ts';
 import {
+  findBrokenSigner,
   keyStatus,
   planRotation,
   type RotationPlan,
   type RotationPolicy,
-  signsNowOrLater,
 } from './rotation-plan.ts';
+import { opensNone } from './trusted-keys.ts';
 
 export type RotatorPolicy = RotationPolicy & {
   algorithm: SigningAlgorithm;
@@ -18,6 +19,7 @@ export type RotatorPolicy = RotationPolicy & {
 };
 
 type KeyRotatorParts = {
+  /** One that says which keys to trust. */
   store: KeyStore;
   transact: Transact;
   seal: KeySeal;
@@ -67,7 +69,7 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
      * fetch the keys again, so an active key that is not leaked stays, and revoking a key twice changes nothing more.
      * @param revoke kid of a leaked key
      * @returns the kid of the key that signs now
-     * @throws AppError `not_found` for an unknown kid
+     * @throws AppError `not_found` for an unknown kid; KeyEncryptionKeyError, KeyRowError
      */
     async replaceNow(revoke: string | null): Promise<string> {
       const spare = await makeKey();
@@ -80,7 +82,7 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
         if (next === spare.kid) await store.insert(transaction, spare);
         await store.activate(transaction, next);
         return next;
-      });
+      }, revoke);
     },
 
     /**
@@ -102,14 +104,18 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
     },
   };
 
-  async function underLock<T>(work: (transaction: Transaction, ring: KeyRing) => Promise<T>): Promise<T> {
+  /** @param condemned kid of a key that is about to be revoked, so its row may be wrong */
+  async function underLock<T>(
+    work: (transaction: Transaction, ring: KeyRing) => Promise<T>,
+    condemned: string | null = null,
+  ): Promise<T> {
     return transact(async (transaction) => {
       await store.lock(transaction);
       const ring = await store.list(transaction);
       // If a new key had another key-encryption key than the others, every other replica would stop.
-      for (const { kid, encryptedPrivateKey } of ring.keys.filter(signsNowOrLater)) {
-        seal.open(kid, encryptedPrivateKey);
-      }
+      const counted = opensNone(ring.keys) ? ring.keys : ring.keys.filter(({ kid }) => kid !== condemned);
+      const broken = findBrokenSigner(counted);
+      if (broken !== undefined) throw broken;
       return work(transaction, ring);
     });
   }

@@ -5,7 +5,13 @@ import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import type { TokenType } from '../verifier/check-token.ts';
 import type { KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
-import { keyStatus, nextKeySetChangeAt, type RotationPolicy, signsNowOrLater } from './rotation-plan.ts';
+import {
+  findBrokenSigner,
+  keyStatus,
+  nextKeySetChangeAt,
+  type RotationPolicy,
+  signsNowOrLater,
+} from './rotation-plan.ts';
 
 /** After this time several looks at the database have failed. */
 const SURE_FOR_MS = 10_000;
@@ -31,6 +37,7 @@ export type PublicKey = {
 export type ServedKeySet = { body: string; etag: string; maxAgeSeconds: number };
 
 type KeyServiceParts = {
+  /** One that says which keys to trust. */
   store: KeyStore;
   seal: KeySeal;
   createSigner(key: SignerKey): Sign | Promise<Sign>;
@@ -93,13 +100,16 @@ export function createKeyService(parts: KeyServiceParts) {
 
     /**
      * Reads the keys from the database.
-     * @throws KeyEncryptionKeyError when an active or pending key cannot be decrypted; AppError `unavailable`
+     * @throws KeyEncryptionKeyError or KeyRowError when an active or pending key is not to be trusted; AppError
+     * `unavailable`
      */
     async refresh(): Promise<KeyRing> {
       const askedAt = clock.local();
       const ring = await store.list();
       clock.observe(new Date(ring.databaseNow));
       showKeySet(ring.keys);
+      const broken = findBrokenSigner(ring.keys);
+      if (broken !== undefined) throw broken;
       await takeSigners(ring.keys);
       confirmedAt = askedAt;
       return ring;
@@ -107,7 +117,7 @@ export function createKeyService(parts: KeyServiceParts) {
   };
 
   function showKeySet(keys: StoredKey[]): void {
-    const jwks = keys.filter((key) => keyStatus(key) !== 'revoked').map((key) => key.publicJwk);
+    const jwks = keys.filter(isPublished).map((key) => key.publicJwk);
     const body = JSON.stringify({ keys: jwks });
     nextChangeAt = nextKeySetChangeAt(keys, policy);
     if (body === served.body) return;
@@ -131,6 +141,10 @@ export function createKeyService(parts: KeyServiceParts) {
     const { privateKey } = seal.open(kid, encryptedPrivateKey);
     return { kid, algorithm, privateKey };
   }
+}
+
+function isPublished(key: StoredKey): boolean {
+  return !['revoked', 'untrusted'].includes(keyStatus(key));
 }
 
 function publicKeyOf(jwk: PublicJwk): PublicKey {

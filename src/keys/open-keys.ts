@@ -10,6 +10,7 @@ import { createKeySchedule } from './key-schedule.ts';
 import { createKeyService, type Sign, type SignerKey } from './key-service.ts';
 import { createKeyStore } from './key-store.ts';
 import { createTokenSigner } from './token-signer.ts';
+import { trustKeys } from './trusted-keys.ts';
 
 /** The time for which sessions are served without the database. A replica that is cut off must not sign for ever. */
 const MAX_UNCONFIRMED_MS = 10 * 60_000;
@@ -23,8 +24,9 @@ export function openKeys(
   createSigner: (key: SignerKey) => Sign | Promise<Sign> = createTokenSigner,
 ) {
   const policy = policyOf(config);
-  const store = guardStore(createKeyStore(database), guard);
   const seal = createKeySeal(keyEncryptionKey, config.KEY_ENCRYPTION_KEY_PREVIOUS);
+  const stored = guardStore(createKeyStore(database), guard);
+  const store = trustKeys(stored, seal, warning(log, 'a signing key in the database is not trusted'));
   const service = createKeyService({
     store,
     seal,

@@ -8,10 +8,12 @@ export type KeyTimes = {
   revokedAt: number | null;
   /** Set when the key retires. */
   deleteAfter: number | null;
+  /** Why the row must not be believed, if it must not. */
+  distrust?: Error | undefined;
 };
 
-/** `pending` is published and does not sign yet. */
-export type KeyStatus = 'pending' | 'active' | 'retired' | 'revoked';
+/** `pending` is published and does not sign yet. `untrusted` is like a key that does not exist. */
+export type KeyStatus = 'pending' | 'active' | 'retired' | 'revoked' | 'untrusted';
 
 export type RotationPolicy = {
   /** The algorithm of new keys. */
@@ -35,6 +37,7 @@ export type RotationPlan = {
 
 export function keyStatus(key: KeyTimes): KeyStatus {
   if (key.revokedAt !== null) return 'revoked';
+  if (key.distrust !== undefined) return 'untrusted';
   if (key.retiredAt !== null) return 'retired';
   return key.activatedAt === null ? 'pending' : 'active';
 }
@@ -43,6 +46,12 @@ export function keyStatus(key: KeyTimes): KeyStatus {
 export function signsNowOrLater(key: KeyTimes): boolean {
   const status = keyStatus(key);
   return status === 'active' || status === 'pending';
+}
+
+/** Why nothing may sign or change: a key that signs now or later, going by its times, is not to be trusted. */
+export function findBrokenSigner(keys: KeyTimes[]): Error | undefined {
+  const signers = keys.filter(({ retiredAt, revokedAt }) => retiredAt === null && revokedAt === null);
+  return signers.find(({ distrust }) => distrust !== undefined)?.distrust;
 }
 
 /**

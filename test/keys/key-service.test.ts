@@ -229,15 +229,24 @@ test('a key that does not open is refused at refresh, and the replica does not c
   t.throws(() => keys.sign({}), { code: 'unavailable' });
 });
 
-test('keys that only verify any more need not open', async (t) => {
+test('keys that only verify any more must open, and revoked ones need not', async (t) => {
   const { keys, rotator, database, replica } = await setUp();
   await rotator.replaceNow(signedBy(keys));
   await rotator.replaceNow(null);
-  await database.execute(
-    sql`update signing_keys set encrypted_private_key = '' where retired_at is not null or revoked_at is not null`,
-  );
-  const other = replica();
-  await other.keys.refresh();
-  t.equal(kidsIn(other.keys).length, 2);
-  t.ok(other.keys.sign({}));
+  const spoil = (state: 'retired' | 'revoked') =>
+    database.execute(
+      state === 'retired'
+        ? sql`update signing_keys set encrypted_private_key = '' where retired_at is not null`
+        : sql`update signing_keys set encrypted_private_key = '' where revoked_at is not null`,
+    );
+  for (const [state, published] of [
+    ['revoked', 2],
+    ['retired', 1],
+  ] as const) {
+    await spoil(state);
+    const other = replica();
+    await other.keys.refresh();
+    t.equal(kidsIn(other.keys).length, published, state);
+    t.ok(other.keys.sign({}));
+  }
 });

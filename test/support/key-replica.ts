@@ -82,7 +82,8 @@ export function openReplica(url: string, options: ReplicaOptions, name = 'test')
 /** How many keys are in each state. */
 export function countKeys({ keys }: KeyRing) {
   const count = { pending: 0, active: 0, retired: 0, revoked: 0 };
-  for (const key of keys) count[keyStatus(key)] += 1;
+  // A store alone distrusts no key.
+  for (const key of keys) count[keyStatus(key) as keyof typeof count] += 1;
   return count;
 }
 
