@@ -55,8 +55,10 @@ async function prepare(
   lifecycle: Lifecycle,
   logger: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
-  await adapters.checkSettings();
-  if (config.MIGRATE_ON_START) await adapters.migrate();
+  await adapters.prepare();
+  if (config.MIGRATE_ON_START) {
+    await adapters.migrate(() => logger.info('waiting for another replica, which is migrating the database'));
+  }
   return buildApp(config, adapters, { clock: steadyClock, lifecycle, logger });
 }
 

@@ -93,7 +93,7 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
     cache: createMemoryCache(time.clock),
     pingDatabase: () => client.query('select 1'),
     renewDatabase: () => {},
-    checkSettings: async () => {},
+    prepare: async () => {},
     keyEncryptionKey: randomBytes(32),
     commandSocket: null,
     location: 'memory',

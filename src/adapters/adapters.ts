@@ -15,9 +15,15 @@ export type Adapters = {
   commandSocket: string | null;
   /** Where the data is, for display. Never contains a credential. */
   location: string;
-  /** @throws PoolSizeError when the settings ask for more than the database allows; AppError `unavailable` */
-  checkSettings(): Promise<void>;
-  /** Brings the schema up to date; safe to call from any number of replicas at once. */
-  migrate(): Promise<void>;
+  /**
+   * Finds out how to connect to the database, and whether it is one to run on. Call it before anything else.
+   * @throws DatabaseSetupError; PoolSizeError when the settings ask for more than it allows; AppError `unavailable`
+   */
+  prepare(): Promise<void>;
+  /**
+   * Brings the schema up to date; safe to call from any number of replicas at once.
+   * @param onWait called once if another replica is at it
+   */
+  migrate(onWait: () => void): Promise<void>;
   close(): Promise<void>;
 };

@@ -43,7 +43,7 @@ export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Pr
       database,
       cache: createMemoryCache(clock),
       renewDatabase: nothingToDo,
-      checkSettings: nothingToDo,
+      prepare: nothingToDo,
       pingDatabase: () => client.query('select 1'),
       keyEncryptionKey,
       commandSocket: join(dataFolder, COMMAND_SOCKET),

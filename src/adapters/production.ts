@@ -2,7 +2,15 @@ import { createRedisCache, type RedisCacheEvents } from '../cache/redis-cache.ts
 import type { RedisTarget } from '../config/redis-target.ts';
 import { DATABASE_DEADLINE_MS } from '../db/database-guard.ts';
 import { loadPostgresDriver } from '../db/drizzle.ts';
-import { checkPoolSize, connect, createRenewableClient, migrateUnderLock } from '../db/postgres.ts';
+import {
+  checkPoolSize,
+  checkServer,
+  connect,
+  createRenewableClient,
+  findRoute,
+  migrateUnderLock,
+  type Route,
+} from '../db/postgres.ts';
 import * as schema from '../db/schema.ts';
 import type { Adapters } from './adapters.ts';
 
@@ -23,7 +31,8 @@ type ProductionEvents = RedisCacheEvents;
  */
 export function openProduction(settings: ProductionSettings, events: ProductionEvents): Adapters {
   const { databaseUrl, poolSize, redis, redisKeyPrefix, keyEncryptionKey } = settings;
-  const client = createRenewableClient(() => connect(databaseUrl, poolSize));
+  let route: Route = 'direct';
+  const client = createRenewableClient(() => connect(databaseUrl, poolSize, route));
   const cache = createRedisCache(redis, redisKeyPrefix, events);
   return {
     database: drizzle(client.sql, { schema }),
@@ -33,8 +42,13 @@ export function openProduction(settings: ProductionSettings, events: ProductionE
     keyEncryptionKey,
     commandSocket: null,
     location: `PostgreSQL at ${client.sql.options.host.join(', ')}, Redis at ${redis.hosts}`,
-    checkSettings: () => checkPoolSize(client.current(), poolSize),
-    migrate: () => migrateUnderLock(databaseUrl),
+    prepare: async () => {
+      route = await findRoute(client.current());
+      if (route === 'pooled') client.renew();
+      await checkServer(client.current());
+      await checkPoolSize(client.current(), poolSize);
+    },
+    migrate: (onWait) => migrateUnderLock(databaseUrl, route, onWait),
     close: async () => {
       cache.close();
       await client.current().end({ timeout: DATABASE_DEADLINE_MS / 1000 });

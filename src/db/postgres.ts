@@ -1,5 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import postgres, { type Sql, type TransactionSql } from 'postgres';
-import { unavailable } from '../core/errors.ts';
+import { AppError, unavailable } from '../core/errors.ts';
 import { cleanError, DATABASE_DEADLINE_MS, DatabaseError, withDeadline } from './database-guard.ts';
 import { loadPostgresDriver } from './drizzle.ts';
 import { LOCKS } from './locks.ts';
@@ -7,24 +8,117 @@ import { MIGRATIONS_FOLDER } from './migrations.ts';
 
 const { drizzle, migrate } = loadPostgresDriver();
 
+/** How a pooler refuses a start-up parameter. */
+const PROTOCOL_VIOLATION = '08P01';
+
+/** What a role must have when a pooler does not pass it on. */
+const NEEDED: Record<string, string> = {
+  DateStyle: 'ISO, MDY',
+  bytea_output: 'hex',
+  default_transaction_isolation: 'read committed',
+  standard_conforming_strings: 'on',
+};
+
+const MIGRATION_PATIENCE_MS = 60_000;
+const LOCK_ASKED_EVERY_MS = 100;
+const LOCK_IS_TAKEN = `Another session holds the lock for migrations (number ${LOCKS.migrate} in pg_locks) and does not end: see in pg_stat_activity what it does, and start again`;
+
 /** SQLSTATE class 40 without a reason. */
 const TRANSACTION_ROLLBACK = '40000';
 
-/** A pool of at most `poolSize` connections, opened on first use. */
-export function connect(databaseUrl: string, poolSize: number): Sql {
-  return postgres(databaseUrl, {
-    max: poolSize,
+/** Settings that every pooler passes on for each of its clients. */
+const TRACKED_SETTINGS = {
+  application_name: 'doorward',
+  DateStyle: 'ISO, MDY',
+  TimeZone: 'UTC',
+  standard_conforming_strings: 'on',
+};
+
+/** A database or a role may bring other values along. Under those, dates and bytes would be misread. */
+const PINNED_SETTINGS = {
+  ...TRACKED_SETTINGS,
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  default_transaction_isolation: 'read committed',
+  lock_timeout: 0,
+};
+
+/** How to connect: through a pooler that gives a connection for each transaction only, or directly. */
+export type Route = 'direct' | 'pooled';
+
+function optionsOf(route: Route) {
+  return {
     connect_timeout: DATABASE_DEADLINE_MS / 1000,
     onnotice: () => {},
     // Drizzle parses arrays itself. The driver would query their types, and if the connection is dropped during that
     // query, its unhandled rejection ends the process.
     fetch_types: false,
-    connection: {
-      application_name: 'doorward',
-      statement_timeout: DATABASE_DEADLINE_MS,
-      idle_in_transaction_session_timeout: DATABASE_DEADLINE_MS * 2,
-    },
+    // A pooler may run a prepared statement where it was never prepared.
+    prepare: route === 'direct',
+  };
+}
+
+/** A pool of at most `poolSize` connections, opened on first use. */
+export function connect(databaseUrl: string, poolSize: number, route: Route): Sql {
+  const direct = {
+    ...PINNED_SETTINGS,
+    statement_timeout: DATABASE_DEADLINE_MS,
+    idle_in_transaction_session_timeout: DATABASE_DEADLINE_MS * 2,
+  };
+  return postgres(databaseUrl, {
+    ...optionsOf(route),
+    max: poolSize,
+    connection: route === 'direct' ? direct : TRACKED_SETTINGS,
   });
+}
+
+/**
+ * Finds out how to connect. A pooler in transaction mode refuses what we ask for at connect, or ignores it.
+ * @param client opened for the direct route
+ * @throws AppError `unavailable`
+ */
+export async function findRoute(client: Sql): Promise<Route> {
+  const asked = client.unsafe<{ is_ours: boolean }[]>(
+    `select setting = '${DATABASE_DEADLINE_MS}' as is_ours from pg_settings where name = 'statement_timeout'`,
+  );
+  try {
+    const [row] = await withDeadline(asked, DATABASE_DEADLINE_MS);
+    return row?.is_ours ? 'direct' : 'pooled';
+  } catch (error) {
+    if (sqlStateOf(error) === PROTOCOL_VIOLATION) return 'pooled';
+    throw error;
+  }
+}
+
+function sqlStateOf(error: unknown): string | null {
+  const cause = error instanceof AppError ? error.cause : error;
+  return cause instanceof DatabaseError ? cause.sqlState : null;
+}
+
+/** The database is set up in a way that we cannot run on: the message says which, and what to do. */
+export class DatabaseSetupError extends Error {
+  override readonly name = 'DatabaseSetupError';
+}
+
+/**
+ * Checks what cannot be set at connect: the encoding, and through a pooler all that it does not pass on.
+ * @throws DatabaseSetupError, AppError `unavailable`
+ */
+export async function checkServer(client: Sql): Promise<void> {
+  const asked = client<{ name: string; setting: string; role: string }[]>`
+    select name, setting, current_user as role from pg_settings
+    where (name, setting) in (values ('bytea_output', 'escape'), ('standard_conforming_strings', 'off'))
+      or name = 'default_transaction_isolation' and setting <> 'read committed'
+      or name = 'DateStyle' and setting not like 'ISO%'
+      or name = 'server_encoding' and setting <> 'UTF8'`;
+  const [wrong] = await withDeadline(asked.simple(), DATABASE_DEADLINE_MS);
+  if (wrong === undefined) return;
+  const { name, setting, role } = wrong;
+  throw new DatabaseSetupError(
+    name === 'server_encoding'
+      ? `The database is encoded in ${setting}: make another one, with "create database … encoding 'UTF8' template template0"`
+      : `The database connections have ${name}=${setting}, and a pooler stands before PostgreSQL: run "alter role ${role} set ${name} = '${NEEDED[name]}'", and reconnect the pooler`,
+  );
 }
 
 /**
@@ -86,21 +180,47 @@ function requireCommit<T>(commit: { result: T; command: string } | undefined): T
   throw unavailable(new DatabaseError(TRANSACTION_ROLLBACK, undefined));
 }
 
-/** Migrates under an advisory lock. Drizzle's migrator takes none: replicas that start together would make it fail. */
-export async function migrateUnderLock(databaseUrl: string): Promise<void> {
-  const client = postgres(databaseUrl, {
-    max: 1,
-    onnotice: () => {},
-    connection: { application_name: 'doorward' },
-  });
+/**
+ * Migrates under an advisory lock. Drizzle's migrator takes none: replicas that start together would make it fail.
+ *
+ * A transaction on a connection of its own holds the lock. If a session held it, it would stay with a connection of the
+ * pooler after we have gone.
+ * @param onWait called once if another replica has the lock
+ * @throws DatabaseSetupError when the lock is not free in time; AppError `unavailable`, DatabaseError
+ */
+export async function migrateUnderLock(
+  databaseUrl: string,
+  route: Route,
+  onWait: () => void,
+  patienceMs = MIGRATION_PATIENCE_MS,
+): Promise<void> {
+  // No limit on statements: a migration may take long.
+  const unlimited = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
+  const connection = route === 'direct' ? { ...PINNED_SETTINGS, ...unlimited } : TRACKED_SETTINGS;
+  const open = () => postgres(databaseUrl, { ...optionsOf(route), max: 1, connection });
+  const [holder, client] = [open(), open()];
   try {
-    await client`select pg_advisory_lock(${LOCKS.migrate})`;
-    await migrate(drizzle(withCheckedCommits(() => client)), { migrationsFolder: MIGRATIONS_FOLDER });
+    await holder.begin(async (transaction) => {
+      await takeMigrationLock(transaction, onWait, patienceMs);
+      await migrate(drizzle(withCheckedCommits(() => client)), { migrationsFolder: MIGRATIONS_FOLDER });
+    });
   } catch (error) {
     throw cleanError(error);
   } finally {
-    // Closing the connection releases the lock in every case.
-    await client.end({ timeout: 1 });
+    await Promise.all([holder.end({ timeout: 1 }), client.end({ timeout: 1 })]);
+  }
+}
+
+/** Asks again and again: a wait in the database would go on for ever, and nobody could say why. */
+async function takeMigrationLock(transaction: TransactionSql, onWait: () => void, patienceMs: number) {
+  const giveUpAt = performance.now() + patienceMs;
+  for (let tries = 1; ; tries += 1) {
+    const [row] = await transaction<{ is_mine: boolean }[]>`
+      select pg_try_advisory_xact_lock(${LOCKS.migrate}) as is_mine`;
+    if (row?.is_mine) return;
+    if (performance.now() > giveUpAt) throw new DatabaseSetupError(LOCK_IS_TAKEN);
+    if (tries === 1) onWait();
+    await delay(LOCK_ASKED_EVERY_MS);
   }
 }
 

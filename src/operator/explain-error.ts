@@ -2,7 +2,7 @@ import { DataFolderError } from '../adapters/data-folder.ts';
 import { ConfigError } from '../config/config.ts';
 import { AppError, type FieldError } from '../core/errors.ts';
 import { DatabaseError } from '../db/database-guard.ts';
-import { PoolSizeError } from '../db/postgres.ts';
+import { DatabaseSetupError, PoolSizeError } from '../db/postgres.ts';
 import { KeyEncryptionKeyError } from '../keys/key-material.ts';
 import { CommandLineError } from './command-line-error.ts';
 
@@ -15,7 +15,8 @@ const UNDEFINED_TABLE = '42P01';
 export function explainError(error: unknown): string {
   if (error instanceof ConfigError) return `These settings cannot be used:\n${error.message}`;
   if (error instanceof DataFolderError || error instanceof KeyEncryptionKeyError) return error.message;
-  if (error instanceof PoolSizeError || error instanceof CommandLineError) return error.message;
+  if (error instanceof DatabaseSetupError || error instanceof PoolSizeError) return error.message;
+  if (error instanceof CommandLineError) return error.message;
   if (error instanceof AppError && error.code === 'unavailable') {
     return 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.';
   }

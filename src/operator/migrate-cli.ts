@@ -5,7 +5,8 @@ import { loadConfig } from '../config/config.ts';
 async function migrate(): Promise<void> {
   const adapters = await openAdapters(loadConfig(process.env), Date.now, IGNORE_EVENTS);
   try {
-    await adapters.migrate();
+    await adapters.prepare();
+    await adapters.migrate(() => process.stderr.write('Waiting for another process, which is migrating\n'));
     process.stdout.write(`The schema is up to date: ${adapters.location}\n`);
   } finally {
     await adapters.close();

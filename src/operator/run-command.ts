@@ -32,6 +32,7 @@ export async function runCommand<Name extends keyof OperatorCommands>(
   }
   const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
   try {
+    await adapters.prepare();
     const platform = openCommandPlatform(config, adapters, createDatabaseClock(Date.now));
     const keys = openKeys(platform);
     const commands = createOperatorCommands(platform, {

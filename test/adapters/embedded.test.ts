@@ -25,7 +25,7 @@ root.teardown(() => rmSync(temporary, { recursive: true, force: true }));
 /** The folder of a server that ran once and has one user. A first start takes seconds, so tests take copies of one. */
 const original = join(temporary, 'original');
 const first = await openEmbedded({ dataFolder: original }, Date.now);
-await first.migrate();
+await first.migrate(() => {});
 await createTransact(first.database)((transaction) =>
   createAccountStore(first.database).insert(transaction, user),
 );
@@ -69,7 +69,7 @@ test('has a database and a cache, and says where its data is', async (t) => {
 test('data and key are there again after a restart, and migrating again changes nothing', async (t) => {
   const dataFolder = copyOfFolder();
   const adapters = await openEmbedded({ dataFolder }, Date.now);
-  await adapters.migrate();
+  await adapters.migrate(() => {});
   await adapters.pingDatabase();
   t.match(await findUser(adapters), user);
   t.same(adapters.keyEncryptionKey, first.keyEncryptionKey);

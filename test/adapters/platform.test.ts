@@ -18,7 +18,7 @@ async function setUp(ping: () => Promise<unknown>) {
     keyEncryptionKey: Buffer.alloc(32, 1),
     commandSocket: null,
     location: 'a test',
-    checkSettings: async () => {},
+    prepare: async () => {},
     migrate: async () => {},
     close: async () => {},
   };

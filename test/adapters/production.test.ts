@@ -48,8 +48,8 @@ test('five replicas may migrate an empty database at once, and again', async (t)
   const { databaseUrl, open } = await setUp(t);
   const client = await empty(t, databaseUrl);
   const replicas = Array.from({ length: 5 }, () => open());
-  await Promise.all(replicas.map((replica) => replica.migrate()));
-  await Promise.all(replicas.map((replica) => replica.migrate()));
+  await Promise.all(replicas.map((replica) => replica.migrate(() => {})));
+  await Promise.all(replicas.map((replica) => replica.migrate(() => {})));
   const migrations = readdirSync(MIGRATIONS_FOLDER).filter((name) => name.endsWith('.sql'));
   t.equal((await client`select 1 from drizzle.__drizzle_migrations`).length, migrations.length);
   t.same(await client`select 1 from users`, []);
@@ -58,7 +58,7 @@ test('five replicas may migrate an empty database at once, and again', async (t)
 test('a migration leaves no lock and no connection behind', async (t) => {
   const { databaseUrl, open } = await setUp(t);
   const client = await empty(t, databaseUrl);
-  await open().migrate();
+  await open().migrate(() => {});
   await eventually(async () => {
     const others = await client`
       select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
@@ -75,7 +75,10 @@ test('a migration that the database refuses says why, and quotes nothing', async
   const { databaseUrl, open } = await setUp(t);
   const client = await empty(t, databaseUrl);
   await client.unsafe('create table users (id int)');
-  await t.rejects(open().migrate(), { name: 'DatabaseError', sqlState: '42P07' });
+  await t.rejects(
+    open().migrate(() => {}),
+    { name: 'DatabaseError', sqlState: '42P07' },
+  );
 });
 
 test('stores, transactions and the cache work', async (t) => {
@@ -129,7 +132,10 @@ test('a location for people holds no credential', async (t) => {
 test('a database that is not there is unavailable, and closing is still possible', async (t) => {
   const { open } = await setUp(t);
   const gone = open({ databaseUrl: `postgres://127.0.0.1:${await freePort()}/none` });
-  await t.rejects(gone.migrate(), { code: 'unavailable' });
+  await t.rejects(
+    gone.migrate(() => {}),
+    { code: 'unavailable' },
+  );
   await t.rejects(gone.pingDatabase(), { code: 'ECONNREFUSED' });
   await t.rejects(guardStore(createAccountStore(gone.database)).findById(randomUUID()), {
     code: 'unavailable',
@@ -162,11 +168,11 @@ test('a pool that is larger than what the server ever gives is refused, with the
     select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
   const free = row?.free ?? 0;
   t.ok(free > 0);
-  await t.rejects(open({ poolSize: free + 1 }).checkSettings(), {
+  await t.rejects(open({ poolSize: free + 1 }).prepare(), {
     name: 'PoolSizeError',
     message: new RegExp(`^DATABASE_POOL_SIZE is ${free + 1}, and PostgreSQL allows ${free} connections`),
   });
-  await t.resolves(open({ poolSize: free }).checkSettings());
+  await t.resolves(open({ poolSize: free }).prepare());
 });
 
 test('a connection given up before it was ready is no error that nobody hears', async (t) => {
