@@ -2,13 +2,14 @@ import { createRedisCache, type RedisCacheEvents } from '../cache/redis-cache.ts
 import type { RedisTarget } from '../config/redis-target.ts';
 import { DATABASE_DEADLINE_MS } from '../db/database-guard.ts';
 import { loadPostgresDriver } from '../db/drizzle.ts';
+import { migratePostgres } from '../db/migrate-postgres.ts';
 import {
   checkPoolSize,
   checkServer,
   connect,
+  connectForMigration,
   createRenewableClient,
   findRoute,
-  migrateUnderLock,
   type Route,
 } from '../db/postgres.ts';
 import * as schema from '../db/schema.ts';
@@ -48,7 +49,10 @@ export function openProduction(settings: ProductionSettings, events: ProductionE
       await checkServer(client.current());
       await checkPoolSize(client.current(), poolSize);
     },
-    migrate: (onWait) => migrateUnderLock(databaseUrl, route, onWait),
+    migrate: async (onWait) => {
+      const migrating = connectForMigration(databaseUrl, route);
+      await migratePostgres(migrating, onWait).finally(() => migrating.end({ timeout: 1 }));
+    },
     close: async () => {
       cache.close();
       await client.current().end({ timeout: DATABASE_DEADLINE_MS / 1000 });

@@ -13,13 +13,17 @@ export const { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, ne, 
 export const { check, customType, index, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } =
   pgCore;
 
+export const { getTableConfig } = pgCore;
+
 /** For PostgreSQL. */
 export function loadPostgresDriver() {
   const { drizzle }: typeof import('drizzle-orm/postgres-js') = load('drizzle-orm/postgres-js');
-  const { migrate }: typeof import('drizzle-orm/postgres-js/migrator') = load(
-    'drizzle-orm/postgres-js/migrator',
-  );
-  return { drizzle, migrate };
+  return { drizzle };
+}
+
+/** Reads the migrations, for a migrator of our own. */
+export function loadMigrator(): typeof import('drizzle-orm/migrator') {
+  return load('drizzle-orm/migrator');
 }
 
 /** For the embedded database. */

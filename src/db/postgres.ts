@@ -1,12 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import postgres, { type Sql, type TransactionSql } from 'postgres';
 import { AppError, unavailable } from '../core/errors.ts';
-import { cleanError, DATABASE_DEADLINE_MS, DatabaseError, withDeadline } from './database-guard.ts';
-import { loadPostgresDriver } from './drizzle.ts';
-import { LOCKS } from './locks.ts';
-import { MIGRATIONS_FOLDER } from './migrations.ts';
-
-const { drizzle, migrate } = loadPostgresDriver();
+import { DATABASE_DEADLINE_MS, DatabaseError, withDeadline } from './database-guard.ts';
 
 /** How a pooler refuses a start-up parameter. */
 const PROTOCOL_VIOLATION = '08P01';
@@ -18,10 +12,6 @@ const NEEDED: Record<string, string> = {
   default_transaction_isolation: 'read committed',
   standard_conforming_strings: 'on',
 };
-
-const MIGRATION_PATIENCE_MS = 60_000;
-const LOCK_ASKED_EVERY_MS = 100;
-const LOCK_IS_TAKEN = `Another session holds the lock for migrations (number ${LOCKS.migrate} in pg_locks) and does not end: see in pg_stat_activity what it does, and start again`;
 
 /** SQLSTATE class 40 without a reason. */
 const TRANSACTION_ROLLBACK = '40000';
@@ -159,7 +149,7 @@ type Begin = <T>(work: (transaction: TransactionSql) => Promise<T>) => Promise<T
  * one, the server would log a warning. Both statements leave in one write.
  * @throws AppError `unavailable` when the transaction was rolled back
  */
-function beginOf(client: Sql): Begin {
+export function beginOf(client: Sql): Begin {
   return async <T>(work: (transaction: TransactionSql) => Promise<T>) => {
     const ours: { commit?: Promise<{ result: T; command: string }> } = {};
     const driver = client.begin(async (transaction) => {
@@ -180,48 +170,14 @@ function requireCommit<T>(commit: { result: T; command: string } | undefined): T
   throw unavailable(new DatabaseError(TRANSACTION_ROLLBACK, undefined));
 }
 
-/**
- * Migrates under an advisory lock. Drizzle's migrator takes none: replicas that start together would make it fail.
- *
- * A transaction on a connection of its own holds the lock. If a session held it, it would stay with a connection of the
- * pooler after we have gone.
- * @param onWait called once if another replica has the lock
- * @throws DatabaseSetupError when the lock is not free in time; AppError `unavailable`, DatabaseError
- */
-export async function migrateUnderLock(
-  databaseUrl: string,
-  route: Route,
-  onWait: () => void,
-  patienceMs = MIGRATION_PATIENCE_MS,
-): Promise<void> {
-  // No limit on statements: a migration may take long.
+/** One connection for a migration, which may take long: the database does not end its statements. */
+export function connectForMigration(databaseUrl: string, route: Route): Sql {
   const unlimited = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
-  const connection = route === 'direct' ? { ...PINNED_SETTINGS, ...unlimited } : TRACKED_SETTINGS;
-  const open = () => postgres(databaseUrl, { ...optionsOf(route), max: 1, connection });
-  const [holder, client] = [open(), open()];
-  try {
-    await holder.begin(async (transaction) => {
-      await takeMigrationLock(transaction, onWait, patienceMs);
-      await migrate(drizzle(withCheckedCommits(() => client)), { migrationsFolder: MIGRATIONS_FOLDER });
-    });
-  } catch (error) {
-    throw cleanError(error);
-  } finally {
-    await Promise.all([holder.end({ timeout: 1 }), client.end({ timeout: 1 })]);
-  }
-}
-
-/** Asks again and again: a wait in the database would go on for ever, and nobody could say why. */
-async function takeMigrationLock(transaction: TransactionSql, onWait: () => void, patienceMs: number) {
-  const giveUpAt = performance.now() + patienceMs;
-  for (let tries = 1; ; tries += 1) {
-    const [row] = await transaction<{ is_mine: boolean }[]>`
-      select pg_try_advisory_xact_lock(${LOCKS.migrate}) as is_mine`;
-    if (row?.is_mine) return;
-    if (performance.now() > giveUpAt) throw new DatabaseSetupError(LOCK_IS_TAKEN);
-    if (tries === 1) onWait();
-    await delay(LOCK_ASKED_EVERY_MS);
-  }
+  return postgres(databaseUrl, {
+    ...optionsOf(route),
+    max: 1,
+    connection: route === 'direct' ? { ...PINNED_SETTINGS, ...unlimited } : TRACKED_SETTINGS,
+  });
 }
 
 /** @throws PoolSizeError when one replica alone could open more connections than the server allows */

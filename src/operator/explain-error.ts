@@ -7,6 +7,7 @@ import { KeyEncryptionKeyError } from '../keys/key-material.ts';
 import { CommandLineError } from './command-line-error.ts';
 
 const UNDEFINED_TABLE = '42P01';
+const INSUFFICIENT_PRIVILEGE = '42501';
 
 /**
  * The text for an operator when the server or a command cannot go on: clear lines for what an operator can fix, the
@@ -22,6 +23,9 @@ export function explainError(error: unknown): string {
   }
   if (error instanceof DatabaseError && error.sqlState === UNDEFINED_TABLE) {
     return 'The database has no schema yet: run `doorward migrate`, or set MIGRATE_ON_START=true.';
+  }
+  if (error instanceof DatabaseError && error.sqlState === INSUFFICIENT_PRIVILEGE) {
+    return 'The role in DATABASE_URL lacks rights: let it read and write the tables; for migrations, let it own them, or run `doorward migrate` as their owner.';
   }
   if (error instanceof AppError && error.errors) return error.errors.map(explainField).join('\n');
   if (error instanceof AppError) return error.message;

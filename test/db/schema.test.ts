@@ -1,6 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
 import { test } from 'tap';
 import { sql } from '../../src/db/drizzle.ts';
+import { MIGRATIONS_FOLDER } from '../../src/db/migrations.ts';
 import * as schema from '../../src/db/schema.ts';
 import { databases } from '../support/adapters.ts';
 
@@ -54,3 +57,9 @@ for (const { name, open } of databases) {
     }
   });
 }
+
+test('no migration names a schema: the tables go where search_path says', (t) => {
+  for (const name of readdirSync(MIGRATIONS_FOLDER).filter((file) => file.endsWith('.sql')))
+    t.notMatch(readFileSync(join(MIGRATIONS_FOLDER, name), 'utf8'), /"public"\./, name);
+  t.end();
+});

@@ -1,13 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import type { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root } from 'tap';
-import { loadPostgresDriver } from '../../src/db/drizzle.ts';
+import { migratePostgres } from '../../src/db/migrate-postgres.ts';
 import { findOrStartPostgres, findOrStartRedis, type TestServer } from './servers.ts';
-
-const { drizzle, migrate } = loadPostgresDriver();
 
 /** The part of a tap test that is needed here. */
 type Teardown = { teardown(undo: () => Promise<void>): void };
@@ -73,11 +70,9 @@ async function createTemplate(): Promise<{ adminUrl: string; name: string }> {
   await createDatabase(adminUrl, name, 'template0');
   const url = databaseUrl(adminUrl, name);
   await withClient(url, (sql) => sql.unsafe(timeTravelSql));
-  await withClient(url, (sql) => migrate(drizzle(sql), { migrationsFolder }));
+  await withClient(url, (sql) => migratePostgres(sql, () => {}));
   return { adminUrl, name };
 }
-
-const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url));
 
 async function stopAtTheEnd(starting: Promise<TestServer>): Promise<TestServer> {
   const server = await starting;
