@@ -4,6 +4,7 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import Type from 'typebox';
 import { AppError, type ErrorCode, type FieldError, PROBLEMS, unavailable } from '../core/errors.ts';
 import { addChallenge } from './challenge.ts';
+import { findAnswer } from './connection-limits.ts';
 
 /** Our codes for errors of Fastify and its plugins. For errors that are not listed, the status decides. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
@@ -105,6 +106,9 @@ const TOKEN_ERRORS: ErrorCode[] = ['invalid_token', 'insufficient_scope'];
 /** For bytes that are not HTTP or arrive too slowly: answers on the socket, as there is no request to reply to. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const answer = findAnswer(socket);
+  // A second answer would get into the midst of the first, or count as the answer to another request.
+  if (answer !== undefined) return void answer.once('close', () => socket.end());
   const code = CONNECTION_CODES[error.code] ?? 'malformed_request';
   const { status, body } = problemOf(new AppError(code));
   const head = [

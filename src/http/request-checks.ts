@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError, validationFailed } from '../core/errors.ts';
 
 /**
@@ -30,6 +30,24 @@ export function addRequestChecks(app: FastifyInstance): void {
     if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
     done(countHeader(raw.rawHeaders, 'host') > 1 ? new AppError('duplicate_host') : undefined);
   });
+
+  app.addHook('onRequest', ({ raw }, reply, done) => {
+    const coding = raw.headers['transfer-encoding'];
+    if (coding === undefined || coding.toLowerCase() === 'chunked') return done();
+    // Where the body ends is not known, so nothing after it can be read either (RFC 9112 §6.1).
+    reply.header('connection', 'close');
+    done(new AppError('malformed_request', { detail: 'The only transfer coding here is chunked.' }));
+  });
+}
+
+/**
+ * The Authorization header. Node keeps the first of two, and a gateway may have looked at the other.
+ * @throws AppError `malformed_request` when there are two
+ */
+export function readAuthorization({ raw }: FastifyRequest): string | undefined {
+  if (countHeader(raw.rawHeaders, 'authorization') > 1)
+    throw new AppError('malformed_request', { detail: 'The Authorization header was sent twice.' });
+  return raw.headers.authorization;
 }
 
 /** JSON is UTF-8 (RFC 8259 §8.1); a body in another charset would be decoded to the wrong characters. */
