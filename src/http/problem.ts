@@ -15,6 +15,9 @@ const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_UNDER_PRESSURE: 'overloaded',
 };
 
+/** A body of unknown fields has thousands of errors, and the answer would be far longer than the request. */
+const MAX_ERRORS = 20;
+
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** An RFC 9457 problem document. */
@@ -130,7 +133,9 @@ const CONNECTION_CODES: Record<string, ErrorCode> = {
 export function toAppError(error: FastifyError | AppError): AppError {
   if (error instanceof AppError) return error;
   if (error.validation)
-    return new AppError('validation_failed', { errors: error.validation.map(fieldError) });
+    return new AppError('validation_failed', {
+      errors: error.validation.slice(0, MAX_ERRORS).map(fieldError),
+    });
   const code = FRAMEWORK_CODES[error.code] ?? codeOfStatus(error.statusCode ?? 500);
   if (code === 'unavailable') return unavailable(error);
   // Without its message: that may quote the URL.
@@ -160,7 +165,7 @@ const FORMAT_MESSAGES: Record<string, string> = {
   uuid: 'must be a UUID',
 };
 
-/** RFC 6901 §3. */
-function escapePointer(name: string): string {
+/** A part of a JSON Pointer (RFC 6901 §3). */
+export function escapePointer(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
