@@ -5,6 +5,9 @@ import type { FastifyInstance } from 'fastify';
 const MAX_PIPELINED = 16;
 const MAX_UNSENT_BYTES = 256 * 1024;
 
+/** The answers of each connection that have not been sent as a whole. */
+const waiting = new WeakMap<Socket, Set<ServerResponse>>();
+
 /** A connection that takes no byte of an answer, and sends none of a request, is closed after this time. */
 export const STALLED_CONNECTION_MS = 30_000;
 
@@ -15,8 +18,6 @@ export const STALLED_CONNECTION_MS = 30_000;
  * already: that is two thousand requests, and all their answers stay in memory for as long as the client does not read.
  */
 export function addConnectionLimits(app: FastifyInstance): void {
-  const waiting = new WeakMap<Socket, Set<ServerResponse>>();
-
   app.addHook('onRequest', ({ raw: { socket } }, reply, done) => {
     const answers = waiting.get(socket) ?? new Set();
     if (answers.size >= MAX_PIPELINED || unsentBytes(answers) > MAX_UNSENT_BYTES) socket.destroy();
@@ -30,6 +31,11 @@ export function addConnectionLimits(app: FastifyInstance): void {
     waiting.get(socket)?.delete(reply.raw);
     done();
   });
+}
+
+/** The answer that is being sent on a connection. */
+export function findAnswer(socket: Socket): ServerResponse | undefined {
+  return [...(waiting.get(socket) ?? [])].find(({ headersSent }) => headersSent);
 }
 
 function unsentBytes(answers: Set<ServerResponse>): number {

@@ -4,7 +4,7 @@ import { problemOf } from './problem.ts';
 /** For each code: what happened, and what the caller should do. In Markdown. */
 const EXPLANATIONS: Record<ErrorCode, string> = {
   malformed_request:
-    'The bytes are not HTTP, not JSON, or not UTF-8. `detail` says which where that is known. Correct the request; sending it again does not help.',
+    'The bytes are not HTTP, not JSON, or not UTF-8, or a field or header came twice. `detail` says which where that is known. Correct the request; sending it again does not help.',
   validation_failed:
     'The request can be read, but a field is missing, unknown, of the wrong type, or refused by a rule. `errors` lists each one. Show the messages beside the fields.',
   duplicate_cookie:
@@ -68,7 +68,7 @@ const MARKDOWN_HEADING = `# Errors
 
 An error is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457), \`application/problem+json\`).
 Programs look at \`code\`, which never changes its meaning; \`title\` and \`detail\` are for people, and may change.
-\`errors\` comes with \`validation_failed\` alone: each \`path\` is a JSON Pointer into the request.
+\`errors\` comes with \`validation_failed\` alone, at most 20 of them: each \`path\` is a JSON Pointer into the request.
 
 \`\`\`json
 ${JSON.stringify(JSON.parse(EXAMPLE.body), null, 2)}

@@ -4,6 +4,7 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import Type from 'typebox';
 import { AppError, type ErrorCode, type FieldError, PROBLEMS, unavailable } from '../core/errors.ts';
 import { addChallenge } from './challenge.ts';
+import { findAnswer } from './connection-limits.ts';
 
 /** Our codes for errors of Fastify and its plugins. For errors that are not listed, the status decides. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
@@ -13,6 +14,9 @@ const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_HANDLER_TIMEOUT: 'unavailable',
   FST_UNDER_PRESSURE: 'overloaded',
 };
+
+/** A body of unknown fields has thousands of errors, and the answer would be far longer than the request. */
+const MAX_ERRORS = 20;
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -105,6 +109,9 @@ const TOKEN_ERRORS: ErrorCode[] = ['invalid_token', 'insufficient_scope'];
 /** For bytes that are not HTTP or arrive too slowly: answers on the socket, as there is no request to reply to. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const answer = findAnswer(socket);
+  // A second answer would get into the midst of the first, or count as the answer to another request.
+  if (answer !== undefined) return void answer.once('close', () => socket.end());
   const code = CONNECTION_CODES[error.code] ?? 'malformed_request';
   const { status, body } = problemOf(new AppError(code));
   const head = [
@@ -126,7 +133,9 @@ const CONNECTION_CODES: Record<string, ErrorCode> = {
 export function toAppError(error: FastifyError | AppError): AppError {
   if (error instanceof AppError) return error;
   if (error.validation)
-    return new AppError('validation_failed', { errors: error.validation.map(fieldError) });
+    return new AppError('validation_failed', {
+      errors: error.validation.slice(0, MAX_ERRORS).map(fieldError),
+    });
   const code = FRAMEWORK_CODES[error.code] ?? codeOfStatus(error.statusCode ?? 500);
   if (code === 'unavailable') return unavailable(error);
   // Without its message: that may quote the URL.
@@ -156,7 +165,7 @@ const FORMAT_MESSAGES: Record<string, string> = {
   uuid: 'must be a UUID',
 };
 
-/** RFC 6901 §3. */
-function escapePointer(name: string): string {
+/** A part of a JSON Pointer (RFC 6901 §3). */
+export function escapePointer(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }

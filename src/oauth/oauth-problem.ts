@@ -62,8 +62,8 @@ function failure(error: FastifyError | AppError): Answer {
   const places = (appError.errors ?? []).map(
     ({ path, message }) => `${path.slice(1) || 'the body'} ${message}`,
   );
-  const { retryAfterSeconds } = appError;
-  return { status, error: codeOf(status), description: [title, ...places].join('; '), retryAfterSeconds };
+  const { detail = title, retryAfterSeconds } = appError;
+  return { status, error: codeOf(status), description: [detail, ...places].join('; '), retryAfterSeconds };
 }
 
 function codeOf(status: number): string {

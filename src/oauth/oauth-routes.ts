@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { clientNetwork } from '../http/client-address.ts';
+import { readAuthorization } from '../http/request-checks.ts';
 import { Text } from '../http/schemas.ts';
 import {
   type Form,
@@ -156,7 +157,7 @@ export const oauthRoutes: FastifyPluginAsyncTypebox<OAuthRoutesOptions> = async 
   );
 
   async function authenticate(request: FastifyRequest): Promise<ServiceClient> {
-    const credentials = readClientCredentials(request.headers.authorization, request.body as Form);
+    const credentials = readClientCredentials(readAuthorization(request), request.body as Form);
     const endpoint = `${issuer}${request.routeOptions.url?.slice(app.prefix.length)}`;
     return clients.authenticate(credentials, { endpoint, network: clientNetwork(request) });
   }

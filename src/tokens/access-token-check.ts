@@ -1,6 +1,7 @@
 import jwt, { type FastifyJWTOptions } from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest, preHandlerAsyncHookHandler } from 'fastify';
 import { AppError } from '../core/errors.ts';
+import { readAuthorization } from '../http/request-checks.ts';
 import type { PublicKey } from '../keys/key-service.ts';
 import { checkShape, findKeyOf, type TokenClaims } from '../verifier/check-token.ts';
 import { checkClaims } from '../verifier/token-claims.ts';
@@ -61,7 +62,7 @@ export async function addBearerCheck(app: FastifyInstance, { tokens, issuer }: B
 type Algorithms = NonNullable<NonNullable<FastifyJWTOptions['verify']>['algorithms']>;
 
 /** @throws VerifierError `token_missing`, `token_malformed` */
-function tokenOf(authorization = ''): string {
+function tokenOf(authorization: string | undefined): string {
   const token = bearerOf(authorization);
   checkShape(token);
   return token;
@@ -90,8 +91,7 @@ type ScopeCheck = {
  */
 export function requireScope({ scope, isLive }: ScopeCheck): preHandlerAsyncHookHandler {
   return async (request: FastifyRequest) => {
-    if (request.headers.authorization === undefined)
-      throw new AppError('not_signed_in', { acceptsToken: true });
+    bearerOf(readAuthorization(request));
     const claims = await request.jwtVerify<TokenClaims>().catch(refuse);
     if (!(await isLive(claims))) throw new AppError('invalid_token');
     if (!claims.scope.split(' ').includes(scope)) throw new AppError('insufficient_scope');
@@ -107,8 +107,12 @@ function refuse(error: Error & { code?: string }): never {
   throw isRefusal ? new AppError('invalid_token') : error;
 }
 
-/** The token of an Authorization header (RFC 6750 §2.1); empty for anything else. */
-export function bearerOf(authorization: string): string {
+/**
+ * The token of an Authorization header (RFC 6750 §2.1); empty if what follows the scheme is none.
+ * @throws AppError `not_signed_in` for no header or another scheme: that is a request without a token (§3.1)
+ */
+export function bearerOf(authorization = ''): string {
+  if (!/^bearer(\s|$)/i.test(authorization)) throw new AppError('not_signed_in', { acceptsToken: true });
   const [, token = ''] = /^bearer +(\S+)$/i.exec(authorization) ?? [];
   return token;
 }

@@ -41,6 +41,9 @@ function isProblem(t: Test, response: string, status: number, code: string): voi
 const request = (line: string, ...headers: string[]) =>
   `${[`${line} HTTP/1.1`, 'Host: localhost', 'Connection: close', ...headers].join('\r\n')}\r\n\r\n`;
 
+const chunked = (coding: string) =>
+  `${request('POST /token', 'Content-Type: application/json', `Transfer-Encoding: ${coding}`)}0\r\n\r\n`;
+
 test('two Host headers are refused, the same one twice as well', async (t) => {
   const port = await listen(t);
   for (const host of ['evil.example', 'localhost', '']) {
@@ -90,6 +93,47 @@ test('a second request hidden behind a refused one is not served', async (t) => 
   const response = await exchange(port, `${lines.join('\r\n')}\r\n\r\n0\r\n\r\n${hidden}`);
   t.equal(response.match(/HTTP\/1\.1 /g)?.length, 1);
   t.notMatch(response, /"status":"ok"/);
+});
+
+test('a transfer coding other than chunked gets one answer, and the connection is closed', async (t) => {
+  const port = await listen(t);
+  const hidden = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  for (const coding of ['gzip', 'identity', 'xchunked', 'chunked, gzip', 'gzip, chunked', '']) {
+    const lines = ['POST /token HTTP/1.1', 'Host: localhost', `Transfer-Encoding: ${coding}`];
+    const response = await exchange(port, `${lines.join('\r\n')}\r\n\r\n0\r\n\r\n${hidden}`);
+    t.equal(response.match(/HTTP\/1\.1 /g)?.length, 1, coding);
+    isProblem(t, response, 400, 'malformed_request');
+    t.match(parse(response).headers, /^connection: close$/m);
+  }
+  t.equal(parse(await exchange(port, chunked('Chunked'))).status, 404);
+});
+
+test('bytes that make no sense do not get into an answer that is being sent', async (t) => {
+  const port = await listen(t);
+  const response = await exchange(
+    port,
+    `GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\nnonsense\r\n\r\n`,
+  );
+  t.equal(response.match(/HTTP\/1\.1 /g)?.length, 1);
+  t.equal(JSON.parse(parse(response).body).openapi, '3.1.0');
+});
+
+test('two Authorization headers are refused', async (t) => {
+  const port = await listen(t);
+  const basic = `Authorization: Basic ${Buffer.from('a:b').toString('base64')}`;
+  for (const other of [basic, 'authorization: Bearer x', 'AUTHORIZATION: ']) {
+    isProblem(t, await exchange(port, request('GET /admin/doctor', basic, other)), 400, 'malformed_request');
+    const form = 'grant_type=client_credentials&token=x';
+    const headers = [`Content-Length: ${form.length}`, 'Content-Type: application/x-www-form-urlencoded'];
+    for (const path of ['/oauth/token', '/oauth/introspect', '/oauth/revoke']) {
+      const both = request(`POST ${path}`, ...headers, basic, other);
+      const { status, body } = parse(await exchange(port, both + form));
+      t.equal(status, 400, path);
+      t.match(JSON.parse(body), { error: 'invalid_request', error_description: /Authorization/ });
+    }
+    const { status } = parse(await exchange(port, request('GET /forward-auth', basic, other)));
+    t.equal(status, 403, 'a gateway knows no 400');
+  }
 });
 
 test('headers that are too large are 431', async (t) => {

@@ -92,6 +92,37 @@ test('an unknown field is refused by its JSON Pointer', async (t) => {
   }
 });
 
+test('of very many mistakes only the first 20 are listed', async (t) => {
+  const { app } = await build(t);
+  const unknown = Object.fromEntries(Array.from({ length: 1_500 }, (_, number) => [`x${number}`, 1]));
+  for (const url of routes) {
+    const response = await send(app, url, JSON.stringify({ ...goodBody(url), ...unknown }));
+    t.equal(codeOf(response), 'validation_failed');
+    t.equal(response.json().errors.length, 20);
+    t.strictSame(response.json().errors[0], { path: '/x0', message: 'is not a known field' });
+  }
+});
+
+test('a field that comes twice is refused at its place, never the one or the other', async (t) => {
+  const { app } = await build(t);
+  const doubled: [string, string][] = [
+    ['{"email":"a@example.com","password":"x","email":"b@example.com"}', '/email'],
+    ['{"email":"a@example.com","password":"x","\\u0065mail":"a@example.com"}', '/email'],
+    ['{"a":{"b":[0,{"c~/":1,"c~/":1}]}}', '/a/b/1/c~0~1'],
+    ['[{},{"a":1,"a":1}]', '/1/a'],
+    ['{"":1,"":2}', '/'],
+    ['{"\\\\":1,"\\u005c":2}', '/\\'],
+  ];
+  for (const url of routes) {
+    for (const [body, path] of doubled) {
+      const response = await send(app, url, body);
+      t.equal(response.statusCode, 400, body);
+      t.equal(codeOf(response), 'malformed_request', body);
+      t.equal(response.json().detail, `The body has a field twice: ${path}`);
+    }
+  }
+});
+
 test('a body that is not an object is refused', async (t) => {
   const { app } = await build(t);
   for (const url of routes) {
