@@ -62,7 +62,8 @@ async function findHome(transaction: TransactionSql): Promise<Home> {
       )::text as schema, current_setting('search_path') as path, current_user::text as role`;
   if (row?.schema) {
     const { schema } = row;
-    await transaction`select set_config('search_path', quote_ident(${schema}), true)`;
+    await transaction`
+      select set_config('search_path', quote_ident(${schema}) || ', ' || current_setting('search_path'), true)`;
     // Earlier releases know `public` alone, and kept the journal beside it.
     return { schema, journalSchema: schema === 'public' ? 'drizzle' : schema };
   }
