@@ -34,14 +34,16 @@ export type VerifierOptions = {
   /** Allows plain http to other machines. Only for a network that no one else can reach. */
   allowInsecure?: boolean;
   fetch?: Fetch;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; for the times in tokens. */
   now?: () => number;
+  /** Milliseconds on a clock that is never set; for everything that lasts. `performance.now` by default. */
+  steadyNow?: () => number;
   on?: VerifierHooks;
 };
 
-/** How the auth server and the clock are reached: shared by key fetching and introspection. */
+/** How the auth server and the clocks are reached: shared by key fetching and introspection. */
 export type VerifierSettings = Required<
-  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'on'>
+  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'steadyNow' | 'on'>
 >;
 
 export type Verifier = ReturnType<typeof createVerifier>;
@@ -93,10 +95,11 @@ export function createVerifier(options: VerifierOptions) {
 
 function settingsOf(options: VerifierOptions): VerifierSettings {
   const { issuer, allowInsecure = false, timeoutMs = 2000, now = Date.now, on = {} } = options;
+  const { steadyNow = () => performance.now() } = options;
   secureUrl(issuer, 'issuer', allowInsecure);
   // Read at each call, because tools that instrument or mock `fetch` may replace it later.
   const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
-  return { issuer, allowInsecure, timeoutMs, now, on, fetch };
+  return { issuer, allowInsecure, timeoutMs, now, steadyNow, on, fetch };
 }
 
 function rulesOf(options: VerifierOptions, now: () => number): Omit<TokenRules, 'types'> {
