@@ -46,7 +46,7 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
   // The tabs share the cookie, so they send each other a message when it changes. Nothing else is sent.
   const channel = new page.BroadcastChannel(`doorward ${url}`);
   channel.onmessage = ({ data }) => (data === 'out' ? change(SIGNED_OUT) : startOver());
-  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.wake);
+  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.hurry);
   // A page in the back/forward cache gets no messages: another user may have signed in.
   page.addEventListener('pageshow', ({ persisted }) => persisted && startOver());
 
@@ -78,6 +78,7 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
 
     /** Call it at each route change. @returns the state after that; never rejects */
     async onRouteChange(): Promise<AuthState> {
+      keeper.hurry();
       if (options.routeChange !== 'when-stale' || !keeper.isSettled()) await renew();
       return keeper.getSnapshot();
     },
