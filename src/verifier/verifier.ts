@@ -8,7 +8,7 @@ import {
 } from './check-token.ts';
 import { discoverJwksUri } from './discovery.ts';
 import { type Fetch, secureUrl } from './fetch-document.ts';
-import { tell, type VerifierHooks } from './hooks.ts';
+import { createWarner, tell, type VerifierHooks } from './hooks.ts';
 import { createRemoteKeys } from './remote-keys.ts';
 import { VerifierError } from './verifier-error.ts';
 
@@ -57,8 +57,8 @@ const DAY_MS = 24 * 3_600_000;
  */
 export function createVerifier(options: VerifierOptions) {
   const settings = settingsOf(options);
-  const { now, on } = settings;
-  const rules = rulesOf(options, now);
+  const { on } = settings;
+  const rules = rulesOf(options, settings);
   const keys = createRemoteKeys({
     ...settings,
     findJwksUri: jwksUriOf(options, settings),
@@ -102,10 +102,15 @@ function settingsOf(options: VerifierOptions): VerifierSettings {
   return { issuer, allowInsecure, timeoutMs, now, steadyNow, on, fetch };
 }
 
-function rulesOf(options: VerifierOptions, now: () => number): Omit<TokenRules, 'types'> {
+function rulesOf(options: VerifierOptions, settings: VerifierSettings): Omit<TokenRules, 'types'> {
   const { issuer, audience, algorithms = DEFAULT_ALGORITHMS, leewaySeconds = 5 } = options;
   const audiences = typeof audience === 'string' ? [audience] : [...audience];
-  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now };
+  const { now, steadyNow, on } = settings;
+  const warn = createWarner(on, steadyNow);
+  // Only the issuer can cause this: the signature has been verified by then.
+  const onIssuedInFuture = (seconds: number) =>
+    warn(`A token was issued in the future by ${Math.ceil(seconds)} s: check the clock of this host`);
+  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now, onIssuedInFuture };
   assertTokenRules(rules);
   return rules;
 }
