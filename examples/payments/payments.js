@@ -24,6 +24,7 @@ await app.register(doorwardFastify, {
   verifier: {
     issuer,
     audience: AUDIENCE,
+    on: { warning: (text) => app.log.warn(text) },
     ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
   },
   // For doors that ask Doorward: `checked` and `once`. From `doorward clients add payments --audience payments`.

@@ -29,6 +29,7 @@ await app.register(doorwardFastify, {
   verifier: {
     issuer,
     audience: AUDIENCE,
+    on: { warning: (text) => app.log.warn(text) },
     ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
   },
 });

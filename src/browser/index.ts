@@ -1,7 +1,7 @@
 import { createCall } from './calls.ts';
 import type { User } from './claims.ts';
 import { createGuardedFetch } from './guarded-fetch.ts';
-import type { Page } from './page.ts';
+import { currentPage, type Page } from './page.ts';
 import { type AuthState, createTokenKeeper, SIGNED_OUT, UNKNOWN } from './token-keeper.ts';
 
 export { AuthError, type FieldError } from './auth-error.ts';
@@ -36,17 +36,17 @@ export type Auth = ReturnType<typeof createAuth>;
 
 /**
  * The browser's side of Doorward. Make one per page: it keeps a fresh access token in memory, where no other script can
- * read it.
+ * read it. On a server that renders pages the state stays `unknown`, and every call fails.
  * @param page the browser; tests pass their own
  */
-export function createAuth(options: AuthOptions, page: Page = globalThis as unknown as Page) {
+export function createAuth(options: AuthOptions, page: Page = currentPage()) {
   const url = options.url.replace(/\/$/, '');
   const keeper = createTokenKeeper(page, createCall(page, url));
   const { ask, change, renew, subscribe } = keeper;
   // The tabs share the cookie, so they send each other a message when it changes. Nothing else is sent.
   const channel = new page.BroadcastChannel(`doorward ${url}`);
   channel.onmessage = ({ data }) => (data === 'out' ? change(SIGNED_OUT) : startOver());
-  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.wake);
+  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.hurry);
   // A page in the back/forward cache gets no messages: another user may have signed in.
   page.addEventListener('pageshow', ({ persisted }) => persisted && startOver());
 
@@ -78,6 +78,7 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
 
     /** Call it at each route change. @returns the state after that; never rejects */
     async onRouteChange(): Promise<AuthState> {
+      keeper.hurry();
       if (options.routeChange !== 'when-stale' || !keeper.isSettled()) await renew();
       return keeper.getSnapshot();
     },
@@ -109,6 +110,9 @@ export function createAuth(options: AuthOptions, page: Page = globalThis as unkn
 
     /** The state: who is signed in, never the token. The same object until it changes. */
     getSnapshot: keeper.getSnapshot,
+
+    /** The state in which a server renders the page, and in which the browser must begin. */
+    getServerSnapshot: () => UNKNOWN,
   };
 
   async function enter(path: string, credentials: Credentials): Promise<User | null> {

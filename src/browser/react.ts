@@ -15,7 +15,11 @@ type ReactParts = {
  */
 export function createUseAuth(
   { useSyncExternalStore }: ReactParts,
-  { subscribe, getSnapshot }: Pick<Auth, 'subscribe' | 'getSnapshot'>,
+  {
+    subscribe,
+    getSnapshot,
+    getServerSnapshot,
+  }: Pick<Auth, 'subscribe' | 'getSnapshot' | 'getServerSnapshot'>,
 ): () => AuthState {
-  return () => useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
+  return () => useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);
 }

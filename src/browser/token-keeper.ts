@@ -33,11 +33,13 @@ export function createTokenKeeper(page: Page, call: Call) {
   let flight: Promise<void> | null = null;
   let failure: AuthError | null = null;
   let failures = 0;
+  /** Whether the network may have come back since the running request was sent. */
+  let hurried = false;
   /** When to ask the server next. */
   let due: Instant | null = null;
   let timer: ReturnType<Page['setTimeout']> | undefined;
 
-  return { accessToken, renew, wake, change, ask, isSettled, subscribe, getSnapshot: () => state };
+  return { accessToken, renew, hurry, change, ask, isSettled, subscribe, getSnapshot: () => state };
 
   /** A token that has not expired. @throws AuthError when signed out, or when that is unknown and no token is left */
   async function accessToken(): Promise<string> {
@@ -61,7 +63,15 @@ export function createTokenKeeper(page: Page, call: Call) {
     return flight;
   }
 
+  /** The network may be back, or a user waits: does not wait any longer for a server that gave no answer. */
+  function hurry(): void {
+    if (flight) hurried = true;
+    else if (failure?.status === 0) due = later(0);
+    wake();
+  }
+
   async function refresh(asked: number): Promise<void> {
+    hurried = false;
     // The token was made after the request was sent.
     const since = later(0);
     try {
@@ -87,7 +97,8 @@ export function createTokenKeeper(page: Page, call: Call) {
   function backOff(error: unknown): void {
     // Any other error means that the answer made no sense.
     const reason = error instanceof AuthError ? error : new AuthError(200);
-    const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++);
+    const isHurried = hurried && reason.status === 0;
+    const waitMs = isHurried ? 0 : Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++);
     // Never before Retry-After, and up to half as much later, so that not all pages ask at the same moment.
     settle(reason, later(Math.max(waitMs, reason.retryAfterSeconds * 1000) * (1 + Math.random() / 2)));
   }

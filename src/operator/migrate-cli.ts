@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { loadConfig } from '../config/config.ts';
+import { steadyClock } from '../core/clock.ts';
 
 async function migrate(): Promise<void> {
-  const adapters = await openAdapters(loadConfig(process.env), Date.now, IGNORE_EVENTS);
+  const adapters = await openAdapters(loadConfig(process.env), steadyClock, IGNORE_EVENTS);
   try {
     await adapters.prepare();
     await adapters.migrate(() => process.stderr.write('Waiting for another process, which is migrating\n'));

@@ -3,7 +3,7 @@ import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data
 import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { openCommandPlatform } from '../adapters/platform.ts';
 import type { Config } from '../config/config.ts';
-import { createDatabaseClock } from '../core/clock.ts';
+import { createDatabaseClock, steadyClock } from '../core/clock.ts';
 import { openKeys } from '../keys/open-keys.ts';
 import { callCommand } from './command-socket.ts';
 import { createOperatorCommands, type OperatorCommands } from './operator-commands.ts';
@@ -30,10 +30,10 @@ export async function runCommand<Name extends keyof OperatorCommands>(
       );
     }
   }
-  const adapters = await openAdapters(config, Date.now, IGNORE_EVENTS);
+  const adapters = await openAdapters(config, steadyClock, IGNORE_EVENTS);
   try {
     await adapters.prepare();
-    const platform = openCommandPlatform(config, adapters, createDatabaseClock(Date.now));
+    const platform = openCommandPlatform(config, adapters, createDatabaseClock(steadyClock));
     const keys = openKeys(platform);
     const commands = createOperatorCommands(platform, {
       keys,

@@ -5,7 +5,7 @@ type DiscoveryParts = {
   issuer: string;
   fetch: Fetch;
   timeoutMs: number;
-  now: () => number;
+  steadyNow: () => number;
   allowInsecure: boolean;
   on: VerifierHooks;
 };
@@ -17,11 +17,11 @@ type DiscoveryParts = {
  * @throws Error when it cannot be fetched, or belongs to another issuer (§3.3)
  */
 export async function discoverJwksUri(parts: DiscoveryParts): Promise<string> {
-  const { issuer, fetch, timeoutMs, now, allowInsecure, on } = parts;
-  const startedAt = now();
+  const { issuer, fetch, timeoutMs, steadyNow, allowInsecure, on } = parts;
+  const startedAt = steadyNow();
   const url = `${issuer.replace(/\/$/, '')}/.well-known/oauth-authorization-server`;
   const document = await fetchDocument(fetch, url, timeoutMs, { headers: { accept: 'application/json' } });
-  tell(on.fetched, now() - startedAt, document.status);
+  tell(on.fetched, steadyNow() - startedAt, document.status);
   const metadata = objectOf(document);
   if (metadata.issuer !== issuer) throw new Error('The metadata is that of another issuer');
   if (typeof metadata.jwks_uri !== 'string') throw new Error('The metadata has no jwks_uri');

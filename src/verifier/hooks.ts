@@ -13,6 +13,8 @@ export type VerifierHooks = {
   verified?: (outcome: 'ok' | VerifierErrorCode | 'unexpected') => unknown;
   /** A token was checked with keys that could not be renewed in time. */
   stale?: (ageMs: number) => unknown;
+  /** Something that an operator must put right, as a sentence for the log. Called once a minute at most. */
+  warning?: (text: string) => unknown;
   /** The auth server answered an introspection. */
   introspected?: (ms: number, status: number) => unknown;
   /** An introspection failed. A status of 400 to 403 is a mistake in the settings: wrong credentials, say. */
@@ -30,4 +32,19 @@ export function tell<Args extends unknown[]>(
   } catch {
     // A metric that cannot be written is no reason to refuse a request.
   }
+}
+
+const WARN_EVERY_MS = 60_000;
+
+/**
+ * Warns once a minute at most, or clients could fill the log by repeating a request.
+ * @param steadyNow milliseconds on a clock that is never set
+ */
+export function createWarner(on: VerifierHooks, steadyNow: () => number): (text: string) => void {
+  let warnedAt = Number.NEGATIVE_INFINITY;
+  return (text) => {
+    if (steadyNow() - warnedAt < WARN_EVERY_MS) return;
+    warnedAt = steadyNow();
+    tell(on.warning, text);
+  };
 }

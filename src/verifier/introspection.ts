@@ -23,7 +23,7 @@ export type Introspection = ReturnType<typeof createIntrospection>;
  * @throws TypeError for incomplete options
  */
 export function createIntrospection(options: IntrospectionOptions, settings: VerifierSettings) {
-  const { issuer, allowInsecure, now, on, fetch, timeoutMs } = settings;
+  const { issuer, allowInsecure, now, steadyNow, on, fetch, timeoutMs } = settings;
   const url = secureUrl(
     options.introspectionUri ?? `${issuer.replace(/\/$/, '')}/oauth/introspect`,
     'introspectionUri',
@@ -64,7 +64,7 @@ export function createIntrospection(options: IntrospectionOptions, settings: Ver
 
   async function ask(token: string, { idempotencyKey }: Redemption): Promise<FetchedDocument> {
     const { headers, form } = await authenticate();
-    const startedAt = now();
+    const startedAt = steadyNow();
     const document = await fetchDocument(fetch, url, timeoutMs, {
       method: 'POST',
       headers: {
@@ -75,7 +75,7 @@ export function createIntrospection(options: IntrospectionOptions, settings: Ver
       },
       body: new URLSearchParams({ token, token_type_hint: 'access_token', ...form }).toString(),
     });
-    tell(on.introspected, now() - startedAt, document.status);
+    tell(on.introspected, steadyNow() - startedAt, document.status);
     return document;
   }
 }

@@ -16,7 +16,8 @@ type RemoteKeysParts = {
   cacheMaxAgeMs: number;
   /** How long keys are still used if they cannot be renewed. */
   staleForMs: number;
-  now: () => number;
+  /** Milliseconds on a clock that is never set: with the wall clock, a step back would keep a revoked key in use. */
+  steadyNow: () => number;
   on: VerifierHooks;
 };
 
@@ -35,7 +36,7 @@ const FIRST_BACKOFF_MS = 1000;
  * gone. After a failure the next try waits 1 s, then 2, 4 and so on up to the cool-down.
  */
 export function createRemoteKeys(parts: RemoteKeysParts) {
-  const { cooldownMs, staleForMs, now, on } = parts;
+  const { cooldownMs, staleForMs, steadyNow, on } = parts;
   let held: Held | null = null;
   let jwksUri: string | null = null;
   let pending: Promise<void> | null = null;
@@ -68,7 +69,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
       noteStale(current);
       return known;
     }
-    if (now() - attemptedAt >= cooldownMs || pending) await renew();
+    if (steadyNow() - attemptedAt >= cooldownMs || pending) await renew();
     const found = usable()?.keys.get(kid);
     if (found) return found;
     // The keys cannot be fetched, and this may be a new one.
@@ -77,24 +78,24 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
   }
 
   function isDue(keys: Held): boolean {
-    return now() - keys.fetchedAt >= keys.freshForMs * RENEW_AFTER;
+    return steadyNow() - keys.fetchedAt >= keys.freshForMs * RENEW_AFTER;
   }
 
   function usable(): Held | null {
-    return held && now() - held.fetchedAt < held.freshForMs + staleForMs ? held : null;
+    return held && steadyNow() - held.fetchedAt < held.freshForMs + staleForMs ? held : null;
   }
 
   /** Renews keys that are due. Waits for that only if there are no keys, or if they expired too long ago. */
   async function freshen(): Promise<void> {
     const current = usable();
     if (current && !isDue(current)) return;
-    if (!pending && now() - attemptedAt < backoffMs()) return;
+    if (!pending && steadyNow() - attemptedAt < backoffMs()) return;
     const renewed = renew();
     if (!current || (failures === 0 && isLongDue(current))) await renewed;
   }
 
   function isLongDue(keys: Held): boolean {
-    return now() - keys.fetchedAt > keys.freshForMs + GRACE_MS;
+    return steadyNow() - keys.fetchedAt > keys.freshForMs + GRACE_MS;
   }
 
   function backoffMs(): number {
@@ -102,7 +103,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
   }
 
   function noteStale({ fetchedAt, freshForMs: lifeMs }: Held): void {
-    const ageMs = now() - fetchedAt;
+    const ageMs = steadyNow() - fetchedAt;
     if (failures > 0 && ageMs >= lifeMs) tell(on.stale, ageMs);
   }
 
@@ -115,7 +116,7 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
   }
 
   async function attempt(): Promise<void> {
-    attemptedAt = now();
+    attemptedAt = steadyNow();
     try {
       held = await fetchKeys();
       failures = 0;
@@ -131,10 +132,10 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
 
   async function fetchKeys(): Promise<Held> {
     jwksUri ??= await parts.findJwksUri();
-    const startedAt = now();
+    const startedAt = steadyNow();
     const headers = { accept: 'application/json', ...(held?.etag && { 'if-none-match': held.etag }) };
     const document = await fetchDocument(parts.fetch, jwksUri, parts.timeoutMs, { headers });
-    tell(on.fetched, now() - startedAt, document.status);
+    tell(on.fetched, steadyNow() - startedAt, document.status);
     return { ...(await keysOf(document)), fetchedAt: startedAt, freshForMs: freshness(document) };
   }
 

@@ -29,6 +29,8 @@ export type ClaimRules = {
   leewaySeconds: number;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Called for a token that is refused only because its `iat` is later than `now` and the leeway. */
+  onIssuedInFuture?: (seconds: number) => void;
 };
 
 type Unchecked = Record<string, unknown>;
@@ -100,10 +102,12 @@ function isMeantFor(aud: string | string[], audiences: string[] | null): boolean
 }
 
 /** RFC 7519 §4.1.4 to 4.1.6: valid before `exp`, from `nbf` on, and not issued in the future. */
-function checkTimes({ exp, nbf, iat }: TokenClaims, { now, leewaySeconds }: ClaimRules): void {
-  const seconds = now() / 1000;
-  const validFrom = Math.max(iat, nbf ?? iat);
+function checkTimes({ exp, nbf, iat }: TokenClaims, rules: ClaimRules): void {
+  const seconds = rules.now() / 1000;
+  const { leewaySeconds, onIssuedInFuture } = rules;
   // Written so that a clock which returns NaN refuses every token.
   if (!(seconds - leewaySeconds < exp)) throw new VerifierError('token_expired');
-  if (!(seconds + leewaySeconds >= validFrom)) throw new VerifierError('token_not_yet_valid');
+  if (seconds + leewaySeconds >= Math.max(iat, nbf ?? iat)) return;
+  if (iat > seconds + leewaySeconds) onIssuedInFuture?.(iat - seconds);
+  throw new VerifierError('token_not_yet_valid');
 }

@@ -8,7 +8,7 @@ import {
 } from './check-token.ts';
 import { discoverJwksUri } from './discovery.ts';
 import { type Fetch, secureUrl } from './fetch-document.ts';
-import { tell, type VerifierHooks } from './hooks.ts';
+import { createWarner, tell, type VerifierHooks } from './hooks.ts';
 import { createRemoteKeys } from './remote-keys.ts';
 import { VerifierError } from './verifier-error.ts';
 
@@ -34,14 +34,16 @@ export type VerifierOptions = {
   /** Allows plain http to other machines. Only for a network that no one else can reach. */
   allowInsecure?: boolean;
   fetch?: Fetch;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; for the times in tokens. */
   now?: () => number;
+  /** Milliseconds on a clock that is never set; for everything that lasts. `performance.now` by default. */
+  steadyNow?: () => number;
   on?: VerifierHooks;
 };
 
-/** How the auth server and the clock are reached: shared by key fetching and introspection. */
+/** How the auth server and the clocks are reached: shared by key fetching and introspection. */
 export type VerifierSettings = Required<
-  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'on'>
+  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'steadyNow' | 'on'>
 >;
 
 export type Verifier = ReturnType<typeof createVerifier>;
@@ -55,8 +57,8 @@ const DAY_MS = 24 * 3_600_000;
  */
 export function createVerifier(options: VerifierOptions) {
   const settings = settingsOf(options);
-  const { now, on } = settings;
-  const rules = rulesOf(options, now);
+  const { on } = settings;
+  const rules = rulesOf(options, settings);
   const keys = createRemoteKeys({
     ...settings,
     findJwksUri: jwksUriOf(options, settings),
@@ -93,16 +95,22 @@ export function createVerifier(options: VerifierOptions) {
 
 function settingsOf(options: VerifierOptions): VerifierSettings {
   const { issuer, allowInsecure = false, timeoutMs = 2000, now = Date.now, on = {} } = options;
+  const { steadyNow = () => performance.now() } = options;
   secureUrl(issuer, 'issuer', allowInsecure);
   // Read at each call, because tools that instrument or mock `fetch` may replace it later.
   const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
-  return { issuer, allowInsecure, timeoutMs, now, on, fetch };
+  return { issuer, allowInsecure, timeoutMs, now, steadyNow, on, fetch };
 }
 
-function rulesOf(options: VerifierOptions, now: () => number): Omit<TokenRules, 'types'> {
+function rulesOf(options: VerifierOptions, settings: VerifierSettings): Omit<TokenRules, 'types'> {
   const { issuer, audience, algorithms = DEFAULT_ALGORITHMS, leewaySeconds = 5 } = options;
   const audiences = typeof audience === 'string' ? [audience] : [...audience];
-  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now };
+  const { now, steadyNow, on } = settings;
+  const warn = createWarner(on, steadyNow);
+  // Only the issuer can cause this: the signature has been verified by then.
+  const onIssuedInFuture = (seconds: number) =>
+    warn(`A token was issued in the future by ${Math.ceil(seconds)} s: check the clock of this host`);
+  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now, onIssuedInFuture };
   assertTokenRules(rules);
   return rules;
 }

@@ -83,6 +83,24 @@ test('time, tabs and outages, in Chromium', async (t) => {
     await context.close();
   });
 
+  await t.test('after 36 minutes offline, the page asks as soon as the network is back', async (t) => {
+    const context = await newVisitor(browser, club);
+    const page = await context.newPage();
+    await page.clock.install();
+    await join(page, newCredentials());
+    await context.setOffline(true);
+    for (let tries = 0; tries < 7; tries += 1) {
+      const failed = page.waitForEvent('requestfailed', (request) => isTokenFor(request.url()));
+      await page.clock.fastForward(tries === 0 ? 30 * minute : minute);
+      await failed;
+    }
+    await page.clock.pauseAt(new Date(await page.evaluate(() => Date.now() + 1_000)));
+    const refreshed = page.waitForResponse((response) => isTokenFor(response.url()) && response.ok());
+    await context.setOffline(false);
+    t.equal((await refreshed).status(), 200, 'while the clock of the page stands still');
+    await context.close();
+  });
+
   await t.test('a page that loads while the auth server is away waits for it', async (t) => {
     const context = await newVisitor(browser, club);
     const page = await context.newPage();

@@ -15,7 +15,8 @@ test('useAuth() shows the state of the page, and hears of each change', async (t
         unmount = subscribe(() => {
           renders += 1;
         });
-        t.equal(getServerSnapshot(), getSnapshot());
+        t.strictSame(getServerSnapshot(), { status: 'unknown', user: null }, 'also after the sign-in');
+        t.equal(getServerSnapshot(), getServerSnapshot());
         return getSnapshot();
       },
     },

@@ -14,6 +14,8 @@ import {
 
 const minute = 60_000;
 
+type SignedIn = Awaited<ReturnType<typeof signedIn>>;
+
 /** A page with a user whose first token is there. */
 async function signedIn(t: Test, options: Partial<AuthOptions> = {}) {
   const tab = createFakeBrowser().openTab();
@@ -174,8 +176,8 @@ test('a failing server is asked again later and later, at most every 45 seconds'
   const { auth, sent, answer: respond, advance } = await signedIn(t);
   respond(() => Promise.reject(new TypeError('Failed to fetch')));
   await auth.onRouteChange();
-  for (let clicks = 0; clicks < 10; clicks += 1) await auth.onRouteChange();
-  t.equal(sent.length, 2, 'route changes wait as well');
+  for (let calls = 0; calls < 10; calls += 1) await auth.accessToken();
+  t.equal(sent.length, 2);
   await advance(1_500);
   t.equal(sent.length, 3, 'within a second and a half');
   await advance(10 * minute);
@@ -183,6 +185,75 @@ test('a failing server is asked again later and later, at most every 45 seconds'
   t.ok(asked >= 3 + 9 && asked <= 3 + 25, `${asked} times in ten minutes`);
   await advance(45_000);
   t.ok(sent.length > asked);
+});
+
+const noAnswer = () => Promise.reject(new TypeError('Failed to fetch'));
+
+/** What can mean that the network is back, or that a user waits. */
+const wakers = {
+  online: ({ dispatch }: SignedIn) => dispatch('online'),
+  focus: ({ dispatch }: SignedIn) => dispatch('focus'),
+  visibilitychange: ({ dispatch }: SignedIn) => dispatch('visibilitychange'),
+  'a route change': ({ auth }: SignedIn) => void auth.onRouteChange(),
+};
+
+test('after 36 minutes offline, whatever may mean that the network is back makes it ask at once', async (t) => {
+  for (const [name, wake] of Object.entries(wakers)) {
+    const tab = await signedIn(t);
+    tab.answer(noAnswer);
+    await tab.advance(36 * minute);
+    const asked = tab.sent.length;
+    const fresh = newToken();
+    tab.answer(() => tokenAnswer(fresh));
+    wake(tab);
+    await quiet();
+    t.equal(tab.sent.length, asked + 1, name);
+    t.equal(await tab.auth.accessToken(), fresh, name);
+  }
+});
+
+test('a server that asked for time is given it, whatever happens in the page', async (t) => {
+  for (const status of [429, 503])
+    for (const [name, wake] of Object.entries(wakers)) {
+      const tab = await signedIn(t);
+      tab.answer(() => problem(status, 'busy', { 'retry-after': '60' }));
+      await tab.auth.onRouteChange();
+      await tab.advance(minute - 1);
+      wake(tab);
+      await quiet();
+      t.equal(tab.sent.length, 2, `${status}, ${name}`);
+    }
+});
+
+test('offline, a burst of events makes one request at a time, and one more at its end', async (t) => {
+  const tab = await signedIn(t);
+  const { promise, reject } = Promise.withResolvers<Response>();
+  tab.answer(() => promise);
+  void tab.auth.onRouteChange();
+  const burst = () => {
+    for (let count = 0; count < 100; count += 1) for (const wake of Object.values(wakers)) wake(tab);
+  };
+  burst();
+  await quiet();
+  t.equal(tab.sent.length, 2, 'one is under way');
+  tab.answer(noAnswer);
+  reject(new TypeError('Failed to fetch'));
+  await quiet();
+  t.equal(tab.sent.length, 3, 'the network may have come back during the one that failed');
+  burst();
+  await quiet();
+  t.equal(tab.sent.length, 5, 'the same again');
+  await tab.advance(999);
+  t.equal(tab.sent.length, 5, 'and then it waits');
+});
+
+test('a call of the page does not ask before it is time', async (t) => {
+  const { auth, sent, answer: respond, advance } = await signedIn(t);
+  respond(noAnswer);
+  await advance(36 * minute);
+  const asked = sent.length;
+  for (let calls = 0; calls < 10; calls += 1) await t.rejects(auth.accessToken(), { name: 'AuthError' });
+  t.equal(sent.length, asked);
 });
 
 test('Retry-After is kept to, never cut short, up to ten minutes', async (t) => {

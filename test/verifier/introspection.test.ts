@@ -24,6 +24,7 @@ function ask(answers: (() => Response)[], options: IntrospectionOptions = secret
     allowInsecure: false,
     timeoutMs: 60_000,
     now: () => start,
+    steadyNow: () => 0,
     fetch,
     on: { introspectionFailed: (error, status) => failures.push([error, status]) },
   };

@@ -1,6 +1,7 @@
 import { test } from 'tap';
+import { createVerifier } from '../../src/verifier/verifier.ts';
 import { createFakeIssuer, createGate, dead, jwksUri, settle } from './support/fake-issuer.ts';
-import { codeOf, createSigner } from './support/tokens.ts';
+import { codeOf, createSigner, issuer } from './support/tokens.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -207,4 +208,68 @@ test('a 304 to a question that was not asked is no answer', async (t) => {
   const fake = await createFakeIssuer();
   fake.state.instead = () => new Response(null, { status: 304 });
   t.equal(await codeOf(fake.verifier().load()), 'keys_unavailable');
+});
+
+test('a wall clock that is set back does not make a revoked key trusted for longer', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = fake.verifier();
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+  const next = await createSigner();
+  fake.state.keys = [next.jwk];
+  fake.stepWallClock(-2 * hour);
+  fake.advance(11 * minute);
+  t.equal(await codeOf(verify(await fake.sign())), 'key_unknown', 'the revoked key');
+  t.equal(await codeOf(verify(await fake.sign(next))), 'ok', 'the new key');
+});
+
+test('a wall clock that is set back does not delay the look for a new key', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify } = fake.verifier();
+  await verify(await fake.sign());
+  const next = await createSigner();
+  fake.state.keys = [fake.signer.jwk, next.jwk];
+  fake.stepWallClock(-2 * hour);
+  fake.advance(30_000);
+  t.equal(await codeOf(verify(await fake.sign(next))), 'ok');
+});
+
+test('a wall clock that is set back does not delay the next try after a failure', async (t) => {
+  const fake = await createFakeIssuer();
+  const { verify, load } = fake.verifier();
+  fake.state.instead = dead;
+  t.equal(await codeOf(load()), 'keys_unavailable');
+  fake.state.instead = null;
+  fake.stepWallClock(-2 * hour);
+  fake.advance(1000);
+  t.equal(await codeOf(verify(await fake.sign())), 'ok');
+});
+
+test('a wall clock that is set forward or back changes nothing about the stale age', async (t) => {
+  const fake = await createFakeIssuer();
+  const staleAges: number[] = [];
+  const { verify } = fake.verifier({ on: { stale: (ageMs) => staleAges.push(ageMs) } });
+  await verify(await fake.sign());
+  fake.state.instead = dead;
+  fake.stepWallClock(48 * hour);
+  fake.advance(hour);
+  t.equal(await codeOf(verify(await fake.sign())), 'ok', 'set forward');
+  t.strictSame(staleAges, [hour]);
+  fake.stepWallClock(-72 * hour);
+  fake.advance(24 * hour);
+  t.equal(await codeOf(verify(await fake.sign())), 'keys_unavailable', 'set back');
+});
+
+test('the steady clock of the runtime measures by default', async (t) => {
+  const fake = await createFakeIssuer();
+  const durations: number[] = [];
+  const { load } = createVerifier({
+    issuer,
+    audience: 'shop',
+    jwksUri,
+    fetch: fake.fetch,
+    on: { fetched: (ms) => durations.push(ms) },
+    now: () => Number.NaN,
+  });
+  t.equal(await codeOf(load()), 'ok');
+  t.ok((durations[0] as number) >= 0, `${durations[0]} ms`);
 });

@@ -2,7 +2,9 @@ import { test } from 'tap';
 import { createVerifier, type VerifierOptions } from '../../src/verifier/verifier.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead, jwksUri, settle } from './support/fake-issuer.ts';
-import { codeOf, createSigner, issuer } from './support/tokens.ts';
+import { codeOf, createSigner, issuer, start } from './support/tokens.ts';
+
+const minute = 60_000;
 
 test('verifies a token for this service, and refuses one for another', async (t) => {
   const fake = await createFakeIssuer();
@@ -167,4 +169,46 @@ test('an unexpected error is thrown as what it is, and the hook is told of its o
   breakVerification(t, failure);
   t.equal(await verify(token).catch((error: unknown) => error), failure);
   t.strictSame(outcomes, ['ok', 'signature_invalid', 'unexpected']);
+});
+
+test('on a host whose clock is behind, says so once a minute while it refuses fresh tokens', async (t) => {
+  const fake = await createFakeIssuer();
+  const warnings: string[] = [];
+  const { verify } = fake.verifier({ on: { warning: (text) => warnings.push(text) } });
+  const fresh = await fake.sign();
+  fake.stepWallClock(-5000);
+  t.equal(await codeOf(verify(fresh)), 'ok');
+  t.strictSame(warnings, [], 'within the leeway');
+  fake.stepWallClock(-1000);
+  for (let count = 0; count < 10; count += 1) t.equal(await codeOf(verify(fresh)), 'token_not_yet_valid');
+  t.strictSame(warnings, ['A token was issued in the future by 6 s: check the clock of this host']);
+  fake.stepWallClock(-minute);
+  fake.advance(minute - 1);
+  t.equal(await codeOf(verify(fresh)), 'token_not_yet_valid');
+  t.equal(warnings.length, 1, 'the wall clock does not measure the minute');
+  fake.advance(1);
+  t.equal(await codeOf(verify(fresh)), 'token_not_yet_valid');
+  t.equal(warnings.length, 2);
+});
+
+test('warns about the clock only for a token that the issuer has signed for this service', async (t) => {
+  const fake = await createFakeIssuer();
+  const warnings: string[] = [];
+  const { verify } = fake.verifier({ on: { warning: (text) => warnings.push(text) } });
+  const iat = start / 1000 + 3600;
+  const future = { iat, exp: iat + 300 };
+  const forger = await createSigner();
+  const signed = await fake.signer.sign(future);
+  const refused = [
+    ['key_unknown', forger.sign(future)],
+    ['signature_invalid', forger.sign(future, { kid: fake.signer.kid })],
+    ['signature_invalid', `${signed.slice(0, signed.lastIndexOf('.'))}.${'A'.repeat(86)}`],
+    ['issuer_mismatch', fake.signer.sign({ ...future, iss: 'https://evil.example' })],
+    ['audience_mismatch', fake.signer.sign({ ...future, aud: 'payments' })],
+    ['token_not_yet_valid', fake.signer.sign({ nbf: iat })],
+  ] as const;
+  for (const [code, token] of refused) t.equal(await codeOf(verify(await token)), code);
+  t.strictSame(warnings, []);
+  t.equal(await codeOf(verify(signed)), 'token_not_yet_valid');
+  t.equal(warnings.length, 1);
 });

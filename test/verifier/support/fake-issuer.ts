@@ -12,6 +12,8 @@ export async function createFakeIssuer() {
   const signer = await createSigner();
   const requests: { url: string; headers: Headers }[] = [];
   let now = start;
+  let steady = 0;
+  const clocks = { now: () => now, steadyNow: () => steady };
   const state = {
     keys: [signer.jwk] as unknown[],
     headers: { 'cache-control': 'public, max-age=600' } as Record<string, string>,
@@ -29,16 +31,21 @@ export async function createFakeIssuer() {
     state,
     requests,
     fetch,
-    now: () => now,
+    ...clocks,
     advance: (ms: number) => {
+      now += ms;
+      steady += ms;
+    },
+    /** An operator or NTP sets the wall clock. */
+    stepWallClock: (ms: number) => {
       now += ms;
     },
     /** A token that is valid now. */
     sign: (by: Signer = signer) => by.sign({ iat: now / 1000, exp: now / 1000 + 300 }),
     verifier: (options: Partial<VerifierOptions> = {}) =>
-      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, now: () => now, ...options }),
+      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, ...clocks, ...options }),
     /** A verifier without the URL of the keys. */
-    discoveringVerifier: () => createVerifier({ issuer, audience: 'shop', fetch, now: () => now }),
+    discoveringVerifier: () => createVerifier({ issuer, audience: 'shop', fetch, ...clocks }),
   };
 }
 

@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Test, test } from 'tap';
+import { createAuth } from '../../src/browser/index.ts';
+import { buildModule } from './support/built-module.ts';
+
+const run = promisify(execFile);
+
+/** Runs a module in a Node process of its own, which must end by itself. @returns what it prints, as JSON */
+async function runOnServer(t: Test, source: string) {
+  const built = join(await buildModule(t), 'dist/browser');
+  const file = join(built, 'page.mjs');
+  const imports = [
+    `import { createAuth } from './index.js';`,
+    `import { createUseAuth } from './react.js';`,
+    `import React from ${JSON.stringify(import.meta.resolve('react'))};`,
+    `import { renderToString } from ${JSON.stringify(import.meta.resolve('react-dom/server'))};`,
+    `globalThis.fetch = () => { throw new Error('fetch was called'); };`,
+  ];
+  await writeFile(file, [...imports, source].join('\n'));
+  const { stdout, stderr } = await run(process.execPath, [file], { timeout: 60_000 });
+  t.equal(stderr, '');
+  return JSON.parse(stdout);
+}
+
+test('without a browser every call fails as one without an answer, and no timer is set', async (t) => {
+  const auth = createAuth({ url: '/auth' });
+  t.strictSame(await auth.onRouteChange(), { status: 'unknown', user: null });
+  const [shop, own] = ['https://shop.example/cart', 'https://no-page.invalid/cart'];
+  const calls: Promise<unknown>[] = [auth.accessToken(), auth.fetch(shop), auth.fetch(own), auth.signOut()];
+  for (const call of calls as Promise<void>[])
+    await t.rejects(call, { name: 'AuthError', code: 'unavailable', status: 0 });
+});
+
+test('in Node, a page knows no user, asks no server and lets the process end', async (t) => {
+  const answers = await runOnServer(
+    t,
+    `
+    const auth = createAuth({ url: '/auth' });
+    const before = auth.getSnapshot();
+    const stop = auth.subscribe(() => { throw new Error('nothing changes here'); });
+    auth.onSignedOut(() => { throw new Error('nobody is signed out here'); });
+    const after = await auth.onRouteChange();
+    const refusals = await Promise.all([
+      auth.accessToken(), auth.signIn({}), auth.signOut(), auth.sessions(), auth.fetch('https://shop.example/cart'),
+    ].map((call) => call.catch(({ name, code, status }) => [name, code, status])));
+    stop();
+    console.log(JSON.stringify({ before, after, refusals }));`,
+  );
+  const state = { status: 'unknown', user: null };
+  const unavailable = ['AuthError', 'unavailable', 0];
+  t.strictSame(answers, { before: state, after: state, refusals: Array(5).fill(unavailable) });
+});
+
+test('React renders a page on the server, with a user who is not known yet', async (t) => {
+  const html = await runOnServer(
+    t,
+    `
+    const useAuth = createUseAuth(React, createAuth({ url: '/auth' }));
+    const Greeting = () => React.createElement('p', null, useAuth().status);
+    console.log(JSON.stringify(renderToString(React.createElement(Greeting))));`,
+  );
+  t.equal(html, '<p>unknown</p>');
+});
