@@ -223,9 +223,9 @@ const rules = [
     'must not be longer than SESSION_TTL; set it too',
   ),
   rule(
-    ['ACCESS_TOKEN_TTL', 'SESSION_TTL'],
-    (c) => c.ACCESS_TOKEN_TTL > c.SESSION_TTL,
-    'must not be longer than SESSION_TTL; set it too',
+    ['ACCESS_TOKEN_TTL', 'SESSION_IDLE_TTL', 'SESSION_TTL'],
+    (c) => c.ACCESS_TOKEN_TTL > Math.min(c.SESSION_IDLE_TTL, c.SESSION_TTL),
+    'must not be longer than SESSION_IDLE_TTL or SESSION_TTL; lower it, or raise them',
   ),
   rule(
     ['KEY_PUBLISH_AHEAD', 'JWKS_MAX_AGE'],

@@ -18,14 +18,17 @@ export type SessionRecord = {
 
 const SEEN_EVERY_MS = 60_000;
 
+/** When the session ends if it is not used again. A use may put that off, but never past `expiresAt`. */
+export function endsAt({
+  expiresAt,
+  idleExpiresAt,
+}: Pick<SessionRecord, 'expiresAt' | 'idleExpiresAt'>): number {
+  return Math.min(expiresAt, idleExpiresAt);
+}
+
 /** Whether the session may still be used at `now`. The instant of expiry itself is too late (RFC 7519 §4.1.4). */
 export function isLive(session: SessionRecord, now: number): boolean {
-  return (
-    !session.ended &&
-    session.userStatus === 'active' &&
-    now < session.expiresAt &&
-    now < session.idleExpiresAt
-  );
+  return !session.ended && session.userStatus === 'active' && now < endsAt(session);
 }
 
 /** Whether the use at `now` is worth a write: at most one a minute. */

@@ -1,4 +1,5 @@
 import type { UserClaims } from '../core/user-claims.ts';
+import { endsAt } from '../sessions/session-rules.ts';
 import type { TokenClaims } from '../verifier/token-claims.ts';
 
 /** What an access token says about the user and the session; `auth_time` is derived from it. */
@@ -9,7 +10,13 @@ export type TokenSubject = {
   claims: UserClaims;
   /** When the user signed in, in milliseconds since the epoch. */
   createdAt: number;
+  /** The ends of the session, used and unused, in milliseconds since the epoch. */
+  expiresAt: number;
+  idleExpiresAt: number;
 };
+
+/** RFC 6749 §5.1. `expires_in` is in whole seconds. */
+export type TokenResponse = { access_token: string; token_type: 'Bearer'; expires_in: number };
 
 /** A service client that asks for a token of its own. */
 export type ClientSubject = { clientId: string; scope: string };
@@ -36,10 +43,15 @@ export type AccessTokenClaims = CommonClaims & SessionClaims & UserClaims;
 
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
-/** The claims of RFC 9068 §2.2, and `sid`, `email` and `email_verified` of OpenID Connect. */
+/**
+ * The claims of RFC 9068 §2.2, and `sid`, `email` and `email_verified` of OpenID Connect. The token never outlives the
+ * session as it is now: a later use may put off the idle end, but it is unknown whether there will be one.
+ */
 export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOptions): AccessTokenClaims {
+  const common = commonClaims(subject.userId, '', options);
   return {
-    ...commonClaims(subject.userId, '', options),
+    ...common,
+    exp: Math.min(common.exp, seconds(endsAt(subject))),
     sid: subject.id,
     ...subject.claims,
     auth_time: seconds(subject.createdAt),

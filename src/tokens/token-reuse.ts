@@ -2,9 +2,10 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import type { KeyService } from '../keys/key-service.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
+import type { TokenResponse } from './access-token.ts';
 
 /** A signed access token, and what must not have changed if the token is to be sent again. */
-type Kept = { token: string; mintedAt: number; version: number; kid: string };
+type Kept = { response: TokenResponse; mintedAt: number; version: number; kid: string };
 
 /** About 1 KiB each. */
 const MAX_KEPT = 10_000;
@@ -16,9 +17,6 @@ type TokenReuseParts = {
   now: Clock;
 };
 
-/** A reused token. The caller must subtract its age from its life. */
-export type ReusableToken = { token: string; ageMs: number };
-
 /**
  * Access tokens of a moment ago, for sessions that ask again: the signature is most of the cost of a token.
  *
@@ -29,19 +27,23 @@ export function createTokenReuse({ windowMs, keys, now }: TokenReuseParts) {
   const kept = new LRUCache<string, Kept>({ max: MAX_KEPT });
 
   return {
-    find(session: SessionRecord, audience = ''): ReusableToken | null {
+    /** The token of a moment ago, with what is left of its life. */
+    find(session: SessionRecord, audience = ''): TokenResponse | null {
       const found = windowMs === 0 ? undefined : kept.get(keyOf(session, audience));
       if (found === undefined || found.version !== session.version || found.kid !== keys.activeKid())
         return null;
       const ageMs = now() - found.mintedAt;
-      // The database's clock may have been set back in the meantime.
-      return ageMs >= 0 && ageMs < windowMs ? { token: found.token, ageMs } : null;
+      const expiresIn = Math.floor(found.response.expires_in - ageMs / 1000);
+      // The database's clock may have been set back in the meantime. A token at its end is of no use.
+      return ageMs >= 0 && ageMs < windowMs && expiresIn > 0
+        ? { ...found.response, expires_in: expiresIn }
+        : null;
     },
 
-    keep(session: SessionRecord, audience = '', token: string): void {
+    keep(session: SessionRecord, audience = '', response: TokenResponse): void {
       const kid = keys.activeKid();
       if (windowMs === 0 || kid === null) return;
-      kept.set(keyOf(session, audience), { token, mintedAt: now(), version: session.version, kid });
+      kept.set(keyOf(session, audience), { response, mintedAt: now(), version: session.version, kid });
     },
   };
 }

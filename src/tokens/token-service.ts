@@ -7,12 +7,9 @@ import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { type CheckedToken, checkToken, type TokenRules, type TokenType } from '../verifier/check-token.ts';
 import { VerifierError } from '../verifier/verifier-error.ts';
-import { accessTokenClaims, clientTokenClaims } from './access-token.ts';
+import { accessTokenClaims, clientTokenClaims, type TokenResponse } from './access-token.ts';
 import { createTokenId } from './token-id.ts';
 import { createTokenReuse } from './token-reuse.ts';
-
-/** RFC 6749 §5.1. */
-export type TokenResponse = { access_token: string; token_type: 'Bearer'; expires_in: number };
 
 /** What a page may ask for: a token for one audience only, or for a single use. */
 export type TokenWish = { audience?: string | undefined; singleUse?: boolean | undefined };
@@ -73,8 +70,10 @@ export function createTokenService(parts: TokenServiceParts) {
      */
     mintForClient(client: string, scope: string, clientAudiences: string[], lifeMs = ttlMs): TokenResponse {
       const options = optionsFor(clientAudiences, lifeMs);
-      const claims = clientTokenClaims({ clientId: client, scope }, { ...options, clientId: client });
-      return tokenResponse(keys.sign(claims), lifeMs);
+      return signed(
+        clientTokenClaims({ clientId: client, scope }, { ...options, clientId: client }),
+        'at+jwt',
+      );
     },
 
     /**
@@ -96,15 +95,22 @@ export function createTokenService(parts: TokenServiceParts) {
     const tokenAudiences = audience === undefined ? audiences : [audience];
     if (singleUse) return signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS);
     const earlier = reuse.find(session, audience);
-    if (earlier !== null) return tokenResponse(earlier.token, ttlMs - earlier.ageMs);
+    if (earlier !== null) return earlier;
     const response = signFor(session, tokenAudiences, 'at+jwt', ttlMs);
-    reuse.keep(session, audience, response.access_token);
+    reuse.keep(session, audience, response);
     return response;
   }
 
   function signFor(session: SessionRecord, tokenAudiences: string[], type: TokenType, lifeMs: number) {
-    const claims = accessTokenClaims(session, optionsFor(tokenAudiences, lifeMs));
-    return tokenResponse(keys.sign(claims, type), lifeMs);
+    return signed(accessTokenClaims(session, optionsFor(tokenAudiences, lifeMs)), type);
+  }
+
+  function signed(claims: { iat: number; exp: number }, type: TokenType): TokenResponse {
+    return {
+      access_token: keys.sign(claims, type),
+      token_type: 'Bearer',
+      expires_in: claims.exp - claims.iat,
+    };
   }
 
   /** @throws AppError `unknown_audience` */
@@ -133,7 +139,3 @@ export function createTokenService(parts: TokenServiceParts) {
 const ALGORITHMS = [...SIGNING_ALGORITHMS];
 /** Replicas know the database's time to within the time of one query. */
 const LEEWAY_SECONDS = 5;
-
-function tokenResponse(token: string, lifeMs: number): TokenResponse {
-  return { access_token: token, token_type: 'Bearer', expires_in: Math.floor(lifeMs / 1000) };
-}

@@ -49,7 +49,8 @@ function problemsOf(env: Env, readFile?: ReadFile): string[] {
 /** The setting's value among defaults that suit it. */
 function read(name: SettingName, text: string): unknown {
   const COOKIE_MODE = name === 'COOKIE_DOMAIN' ? 'secure' : 'host';
-  return loadConfig({ SESSION_TTL: '400d', KEY_RETAIN: '60d', COOKIE_MODE, [name]: text })[name];
+  const lives = { SESSION_TTL: '400d', ACCESS_TOKEN_TTL: '1m', KEY_RETAIN: '60d' };
+  return loadConfig({ ...lives, COOKIE_MODE, [name]: text })[name];
 }
 
 t.test('an empty environment gives the defaults', async (t) => {
@@ -283,7 +284,12 @@ const ruleCases: [string, Env, string][] = [
   [
     'an access token that outlives its session',
     { SESSION_TTL: '29m', SESSION_IDLE_TTL: '29m' },
-    'ACCESS_TOKEN_TTL: must not be longer',
+    'ACCESS_TOKEN_TTL: must not be longer than SESSION_IDLE_TTL or SESSION_TTL',
+  ],
+  [
+    'an access token that outlives an unused session',
+    { SESSION_IDLE_TTL: '15m' },
+    'ACCESS_TOKEN_TTL: must not be longer than SESSION_IDLE_TTL or SESSION_TTL',
   ],
 ];
 for (const [what, env, start] of ruleCases) {
@@ -307,6 +313,7 @@ t.test('allows what comes close to the rules but breaks none', async (t) => {
     { PUBLIC_URL: 'http://lan.test' },
     { COOKIE_MODE: 'secure', COOKIE_DOMAIN: 'x.test', COOKIE_SAME_SITE: 'none' },
     { SESSION_TTL: '14d', ACCESS_TOKEN_TTL: '24h', KEY_RETAIN: '25h' },
+    { SESSION_TTL: '30m', SESSION_IDLE_TTL: '30m' },
   ];
   for (const env of fine) t.strictSame(problemsOf(env), []);
 });

@@ -11,6 +11,8 @@ const subject: TokenSubject = {
   userId: 'user-1',
   claims: { email: 'ada@example.com', email_verified: false },
   createdAt: 1_800_000_000_999,
+  expiresAt: 1_802_592_000_999,
+  idleExpiresAt: 1_801_209_600_999,
 };
 
 const options: AccessTokenOptions = {
@@ -50,6 +52,19 @@ test('one audience is a string, several are an array', async (t) => {
   t.strictSame(audOf(['shop', 'payments']), ['shop', 'payments']);
 });
 
+test('a token ends with its session at the latest, used or not, and never before it is made', async (t) => {
+  const ms = fc.integer({ min: 0, max: 100_000 });
+  const endsInTime = (life: number, expires: number, idleExpires: number) => {
+    const { now } = options;
+    const session = { ...subject, expiresAt: now + expires, idleExpiresAt: now + idleExpires };
+    const { iat, exp } = accessTokenClaims(session, { ...options, ttlMs: life });
+    const latest = Math.min(now + expires, now + idleExpires);
+    const whole = Math.floor(latest / 1000);
+    return exp >= iat && exp === Math.min(iat + Math.floor(life / 1000), whole) && exp * 1000 <= latest;
+  };
+  t.doesNotThrow(() => fc.assert(fc.property(ms, ms, ms, endsInTime), { numRuns: 1000 }));
+});
+
 test('times are whole seconds, and the life is exactly the whole seconds of its ttl', async (t) => {
   const ms = fc.oneof(fc.integer({ min: 0, max: 4e12 }), fc.double({ min: 0, max: 4e12, noNaN: true }));
   const ttl = fc.oneof(
@@ -57,7 +72,8 @@ test('times are whole seconds, and the life is exactly the whole seconds of its 
     fc.double({ min: 60_000, max: 86_400_000, noNaN: true }),
   );
   const isWhole = (now: number, createdAt: number, ttlMs: number) => {
-    const { iat, exp, auth_time } = accessTokenClaims({ ...subject, createdAt }, { ...options, now, ttlMs });
+    const session = { ...subject, createdAt, expiresAt: 1e15, idleExpiresAt: 1e15 };
+    const { iat, exp, auth_time } = accessTokenClaims(session, { ...options, now, ttlMs });
     const isInPast = iat * 1000 <= now && auth_time * 1000 <= createdAt;
     return (
       [iat, exp, auth_time].every(Number.isInteger) && exp - iat === Math.floor(ttlMs / 1000) && isInPast

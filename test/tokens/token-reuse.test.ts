@@ -35,6 +35,12 @@ const session: SessionRecord = {
   version: 1,
 };
 
+const LIFE_SECONDS = 1800;
+
+function tokenOf(access_token: string, expires_in = LIFE_SECONDS) {
+  return { access_token, token_type: 'Bearer' as const, expires_in };
+}
+
 /** The test sets the time and the active key. */
 function makeWorld() {
   const world: { now: number; kid: string | null } = { now: 1_000_000, kid: 'k1' };
@@ -46,13 +52,13 @@ function setUp(windowMs = WINDOW_MS) {
   return { world, reuse: createTokenReuse({ windowMs, ...parts }) };
 }
 
-test('a token is found again while it is younger than the window, with its age', (t) => {
+test('a token is found again while it is younger than the window, with what is left of its life', (t) => {
   const { world, reuse } = setUp();
   t.equal(reuse.find(session), null);
-  reuse.keep(session, undefined, 'token');
-  t.strictSame(reuse.find(session), { token: 'token', ageMs: 0 });
+  reuse.keep(session, undefined, tokenOf('token'));
+  t.strictSame(reuse.find(session), tokenOf('token'));
   world.now += WINDOW_MS - 1;
-  t.strictSame(reuse.find(session), { token: 'token', ageMs: WINDOW_MS - 1 });
+  t.strictSame(reuse.find(session), tokenOf('token', LIFE_SECONDS - WINDOW_MS / 1000));
   world.now += 1;
   t.equal(reuse.find(session), null);
   t.end();
@@ -60,7 +66,7 @@ test('a token is found again while it is younger than the window, with its age',
 
 test('finding a token again does not make it younger', (t) => {
   const { world, reuse } = setUp();
-  reuse.keep(session, undefined, 'token');
+  reuse.keep(session, undefined, tokenOf('token'));
   for (let asked = 0; asked < 3; asked += 1) {
     world.now += WINDOW_MS / 3;
     t.equal(reuse.find(session) === null, asked === 2);
@@ -68,38 +74,48 @@ test('finding a token again does not make it younger', (t) => {
   t.end();
 });
 
+test('a token that the end of its session cut short is not found at its end', (t) => {
+  const { world, reuse } = setUp();
+  reuse.keep(session, undefined, tokenOf('token', 5));
+  world.now += 4_000;
+  t.strictSame(reuse.find(session), tokenOf('token', 1));
+  world.now += 1;
+  t.equal(reuse.find(session), null);
+  t.end();
+});
+
 test('a window of 0 keeps nothing and finds nothing', (t) => {
   const { reuse } = setUp(0);
-  reuse.keep(session, undefined, 'token');
+  reuse.keep(session, undefined, tokenOf('token'));
   t.equal(reuse.find(session), null);
   t.end();
 });
 
 test('a token is for its own session and its own audience', (t) => {
   const { reuse } = setUp();
-  reuse.keep(session, undefined, 'for all');
+  reuse.keep(session, undefined, tokenOf('for all'));
   t.equal(reuse.find(session, 'shop'), null);
   t.equal(reuse.find({ ...session, id: 's2' }), null);
-  reuse.keep(session, 'shop', 'for the shop');
-  t.match(reuse.find(session, 'shop'), { token: 'for the shop' });
-  t.match(reuse.find(session), { token: 'for all' });
+  reuse.keep(session, 'shop', tokenOf('for the shop'));
+  t.match(reuse.find(session, 'shop'), { access_token: 'for the shop' });
+  t.match(reuse.find(session), { access_token: 'for all' });
   t.end();
 });
 
 test('a token from before a change of the session is not found, nor is a newer one for an older copy', (t) => {
   const { reuse } = setUp();
-  reuse.keep(session, undefined, 'before');
+  reuse.keep(session, undefined, tokenOf('before'));
   const changed = { ...session, version: 2 };
   t.equal(reuse.find(changed), null);
-  reuse.keep(changed, undefined, 'after');
-  t.match(reuse.find(changed), { token: 'after' });
+  reuse.keep(changed, undefined, tokenOf('after'));
+  t.match(reuse.find(changed), { access_token: 'after' });
   t.equal(reuse.find(session), null);
   t.end();
 });
 
 test('a token of a key that is not the active one any more is not found', (t) => {
   const { world, reuse } = setUp();
-  reuse.keep(session, undefined, 'token');
+  reuse.keep(session, undefined, tokenOf('token'));
   for (const kid of ['k2', null]) {
     world.kid = kid;
     t.equal(reuse.find(session), null);
@@ -110,7 +126,7 @@ test('a token of a key that is not the active one any more is not found', (t) =>
 test('without an active key nothing is kept', (t) => {
   const { world, reuse } = setUp();
   world.kid = null;
-  reuse.keep(session, undefined, 'token');
+  reuse.keep(session, undefined, tokenOf('token'));
   t.equal(reuse.find(session), null);
   world.kid = 'k1';
   t.equal(reuse.find(session), null);
@@ -119,7 +135,7 @@ test('without an active key nothing is kept', (t) => {
 
 test('a clock that went back finds nothing: nobody knows how old the token is', (t) => {
   const { world, reuse } = setUp();
-  reuse.keep(session, undefined, 'token');
+  reuse.keep(session, undefined, tokenOf('token'));
   world.now -= 1;
   t.equal(reuse.find(session), null);
   t.end();

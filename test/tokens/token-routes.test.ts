@@ -202,6 +202,32 @@ test('a session that is not used ends after SESSION_IDLE_TTL, and each use puts 
   t.equal((await mint(second.app, cookie)).statusCode, 404);
 });
 
+test('no token outlives its session: to a page, for a single use, or from a gateway', async (t) => {
+  const settings = { SESSION_TTL: '60m', SESSION_IDLE_TTL: '60m', ACCESS_TOKEN_REUSE: '30s' };
+  const { app, advance } = await build(t, settings);
+  const { cookie } = await signUp(app);
+  const { sessions } = (await app.inject({ url: '/sessions', headers: { cookie } })).json();
+  const end = Math.floor(Date.parse(sessions[0].expires_at) / 1000);
+  await advance(60 * 60_000 - 30_000);
+  for (const wish of [undefined, undefined, { audience: 'api', single_use: true }]) {
+    const { access_token: token, expires_in: seconds } = (await mint(app, cookie, wish)).json();
+    const { iat, exp } = decodeJwt(token);
+    t.equal(exp, end);
+    t.ok(seconds <= end - Number(iat) && seconds > 0, `${seconds} s`);
+  }
+  const { headers } = await app.inject({ url: '/forward-auth', headers: { cookie } });
+  t.equal(decodeJwt(String(headers.authorization).replace('Bearer ', '')).exp, end);
+});
+
+test('a token does not outlive a session that is not used again', async (t) => {
+  const { app, advance } = await build(t, { SESSION_IDLE_TTL: '30m' });
+  const { cookie } = await signUp(app);
+  await advance(20 * 60_000);
+  const body = (await mint(app, cookie)).json();
+  t.ok(body.expires_in <= 600 && body.expires_in > 540, `${body.expires_in} s`);
+  t.match(decodeJwt(body.access_token), { exp: Number(decodeJwt(body.access_token).iat) + body.expires_in });
+});
+
 test('many browsers are told apart', async (t) => {
   const { app } = await build(t);
   const users = [await signUp(app), await signUp(app, newCredentials())];
