@@ -70,6 +70,13 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
 function countCookies(header: string, name: string): number {
   // The usual case: the name is there once, so there cannot be two cookies.
   if (header.indexOf(name) === header.lastIndexOf(name)) return 1;
-  return header.split(';').filter((pair) => pair.includes('=') && pair.split('=', 1)[0]?.trim() === name)
-    .length;
+  return header.split(';').filter((pair) => pair.includes('=') && nameOf(pair) === name).length;
+}
+
+/**
+ * Only space and tab belong to no name (RFC 6265bis §5.7). `trim()` takes away more, so that a cookie which another
+ * host of the domain has set under a name such as U+00A0 and ours would count, and end the session.
+ */
+function nameOf(pair: string): string | undefined {
+  return pair.split('=', 1)[0]?.replace(/^[ \t]+|[ \t]+$/g, '');
 }
