@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
 
 /** How the text of a setting is read: what it must be, in words and as a check, and how it is decoded. */
@@ -95,12 +95,23 @@ export function isWebOrigin(item: string): boolean {
   return /^https?:/.test(item) && URL.parse(item)?.origin === item;
 }
 
-/** An IP address or CIDR block. A prefix of 0 is refused: if every peer is trusted, clients can forge their address. */
+/**
+ * An IP address or CIDR block. A block with every IPv4 address in it is refused, and so is a prefix of 0: if every peer
+ * is trusted, clients can forge their address.
+ */
 export function isAddressBlock(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   const bits = isIP(address) === 4 ? 32 : 128;
   const prefixFits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix > 0 && +prefix <= bits);
-  return isIP(address) !== 0 && prefixFits && rest.length === 0;
+  return isIP(address) !== 0 && prefixFits && rest.length === 0 && !holdsEveryIPv4(address, prefix);
+}
+
+/** IPv4 addresses are also the IPv6 block ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
+function holdsEveryIPv4(address: string, prefix = '128'): boolean {
+  if (isIP(address) === 4 || +prefix > 96) return false;
+  const block = new BlockList();
+  block.addSubnet(address, +prefix, 'ipv6');
+  return block.check('::ffff:0:0', 'ipv6');
 }
 
 /** A URL with one of these schemes, in the `scheme://` form, used unchanged. */

@@ -140,6 +140,7 @@ const accepted: [SettingName, string, unknown][] = [
   ['PATH_PREFIX', '/api/v1.2/auth', '/api/v1.2/auth'],
   ['APP_ORIGINS', 'https://a.test , http://[::1]:5173', ['https://a.test', 'http://[::1]:5173']],
   ['TRUSTED_PROXIES', '10.0.0.0/8, ::1,fd00::/8,192.0.2.1', ['10.0.0.0/8', '::1', 'fd00::/8', '192.0.2.1']],
+  ['TRUSTED_PROXIES', '::ffff:10.0.0.0/104,fd00::/8', ['::ffff:10.0.0.0/104', 'fd00::/8']],
   ['EMBEDDED', 'true', true],
   ['MIGRATE_ON_START', 'false', false],
   [
@@ -181,6 +182,8 @@ const refused: [SettingName, string[]][] = [
   ],
   ['TRUSTED_PROXIES', ['10.0.0.0/255.0.0.0', '10.0.0.0/-1', '10.0.0', 'proxy.test', '::1,']],
   ['TRUSTED_PROXIES', ['true', '1', '2', 'loopback', 'uniquelocal', '*', '0.0.0.0/0', '::/0']],
+  // Each of them has every IPv4 address in it, mapped into IPv6.
+  ['TRUSTED_PROXIES', ['::ffff:0:0/96', '::ffff:10.0.0.1/96', '::ffff:10.0.0.0/8', '::/1', '::/80']],
   ['DATABASE_URL', ['mysql://x', 'postgres:x', 'postgres://x:port/y', 'x']],
   [
     'REDIS_URL',
