@@ -53,7 +53,7 @@ export const quickSettings = {
   NODE_ENV: 'test',
   LOG_LEVEL: 'trace',
   PASSWORD_HASH_MEMORY_KIB: '7168',
-  PASSWORD_HASH_ITERATIONS: '1',
+  PASSWORD_HASH_ITERATIONS: '5',
   PASSWORD_HASH_THREADS: '1',
   CREDENTIAL_RATE_LIMIT: '0',
   // A test machine may stall for seconds: that is not what most tests are about.

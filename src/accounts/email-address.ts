@@ -20,7 +20,7 @@ const DOMAIN = new RegExp(`^(?:${LABEL}\\.)+${LABEL}$`);
 
 type Rule = { broken: (text: string) => boolean; problem: string };
 
-/** Rules for the whole text, checked in this order. */
+/** Rules for the whole text as it was typed, checked in this order. */
 const TEXT_RULES: Rule[] = [
   { broken: (text) => text === '', problem: 'is empty' },
   { broken: (text) => text.length > MAX_TYPED_LENGTH, problem: 'is too long' },
@@ -29,19 +29,21 @@ const TEXT_RULES: Rule[] = [
   { broken: (text) => /["\\]/.test(text), problem: 'is quoted, which is not supported' },
   { broken: (text) => /[()<>,;]/.test(text), problem: 'must be a bare address, without a name or a comment' },
   {
-    broken: (text) => text.normalize('NFKC') !== text,
+    // Each character by itself: NFC of the whole text would replace some of them unseen, such as the kelvin sign.
+    broken: (text) => Array.from(text).some((character) => character.normalize('NFKC') !== character),
     problem: 'has a special form of another character; use the plain one',
   },
   { broken: mixesAlikeScripts, problem: 'mixes letters of several alphabets in one word' },
-  {
-    broken: hasUnstableCase,
-    problem: 'has a letter that changes when it is made a capital and small again',
-  },
   { broken: (text) => text.split('@').length !== 2, problem: 'must have exactly one @' },
 ];
 
 const LOCAL_RULES: Rule[] = [
   { broken: (local) => local === '', problem: 'has nothing before the @' },
+  {
+    broken: hasUnstableCase,
+    problem:
+      'has a letter before the @ that changes when it is made a capital and small again; use an address without it',
+  },
   { broken: (local) => /^\.|\.\.|\.$/.test(local), problem: 'has a misplaced dot before the @' },
   { broken: (local) => !DOT_STRING.test(local), problem: 'has a character that is not allowed before the @' },
   {
@@ -59,6 +61,12 @@ const DOMAIN_RULES: Rule[] = [
   { broken: (domain) => /(?:^|\.)\d+$/.test(domain), problem: 'has a domain that ends in a number' },
   // A name such as "localhost" means another machine on each network, and no mail server on the internet has one.
   { broken: (domain) => !domain.includes('.'), problem: 'must have a full domain, such as example.com' },
+  {
+    // In Greek the capital sigma at the end of a word: JavaScript makes it ς, UTS #46 makes it σ.
+    broken: (domain) => toAsciiDomain(domain) === '' && toAsciiDomain(lowerCase(domain)) !== '',
+    problem:
+      'has a capital letter in its domain that can be read in two ways; type the domain in small letters',
+  },
   { broken: (domain) => !DOMAIN.test(toAsciiDomain(domain)), problem: 'has a domain that is not valid' },
 ];
 
@@ -73,23 +81,27 @@ const WHOLE_RULES: Rule[] = [
  * Reads an e-mail address and finds its canonical form: trimmed, NFC, lower-cased independently of the locale, the
  * domain in ASCII (A-labels); dots and plus tags stay. One canonical form means one account, so an address that two
  * programs could read as different mailboxes is refused. Letters outside ASCII are allowed before the @ (RFC 6531) if
- * they are unambiguous: people own such mailboxes, and the checks below allow one spelling for each.
+ * they are unambiguous: people own such mailboxes, and the checks below allow one spelling for each. In a domain they
+ * are what IDNA makes of them, so a domain typed in letters and the same one in ASCII are one account, and both are
+ * judged by the letters.
  *
  * Returns the address, or its problem; never throws. The canonical form of a canonical form is itself. Limits in
  * octets: RFC 5321 §4.5.3.1.
  */
 export function parseEmailAddress(input: string): EmailAddress | EmailProblem {
   const asTyped = input.trim();
-  const text = asTyped.normalize('NFC');
-  const textProblem = findProblem(TEXT_RULES, text);
+  const textProblem = findProblem(TEXT_RULES, asTyped);
   if (textProblem !== null) return textProblem;
 
-  const [local = '', domain = ''] = lowerCase(text).split('@');
+  const [typedLocal = '', domain = ''] = asTyped.normalize('NFC').split('@');
+  const local = lowerCase(typedLocal);
   const partProblem = findProblem(LOCAL_RULES, local) ?? findProblem(DOMAIN_RULES, domain);
   if (partProblem !== null) return partProblem;
 
   const canonical = `${local}@${toAsciiDomain(domain)}`;
-  return findProblem(WHOLE_RULES, canonical) ?? { canonical, asTyped };
+  const inLetters = `${local}@${domainToUnicode(domain)}`;
+  const problem = findProblem(TEXT_RULES, inLetters) ?? findProblem(WHOLE_RULES, canonical);
+  return problem ?? { canonical, asTyped };
 }
 
 function findProblem(rules: Rule[], text: string): EmailProblem | null {
@@ -119,11 +131,14 @@ function mixesAlikeScripts(text: string): boolean {
  * The domain in ASCII, or '' if that is not the same name.
  *
  * `domainToASCII` reads a host as a browser does: it decodes %61, cuts at a slash, turns 0x7f.1 into 127.0.0.1 and
- * keeps broken punycode. So only a name that is unchanged after conversion to ASCII and back is accepted.
+ * keeps broken punycode. So only a name that is unchanged after conversion to ASCII and back, but for capitals, is
+ * accepted.
  */
 function toAsciiDomain(domain: string): string {
   const ascii = domainToASCII(domain);
   const unicode = domainToUnicode(ascii);
-  const isSame = (domain === ascii || domain === unicode) && domainToASCII(unicode) === ascii;
+  const lower = lowerCase(domain);
+  // Cherokee is the one script that IDNA writes in capitals, so both sides are lower-cased.
+  const isSame = (lower === ascii || lower === lowerCase(unicode)) && domainToASCII(unicode) === ascii;
   return isSame && !/(?:^|\.)xn--/.test(unicode) ? ascii : '';
 }

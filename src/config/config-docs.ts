@@ -61,7 +61,8 @@ const MARKDOWN_HEADING = `# Settings
 <!-- Made by \`npm run docs\` from src/config/config.ts. Change that file, not this one. -->
 
 Settings are environment variables. An empty variable counts as unset. If any of them is wrong, the server does not
-start, and lists everything that is wrong with them at once. \`npx doorward settings\` prints this list, and
+start, and lists everything that is wrong with them at once. Quotes or white space around a value are refused, because
+some readers of \`.env\` files keep them as a part of it. \`npx doorward settings\` prints this list, and
 [.env.example](../.env.example) is a file to copy.
 
 Durations are a number and a unit: \`500ms\`, \`15s\`, \`30m\`, \`12h\`, \`30d\`. Lists are separated by commas. A secret may

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
 
 /** How the text of a setting is read: what it must be, in words and as a check, and how it is decoded. */
@@ -8,6 +8,8 @@ export type Format<T> = {
   accepts: (text: string) => boolean;
   /** Called only with text that `accepts` has accepted. */
   decode: (text: string) => T;
+  /** What to write in place of a text that is refused only for its spelling; null if that is unknown. */
+  respell?: (text: string) => string | null;
 };
 
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -56,11 +58,11 @@ export function text(expects: string, accepts: (text: string) => boolean): Forma
 }
 
 /** The same format, or nothing: the empty text decodes to undefined. */
-export function optional<T>({ expects, accepts, decode }: Format<T>): Format<T | undefined> {
+export function optional<T>(format: Format<T>): Format<T | undefined> {
   return {
-    expects,
-    accepts: (text) => text === '' || accepts(text),
-    decode: (text) => (text === '' ? undefined : decode(text)),
+    ...format,
+    accepts: (text) => text === '' || format.accepts(text),
+    decode: (text) => (text === '' ? undefined : format.decode(text)),
   };
 }
 
@@ -78,10 +80,10 @@ export function list(what: string, accepts: (item: string) => boolean): Format<s
 }
 
 function isAudience(item: string): boolean {
-  return !item.includes(':') || URL.canParse(item);
+  return !/["\p{C}]|[^\S ]/u.test(item) && (!item.includes(':') || URL.canParse(item));
 }
 
-/** Values of `aud`: StringOrURI (RFC 7519 §2), in which a value with a colon must be a URI. */
+/** Values of `aud`: StringOrURI (RFC 7519 §2), in which a value with a colon must be a URI. No quotes or controls. */
 export const audiences: Format<string[]> = {
   ...list('different names or URIs', isAudience),
   accepts: (text) =>
@@ -93,12 +95,23 @@ export function isWebOrigin(item: string): boolean {
   return /^https?:/.test(item) && URL.parse(item)?.origin === item;
 }
 
-/** An IP address or CIDR block. A prefix of 0 is refused: if every peer is trusted, clients can forge their address. */
+/**
+ * An IP address or CIDR block. A block with every IPv4 address in it is refused, and so is a prefix of 0: if every peer
+ * is trusted, clients can forge their address.
+ */
 export function isAddressBlock(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/');
   const bits = isIP(address) === 4 ? 32 : 128;
   const prefixFits = prefix === undefined || (/^\d{1,3}$/.test(prefix) && +prefix > 0 && +prefix <= bits);
-  return isIP(address) !== 0 && prefixFits && rest.length === 0;
+  return isIP(address) !== 0 && prefixFits && rest.length === 0 && !holdsEveryIPv4(address, prefix);
+}
+
+/** IPv4 addresses are also the IPv6 block ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
+function holdsEveryIPv4(address: string, prefix = '128'): boolean {
+  if (isIP(address) === 4 || +prefix > 96) return false;
+  const block = new BlockList();
+  block.addSubnet(address, +prefix, 'ipv6');
+  return block.check('::ffff:0:0', 'ipv6');
 }
 
 /** A URL with one of these schemes, in the `scheme://` form, used unchanged. */
@@ -110,16 +123,20 @@ export function urlOf(...schemes: string[]): Format<string> {
   );
 }
 
-function isBareHttpUrl(text: string): boolean {
+/** The form in which a bare http or https URL is the same text for everyone, without a slash at its end; or null. */
+export function normalHttpUrl(text: string): string | null {
   const url = /^https?:\/\/[^\s?#\\]+$/i.test(text) ? URL.parse(text) : null;
-  return url !== null && url.username === '' && url.password === '';
+  if (url === null || url.username !== '' || url.password !== '') return null;
+  return url.href.replace(/\/+$/, '');
 }
 
-/** An http or https URL with nothing after its path. Decodes to its normal form, without a trailing slash. */
+/** An http or https URL with nothing after its path, and only in its normal form: others compare the text. */
 export const httpUrl: Format<string> = {
-  expects: 'an http:// or https:// URL without query, fragment, user or password',
-  accepts: isBareHttpUrl,
-  decode: (text) => new URL(text).href.replace(/\/+$/, ''),
+  ...text(
+    'an http:// or https:// URL without query, fragment, user or password, spelled as services compare it: no slash at the end, small letters in the host, no default port',
+    (text) => normalHttpUrl(text) === text,
+  ),
+  respell: normalHttpUrl,
 };
 
 /** 32 bytes as 64 hex digits, or as 43 characters of base64 or base64url with or without the closing `=`. */

@@ -14,7 +14,8 @@ type Derived = { says: string; from: (texts: Texts) => string };
 
 function setting<T>(format: is.Format<T>, fallback: string | Derived, description: string, secret = false) {
   const text = Type.Refine(Type.String(), format.accepts, () => format.expects);
-  const documentation = { fallback, description, expects: format.expects, secret };
+  const { expects, respell } = format;
+  const documentation = { fallback, description, expects, respell, secret };
   return Object.assign(Type.Decode(text, format.decode), documentation);
 }
 
@@ -25,7 +26,7 @@ function secret<T>(format: is.Format<T>, description: string) {
 
 const localUrl: Derived = {
   says: 'http://localhost:PORT, and PATH_PREFIX',
-  from: ({ PORT, PATH_PREFIX = '' }) => `http://localhost:${PORT}${PATH_PREFIX}`,
+  from: ({ PORT, PATH_PREFIX = '' }) => String(is.normalHttpUrl(`http://localhost:${PORT}${PATH_PREFIX}`)),
 };
 const publicOrigin: Derived = {
   says: 'the origin of PUBLIC_URL',
@@ -49,7 +50,7 @@ const host = is.text('an IP address or host name', (text) => isIP(text) !== 0 ||
 const domain = is.text('a domain name', (text) => /^([a-z\d-]+\.)+[a-z][a-z\d-]*$/i.test(text));
 const pathPrefix = is.text('empty, or a path such as /auth', (text) => /^(\/[\w~-][\w.~-]*)*$/.test(text));
 const word = is.text('printable ASCII without spaces', (text) => /^[!-~]+$/.test(text));
-const folder = is.text('a path', (text) => !text.includes('\0'));
+const folder = is.text('a path', (text) => !/\p{Cc}/u.test(text));
 const hashMemory = is.integer(7168, 1_048_576);
 const rateLimit = is.integer(0, 100_000);
 const origins = is.list('exact origins such as https://app.example.com', is.isWebOrigin);
@@ -158,16 +159,16 @@ function sectionOf(title: string, settings: Partial<typeof Settings.properties>)
 type Rule = {
   reads: [SettingName, ...SettingName[]];
   broken: (config: Config) => boolean;
-  message: string;
+  message: (config: Config) => string;
 };
 
-/** Lets `broken` see only the settings that the rule says it reads. */
+/** Lets `broken` and `message` see only the settings that the rule says it reads. */
 function rule<Name extends SettingName>(
   reads: [Name, ...Name[]],
   broken: (config: Pick<Config, Name>) => boolean,
-  message: string,
+  message: string | ((config: Pick<Config, Name>) => string),
 ): Rule {
-  return { reads, broken, message };
+  return { reads, broken, message: typeof message === 'string' ? () => message : message };
 }
 
 function isPlainHttpAbroad(url: string): boolean {
@@ -179,6 +180,17 @@ function isPlainHttpAbroad(url: string): boolean {
 export const KEY_MARGIN_MS = 10_000;
 /** Stock `jose` waits this long between two fetches of a key set. */
 const JWKS_COOLDOWN_MS = 30_000;
+
+/** Argon2id with 1, 2, 3, 4 and 5 passes: the least memory that the OWASP Password Storage Cheat Sheet accepts, in KiB. */
+const LEAST_HASH_MEMORY_KIB = [47_104, 19_456, 12_288, 9216, 7168];
+
+function leastHashMemoryKib(iterations: number): number {
+  return Math.min(...LEAST_HASH_MEMORY_KIB.slice(0, iterations));
+}
+
+function leastHashIterations(memoryKib: number): number {
+  return LEAST_HASH_MEMORY_KIB.findIndex((leastKib) => memoryKib >= leastKib) + 1;
+}
 
 /** Rules that no single format can express. */
 const rules = [
@@ -242,6 +254,14 @@ const rules = [
     (c) => c.KEY_ROTATION_EVERY < c.KEY_PUBLISH_AHEAD,
     'must not be shorter than KEY_PUBLISH_AHEAD',
   ),
+  rule(
+    ['PASSWORD_HASH_MEMORY_KIB', 'PASSWORD_HASH_ITERATIONS'],
+    (c) => c.PASSWORD_HASH_MEMORY_KIB < leastHashMemoryKib(c.PASSWORD_HASH_ITERATIONS),
+    (c) =>
+      `is too weak with PASSWORD_HASH_ITERATIONS=${c.PASSWORD_HASH_ITERATIONS}; ` +
+      `set it to at least ${leastHashMemoryKib(c.PASSWORD_HASH_ITERATIONS)}, ` +
+      `or PASSWORD_HASH_ITERATIONS to at least ${leastHashIterations(c.PASSWORD_HASH_MEMORY_KIB)}`,
+  ),
 ];
 
 /** The settings cannot be used. The message has one line for each problem, and no secret. */
@@ -264,18 +284,32 @@ function shown(text: string): string {
   return JSON.stringify(masked.slice(0, 100));
 }
 
-function refuse(name: SettingName, text: string): Reading {
-  const { expects, secret } = Settings.properties[name];
-  const value = secret ? 'the value (not shown)' : shown(text);
-  return { text, problem: `${name}: ${value} is not accepted; expected ${expects}` };
+const NOT_SHOWN = 'the value (not shown)';
+
+/** What a file of settings adds by mistake: some readers of such files keep quotes, and some editors add a line. */
+function slipOf(text: string): string | null {
+  if (text.trim() !== text) return 'has white space around it; remove it';
+  return /^(["'`]).*\1$|^[“„‘].*[”“’]$/s.test(text) ? 'has quotes around it; remove them' : null;
+}
+
+function mismatch(name: SettingName, text: string): string | null {
+  const schema = Settings.properties[name];
+  if (Value.Check(schema, text)) return null;
+  const instead = schema.respell?.(text);
+  return `is not accepted; expected ${schema.expects}${instead ? `; write ${instead}` : ''}`;
 }
 
 function check(name: SettingName, text: string): Reading {
-  return Value.Check(Settings.properties[name], text) ? { text } : refuse(name, text);
+  const flaw = slipOf(text) ?? mismatch(name, text);
+  if (flaw === null) return { text };
+  const value = Settings.properties[name].secret ? NOT_SHOWN : shown(text);
+  return { text, problem: `${name}: ${value} ${flaw}` };
 }
 
 /** The message never has the path: it could be the secret itself, put into the wrong variable. */
 function readSecretFile(name: SettingName, path: string, readFile: ReadFile): Reading {
+  const slip = slipOf(path);
+  if (slip !== null) return { text: path, problem: `${name}_FILE: ${NOT_SHOWN} ${slip}` };
   try {
     const text = readFile(path, 'utf8').replace(/\r?\n$/, '');
     if (text !== '') return check(name, text);
@@ -328,7 +362,7 @@ function decodeSound(readings: Map<SettingName, Reading>): Partial<Config> {
 function brokenRules(config: Partial<Config>): string[] {
   return rules
     .filter(({ reads, broken }) => reads.every((name) => name in config) && broken(config as Config))
-    .map(({ reads, message }) => `${reads[0]}: ${message}`);
+    .map(({ reads, message }) => `${reads[0]}: ${message(config as Config)}`);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { isLoopbackHost } from '../core/loopback.ts';
+import { normalAddress } from '../http/client-address.ts';
 
 /** What a request looked like when it arrived. */
 export type ArrivedRequest = {
@@ -81,7 +82,7 @@ function chainOf({ peer, forwardedFor }: ArrivedRequest, trustedProxies: string[
     .filter((address) => address !== '');
   // Any client may have written the addresses beyond the first one that is not trusted.
   let believed = true;
-  return [peer, ...told.reverse()].map(plain).map((address) => {
+  return [peer, ...told.reverse()].map(normalAddress).map((address) => {
     believed &&= isIn(trusted, address);
     return { address, trusted: believed };
   });
@@ -100,11 +101,6 @@ function blockListOf(blocks: string[]): BlockList {
 function isIn(list: BlockList, address: string): boolean {
   const version = isIP(address);
   return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
-}
-
-/** Turns an IPv4-mapped IPv6 address into the IPv4 address. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 function chainProblems({ forwardedFor }: ArrivedRequest, chain: GatewayReport['chain']): string[] {

@@ -84,6 +84,10 @@ function countCookies(header: string, name: string): number {
   return header.split(';').filter((pair) => pair.includes('=') && nameOf(pair) === name).length;
 }
 
+/**
+ * Only space and tab belong to no name (RFC 6265bis §5.7). `trim()` takes away more, so that a cookie which another
+ * host of the domain has set under a name such as U+00A0 and ours would count, and end the session.
+ */
 function nameOf(pair: string): string {
-  return String(pair.split('=', 1)[0]).trim();
+  return String(pair.split('=', 1)[0]).replace(/^[ \t]+|[ \t]+$/g, '');
 }

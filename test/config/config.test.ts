@@ -106,7 +106,7 @@ t.test('an empty variable counts as unset, and unknown ones are ignored', async 
 
 t.test('defaults follow the settings that they derive from', async (t) => {
   t.equal(loadConfig({ PORT: '8080' }).PUBLIC_URL, 'http://localhost:8080');
-  t.strictSame(loadConfig({ PUBLIC_URL: 'https://x.test/auth/' }).APP_ORIGINS, ['https://x.test']);
+  t.strictSame(loadConfig({ PUBLIC_URL: 'https://x.test/auth' }).APP_ORIGINS, ['https://x.test']);
   t.equal(loadConfig({ NODE_ENV: 'test' }).EMBEDDED, true);
   t.equal(loadConfig(connected()).EMBEDDED, false);
 });
@@ -136,11 +136,12 @@ const accepted: [SettingName, string, unknown][] = [
   ['HOST', 'auth_1.internal', 'auth_1.internal'],
   ['PORT', '0', 0],
   ['PORT', '65535', 65_535],
-  ['PUBLIC_URL', 'HTTPS://Auth.Test:443//', 'https://auth.test'],
-  ['PUBLIC_URL', 'https://api.test/auth/', 'https://api.test/auth'],
+  ['PUBLIC_URL', 'https://api.test', 'https://api.test'],
+  ['PUBLIC_URL', 'https://api.test:8443/auth', 'https://api.test:8443/auth'],
   ['PATH_PREFIX', '/api/v1.2/auth', '/api/v1.2/auth'],
   ['APP_ORIGINS', 'https://a.test , http://[::1]:5173', ['https://a.test', 'http://[::1]:5173']],
   ['TRUSTED_PROXIES', '10.0.0.0/8, ::1,fd00::/8,192.0.2.1', ['10.0.0.0/8', '::1', 'fd00::/8', '192.0.2.1']],
+  ['TRUSTED_PROXIES', '::ffff:10.0.0.0/104,fd00::/8', ['::ffff:10.0.0.0/104', 'fd00::/8']],
   ['EMBEDDED', 'true', true],
   ['MIGRATE_ON_START', 'false', false],
   [
@@ -164,7 +165,7 @@ t.test('decodes what each format allows', async (t) => {
 const refused: [SettingName, string[]][] = [
   ['NODE_ENV', ['prod', 'Production', 'toString']],
   ['HOST', ['a b', '[::1]', 'http://x', '1:2']],
-  ['PORT', ['-1', '65536', '3e3', '1.5', '0x10', ' 80', '９', 'Infinity']],
+  ['PORT', ['-1', '65536', '3e3', '1.5', '0x10', '８', '９', 'Infinity']],
   ['PUBLIC_URL', ['auth.test', 'ftp://x.test', '//x.test', 'https://', 'https:x.test', 'http:\\\\x.test']],
   [
     'PUBLIC_URL',
@@ -175,13 +176,15 @@ const refused: [SettingName, string[]][] = [
     'APP_ORIGINS',
     ['*', 'null', 'https://x.test/', 'https://x.test:443', 'HTTPS://x.test', 'x.test', 'file://'],
   ],
-  ['APP_ORIGINS', ['ws://x.test', 'https://*.x.test,', 'https://x.test,,https://y.test', ',', ' ']],
+  ['APP_ORIGINS', ['ws://x.test', 'https://*.x.test,', 'https://x.test,,https://y.test', ',']],
   [
     'TRUSTED_PROXIES',
     ['true', '1', 'loopback', '10.0.0.0/33', '::/129', '0.0.0.0/0', '10.0.0.0/8/8', '10.0.0.1/'],
   ],
   ['TRUSTED_PROXIES', ['10.0.0.0/255.0.0.0', '10.0.0.0/-1', '10.0.0', 'proxy.test', '::1,']],
   ['TRUSTED_PROXIES', ['true', '1', '2', 'loopback', 'uniquelocal', '*', '0.0.0.0/0', '::/0']],
+  // Each of them has every IPv4 address in it, mapped into IPv6.
+  ['TRUSTED_PROXIES', ['::ffff:0:0/96', '::ffff:10.0.0.1/96', '::ffff:10.0.0.0/8', '::/1', '::/80']],
   ['DATABASE_URL', ['mysql://x', 'postgres:x', 'postgres://x:port/y', 'x']],
   [
     'REDIS_URL',
@@ -190,12 +193,9 @@ const refused: [SettingName, string[]][] = [
   ['DATABASE_POOL_SIZE', ['0', '201']],
   ['REDIS_KEY_PREFIX', ['a b', 'é']],
   ['EMBEDDED', ['1', 'yes', 'TRUE']],
-  ['DATA_DIR', ['a\0b']],
-  ['AUDIENCES', [',', 'a,,b', 'a,a', 'a b:c', '1:2', ':']],
-  [
-    'ACCESS_TOKEN_TTL',
-    ['0m', '59s', '25h', '30', 'm', '1.5h', '-1h', '1 h', '1H', '1h30m', '30m\n', '1w', '٣m'],
-  ],
+  ['DATA_DIR', ['a\0b', 'a\nb']],
+  ['AUDIENCES', [',', 'a,,b', 'a,a', 'a b:c', '1:2', ':', 'a,"b"', 'a\nb', 'a\u00a0b']],
+  ['ACCESS_TOKEN_TTL', ['0m', '59s', '25h', '30', 'm', '1.5h', '-1h', '1 h', '1H', '1h30m', '1w', '٣m']],
   ['ACCESS_TOKEN_REUSE', ['0', '-1s', '31s', '30001ms', '1m']],
   ['SESSION_IDLE_TTL', ['14m', '899s', '401d']],
   ['DRAIN_DELAY', ['0', '11m', '-1s']],
@@ -213,6 +213,121 @@ t.test('refuses, by name and with what is expected, what a format does not allow
       t.ok(problem.startsWith(`${name}: `), `${name}=${text}`);
       t.ok(problem.endsWith(` is not accepted; expected ${formats.get(name)}`), problem);
     }
+  }
+});
+
+/** What is wrong with the way a setting is written, and how a file of settings would say it. */
+const slips = [
+  { write: (text: string) => `"${text}"`, says: /has quotes around it; remove them/ },
+  { write: (text: string) => `'${text}'`, says: /has quotes around it; remove them/ },
+  { write: (text: string) => `\u201c${text}\u201d`, says: /has quotes around it; remove them/ },
+  { write: (text: string) => `${text}\n`, says: /has white space around it; remove it/ },
+  { write: (text: string) => ` ${text}`, says: /has white space around it; remove it/ },
+  { write: (text: string) => `${text}\u00a0`, says: /has white space around it; remove it/ },
+  { write: (text: string) => `"${text}"\r\n`, says: /has white space around it; remove it/ },
+];
+
+t.test('refuses every setting in quotes or with white space around it', async (t) => {
+  const good: Env = {
+    ...Object.fromEntries(
+      describeSettings().map((row) => [row.name, row.derived ? '1' : row.default || 'a.test']),
+    ),
+    ...connected(),
+  };
+  for (const name of settingNames) {
+    for (const { write, says } of slips) {
+      const [problem = ''] = problemsOf({ [name]: write(String(good[name])) });
+      t.ok(problem.startsWith(`${name}: `), problem);
+      t.match(problem, says, problem);
+    }
+  }
+});
+
+t.test('refuses a secret file, and the path of one, in quotes or with white space around it', async (t) => {
+  // One newline at the end of a file is not part of the secret; two are a mistake.
+  const twoNewlines = { write: (text: string) => `${text}\n\n`, says: /has white space around it/ };
+  const inFiles = [...slips.filter(({ write }) => !write('').endsWith('\n')), twoNewlines];
+  for (const name of secretNames) {
+    for (const { write, says } of inFiles) {
+      const secret = newKey();
+      const [inFile = ''] = problemsOf({ [`${name}_FILE`]: 'x' }, () => write(secret));
+      t.ok(inFile.startsWith(`${name}: the value (not shown) `) && says.test(inFile), inFile);
+      const [path = ''] = problemsOf({ [`${name}_FILE`]: write(secret) }, () => t.fail('read it') as never);
+      t.ok(path.startsWith(`${name}_FILE: the value (not shown) `) && says.test(path), path);
+      t.notOk(`${inFile}${path}`.includes(secret));
+    }
+  }
+});
+
+t.test('quotes and spaces inside a value are left alone', async (t) => {
+  t.equal(read('DATA_DIR', `./Anna's "own" data`), `./Anna's "own" data`);
+  t.equal(read('DATA_DIR', `"a" and "b`), `"a" and "b`);
+});
+
+t.test('refuses a PUBLIC_URL that is not letter for letter the issuer, and says what to write', async (t) => {
+  for (const [text, instead] of [
+    ['https://auth.example.com/', 'https://auth.example.com'],
+    ['https://auth.example.com/auth//', 'https://auth.example.com/auth'],
+    ['HTTPS://auth.example.com', 'https://auth.example.com'],
+    ['https://Auth.Example.com/Auth', 'https://auth.example.com/Auth'],
+    ['https://auth.example.com:443', 'https://auth.example.com'],
+    ['http://localhost:80/auth', 'http://localhost/auth'],
+    ['https://auth.example.com:08443', 'https://auth.example.com:8443'],
+    ['https://auth.example.com/a/../b/./c', 'https://auth.example.com/b/c'],
+    ['https://b\u00fccher.example', 'https://xn--bcher-kva.example'],
+    ['https://auth.example.com/\u00fc', 'https://auth.example.com/%C3%BC'],
+    ['http://[0:0::1]:3000', 'http://[::1]:3000'],
+    ['http://127.1', 'http://127.0.0.1'],
+  ] as const) {
+    t.match(problemsOf({ PUBLIC_URL: text }), [/^PUBLIC_URL: /], text);
+    t.ok(
+      problemsOf({ PUBLIC_URL: text }).join().endsWith(`; write ${instead}`),
+      problemsOf({ PUBLIC_URL: text }).join(),
+    );
+    t.equal(read('PUBLIC_URL', instead), instead, 'what it says is accepted');
+  }
+});
+
+t.test('an accepted PUBLIC_URL is used unchanged', async (t) => {
+  const property = fc.property(fc.webUrl({ withFragments: false }), (url) => {
+    const problems = problemsOf({ PUBLIC_URL: url });
+    if (problems.length === 0) return read('PUBLIC_URL', url) === url;
+    const instead = /; write (\S+)$/.exec(problems.join())?.[1] ?? '';
+    return read('PUBLIC_URL', instead) === instead && !instead.endsWith('/');
+  });
+  t.doesNotThrow(() => fc.assert(property));
+});
+
+t.test('the default PUBLIC_URL is in its normal form too', async (t) => {
+  t.equal(loadConfig({ PORT: '80', PATH_PREFIX: '/auth' }).PUBLIC_URL, 'http://localhost/auth');
+  t.equal(loadConfig({ PORT: '0080' }).PUBLIC_URL, 'http://localhost');
+});
+
+t.test('refuses a password hash below every row of the OWASP table, and says what is enough', async (t) => {
+  const hash = (memoryKib: number, iterations: number) =>
+    problemsOf({ PASSWORD_HASH_MEMORY_KIB: `${memoryKib}`, PASSWORD_HASH_ITERATIONS: `${iterations}` });
+  for (const [memoryKib, iterations, instead] of [
+    [7168, 1, 'set it to at least 47104, or PASSWORD_HASH_ITERATIONS to at least 5'],
+    [7168, 4, 'set it to at least 9216, or PASSWORD_HASH_ITERATIONS to at least 5'],
+    [9215, 4, 'set it to at least 9216, or PASSWORD_HASH_ITERATIONS to at least 5'],
+    [9216, 3, 'set it to at least 12288, or PASSWORD_HASH_ITERATIONS to at least 4'],
+    [12_288, 2, 'set it to at least 19456, or PASSWORD_HASH_ITERATIONS to at least 3'],
+    [19_456, 1, 'set it to at least 47104, or PASSWORD_HASH_ITERATIONS to at least 2'],
+    [47_103, 1, 'set it to at least 47104, or PASSWORD_HASH_ITERATIONS to at least 2'],
+  ] as const) {
+    const problem = `PASSWORD_HASH_MEMORY_KIB: is too weak with PASSWORD_HASH_ITERATIONS=${iterations}; ${instead}`;
+    t.strictSame(hash(memoryKib, iterations), [problem]);
+  }
+  for (const [memoryKib, iterations] of [
+    [47_104, 1],
+    [19_456, 2],
+    [12_288, 3],
+    [9216, 4],
+    [7168, 5],
+    [7168, 20],
+    [1_048_576, 1],
+  ] as const) {
+    t.strictSame(hash(memoryKib, iterations), [], `${memoryKib}, ${iterations}`);
   }
 });
 

@@ -83,7 +83,7 @@ async function startServer(): Promise<string> {
     env: {
       ...{ PATH, NODE_V8_COVERAGE },
       ...{ PORT: String(port), PUBLIC_URL: publicUrl, DATA_DIR: t.testdir() },
-      ...{ PASSWORD_HASH_MEMORY_KIB: '7168', PASSWORD_HASH_ITERATIONS: '1', MAX_EVENT_LOOP_DELAY: '0s' },
+      ...{ PASSWORD_HASH_MEMORY_KIB: '7168', PASSWORD_HASH_ITERATIONS: '5', MAX_EVENT_LOOP_DELAY: '0s' },
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

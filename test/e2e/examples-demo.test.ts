@@ -21,7 +21,12 @@ function descendantsOf(pid: number): number[] {
 t.test('one command starts it all on one origin, and Ctrl-C leaves nothing behind', async (t) => {
   const port = await quietPort();
   const origin = `http://localhost:${port}`;
-  const env = { PORT: String(port), TMPDIR: shortFolder(t), PASSWORD_HASH_MEMORY_KIB: '7168' };
+  const env = {
+    PORT: String(port),
+    TMPDIR: shortFolder(t),
+    PASSWORD_HASH_MEMORY_KIB: '7168',
+    PASSWORD_HASH_ITERATIONS: '5',
+  };
   const demo = start(t, process.execPath, ['examples/demo/demo.js'], env);
   await says(demo, /The club is at (\S+)\n/);
   t.match(demo.output(), `The club is at ${origin}\n`);

@@ -57,6 +57,20 @@ test('tells what arrived, what was trusted, and what it came to', (t) => {
   t.end();
 });
 
+test('an address is trusted in every spelling, and shown in one', (t) => {
+  const peers = ['::ffff:10.0.0.2', '::ffff:a00:2', '::FFFF:10.0.0.2', '0:0:0:0:0:ffff:a00:2'];
+  for (const peer of peers) {
+    const { chain } = report({ request: { peer, forwardedFor: 'unknown, 2001:DB8:0::2, fd00:0::7' } });
+    t.strictSame(chain, [
+      { address: '10.0.0.2', trusted: true },
+      { address: 'fd00::7', trusted: true },
+      { address: '2001:db8::2', trusted: false },
+      { address: 'unknown', trusted: false },
+    ]);
+  }
+  t.end();
+});
+
 test('what stands beyond an untrusted address is not trusted either', (t) => {
   const { chain } = report({ request: { forwardedFor: '10.0.0.99, 203.0.113.9' } });
   t.same(chain, [

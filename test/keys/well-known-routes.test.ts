@@ -92,7 +92,7 @@ test('both metadata documents name the issuer and where things are', async (t) =
 
 test('no header moves the issuer, not even one of a trusted proxy', async (t) => {
   const { app } = await build(t, {
-    PUBLIC_URL: 'https://auth.example.com/',
+    PUBLIC_URL: 'https://auth.example.com',
     TRUSTED_PROXIES: '127.0.0.1',
   });
   const headers = {

@@ -1,4 +1,5 @@
-import { test } from 'tap';
+import { request } from 'node:http';
+import { type Test, test } from 'tap';
 import { build, codeOf, newCredentials, signUp } from '../helper.ts';
 
 const ttl = 'Max-Age=2592000';
@@ -110,4 +111,34 @@ test('cookies of other names are not looked at', async (t) => {
     headers: { cookie: `g_token=${token}; __Secure-g_token=${token}` },
   });
   t.equal(codeOf(wrongName), 'session_not_found');
+});
+
+/** Signs up, then asks a real socket for an access token with these bytes as the Cookie header. */
+async function mintWith(t: Test, writeCookie: (cookie: string) => string) {
+  const { app } = await build(t);
+  const { cookie } = await signUp(app);
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  // Node writes header values as latin1: one character is one byte.
+  const asked = request(`${url}/token`, { method: 'POST', headers: { cookie: writeCookie(cookie) } }).end();
+  return new Promise<{ status: number | undefined; expired: number }>((resolve, reject) => {
+    asked.on('error', reject);
+    asked.on('response', ({ statusCode, headers }) =>
+      resolve({ status: statusCode, expired: headers['set-cookie']?.length ?? 0 }),
+    );
+  });
+}
+
+test('a name with a byte before it that is neither a space nor a tab is another cookie', async (t) => {
+  for (const byte of ['\xa0', '\x85', '\xff', '!']) {
+    const forged = (cookie: string) =>
+      `${byte}__Host-g_token=planted; ${cookie}; __Host-g_token${byte}=planted`;
+    t.strictSame(await mintWith(t, forged), { status: 200, expired: 0 }, JSON.stringify(byte));
+  }
+});
+
+test('spaces and tabs around a name do not make it another cookie', async (t) => {
+  for (const blank of [' ', '\t', ' \t ']) {
+    const planted = (cookie: string) => `${blank}__Host-g_token${blank}=planted; ${cookie}`;
+    t.strictSame(await mintWith(t, planted), { status: 400, expired: 3 }, JSON.stringify(blank));
+  }
 });

@@ -90,7 +90,7 @@ test('ACCESS_TOKEN_TTL, CLIENT_ID and PUBLIC_URL show in the token', async (t) =
   const { app } = await build(t, {
     ACCESS_TOKEN_TTL: '5m',
     CLIENT_ID: 'web',
-    PUBLIC_URL: 'https://auth.example.com/',
+    PUBLIC_URL: 'https://auth.example.com',
   });
   const { cookie } = await signUp(app);
   const body = (await mint(app, cookie)).json();
