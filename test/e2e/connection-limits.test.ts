@@ -5,6 +5,7 @@ import { build, createPlace } from '../helper.ts';
 import { startServer } from './server-process.ts';
 
 const STALLED_MS = 30_000;
+const MAX_UNSENT_BYTES = 256 * 1024;
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 
@@ -49,6 +50,45 @@ test('a client that pipelines a few requests and reads gets all answers, in orde
   const text = Buffer.concat(await socket.toArray()).toString();
   const answered = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
   t.strictSame(answered, [...Array.from({ length: 7 }, () => [404, 200]).flat(), 401, 200]);
+});
+
+test('16 answers may wait on one connection, and the next request closes it', async (t) => {
+  const { port } = await listen(t);
+  for (const [requests, answers] of [
+    [16, 16],
+    [17, 0],
+  ] as const) {
+    const { socket, closed } = askWithoutReading(t, port, get('/health/live').repeat(requests));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (more) => {
+      text += more;
+      if (text.split('HTTP/1.1 200').length > requests) socket.end();
+    });
+    socket.resume();
+    await closed;
+    t.equal(text.split('HTTP/1.1 200').length - 1, answers);
+  }
+});
+
+test('256 KiB of answers may wait on one connection, and the next request closes it', async (t) => {
+  const { app, port } = await listen(t);
+  const fitting = Math.floor(MAX_UNSENT_BYTES / (await app.inject('/openapi.json')).rawPayload.length);
+  for (const [documents, isClosed] of [
+    [fitting, false],
+    // The operating system may have taken the first one.
+    [fitting + 2, true],
+  ] as const) {
+    const last = new Promise<boolean>((resolve) => {
+      app.server.on('request', ({ url, socket }) => url === '/health/live' && resolve(socket.destroyed));
+    });
+    const { socket } = askWithoutReading(
+      t,
+      port,
+      get('/openapi.json').repeat(documents) + get('/health/live'),
+    );
+    t.equal(await last, isClosed);
+    socket.destroy();
+  }
 });
 
 test('what was read is counted no more, however many requests follow on a connection', async (t) => {
