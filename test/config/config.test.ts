@@ -71,6 +71,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     KEY_ENCRYPTION_KEY: undefined,
     KEY_ENCRYPTION_KEY_PREVIOUS: undefined,
     AUDIENCES: ['api'],
+    DEFAULT_AUDIENCE: undefined,
     CLIENT_ID: 'browser',
     ACCESS_TOKEN_TTL: 1_800_000,
     ACCESS_TOKEN_REUSE: 0,
@@ -279,6 +280,11 @@ const ruleCases: [string, Env, string][] = [
     connected({ NODE_ENV: 'production', PUBLIC_URL: 'http://127.x.test' }),
     'PUBLIC_URL: must be https:// in production',
   ],
+  [
+    'a default audience that is none of the audiences',
+    { AUDIENCES: 'shop,payments', DEFAULT_AUDIENCE: 'Shop' },
+    'DEFAULT_AUDIENCE: must be one of AUDIENCES',
+  ],
   ['an idle life beyond the whole', { SESSION_TTL: '13d' }, 'SESSION_IDLE_TTL: must not be longer'],
   [
     'an access token that outlives its session',
@@ -305,6 +311,7 @@ t.test('allows what comes close to the rules but breaks none', async (t) => {
       connected({ ...production, PUBLIC_URL: `http://${host}` }),
     ),
     { PUBLIC_URL: 'http://lan.test' },
+    { AUDIENCES: 'shop, https://pay.test', DEFAULT_AUDIENCE: 'https://pay.test' },
     { COOKIE_MODE: 'secure', COOKIE_DOMAIN: 'x.test', COOKIE_SAME_SITE: 'none' },
     { SESSION_TTL: '14d', ACCESS_TOKEN_TTL: '24h', KEY_RETAIN: '25h' },
   ];
