@@ -43,6 +43,7 @@ const spareCores: Derived = {
 
 const environment = is.oneOf('development', 'production', 'test');
 const algorithm = is.oneOf(...SIGNING_ALGORITHMS);
+const assertionAudience = is.oneOf('issuer', 'endpoint');
 const cookieMode = is.oneOf('host', 'secure', 'insecure');
 const logLevel = is.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent');
 const host = is.text('an IP address or host name', (text) => isIP(text) !== 0 || /^[\w.-]+$/.test(text));
@@ -94,6 +95,11 @@ const tokensAndKeys = {
     'Service that an access token is for when the request names none; unset: all of AUDIENCES',
   ),
   CLIENT_ID: setting(word, 'browser', 'client_id claim of the tokens of browsers'),
+  CLIENT_ASSERTION_AUDIENCE: setting(
+    assertionAudience,
+    'issuer',
+    'What a private_key_jwt assertion may be for: the issuer alone, or the URL of the endpoint as well',
+  ),
   ACCESS_TOKEN_TTL: setting(is.duration('1m', '24h'), '30m', 'Life of an access token'),
   ACCESS_TOKEN_REUSE: setting(
     is.duration('0s', '30s'),

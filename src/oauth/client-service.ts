@@ -28,6 +28,8 @@ type ClientServiceParts = {
   /** Of this process alone. */
   memory: Cache;
   issuer: string;
+  /** Whether assertions may be for the URL of the endpoint that is called, instead of the issuer. */
+  takesEndpoint: boolean;
   now: Clock;
 };
 
@@ -35,7 +37,7 @@ export type ClientService = ReturnType<typeof createClientService>;
 
 /** Authenticates service clients, and makes their own tokens. */
 export function createClientService(parts: ClientServiceParts) {
-  const { store, statuses, tokens, failures, memory, issuer, now } = parts;
+  const { store, statuses, tokens, failures, memory, issuer, takesEndpoint, now } = parts;
 
   return {
     /**
@@ -94,7 +96,7 @@ export function createClientService(parts: ClientServiceParts) {
     const rules = {
       clientId: client.id,
       publicKeys: client.publicKeys,
-      audiences: [issuer, endpoint],
+      audiences: takesEndpoint ? [issuer, endpoint] : [issuer],
       now: now(),
     };
     const checked = await checkAssertion(assertion, rules);

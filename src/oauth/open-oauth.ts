@@ -23,6 +23,7 @@ export function openOAuth(
     failures: createMissLimit(createMemoryCache(clock.local)),
     memory: createMemoryCache(clock.local),
     issuer: config.PUBLIC_URL,
+    takesEndpoint: config.CLIENT_ASSERTION_AUDIENCE === 'endpoint',
     now: clock.now,
   });
   const introspection = createIntrospectionService({ tokens, statuses });

@@ -73,6 +73,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     AUDIENCES: ['api'],
     DEFAULT_AUDIENCE: undefined,
     CLIENT_ID: 'browser',
+    CLIENT_ASSERTION_AUDIENCE: 'issuer',
     ACCESS_TOKEN_TTL: 1_800_000,
     ACCESS_TOKEN_REUSE: 0,
     SESSION_TTL: 30 * dayMs,
