@@ -42,11 +42,15 @@ async function start(config: Config): Promise<void> {
     throw error;
   }
   logger.info(`Its data is in ${adapters.location}`);
-  if (config.COOKIE_MODE === 'insecure') {
-    logger.warn(
-      'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.',
-    );
-  }
+  for (const warning of warningsOf(config)) logger.warn(warning);
+}
+
+/** Settings that protect less than their defaults do. */
+function* warningsOf({ COOKIE_MODE, CLIENT_ASSERTION_AUDIENCE }: Config): Generator<string> {
+  if (COOKIE_MODE === 'insecure')
+    yield 'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.';
+  if (CLIENT_ASSERTION_AUDIENCE === 'endpoint')
+    yield 'CLIENT_ASSERTION_AUDIENCE=endpoint: a malicious server can make a client sign an assertion that works here. Let clients put PUBLIC_URL into aud, and unset this.';
 }
 
 async function prepare(

@@ -1,7 +1,10 @@
 import { createAuth } from '/doorward-browser/index.js';
 
-/** The page's only auth object. It holds the access token, which no other script can reach. */
-export const auth = createAuth({ url: '/auth' });
+/**
+ * The page's only auth object. It holds the access token, which no other script can reach, and which is for the shop
+ * alone: payments refuses it.
+ */
+export const auth = createAuth({ url: '/auth', audience: 'shop' });
 
 /** An open door: everyone may look. */
 export async function listCatalogue() {

@@ -2,17 +2,15 @@ import type { AuthError } from './auth-error.ts';
 import type { Page } from './page.ts';
 import type { TokenKeeper } from './token-keeper.ts';
 
-/** `fetch` that adds the access token for `origins` and for no other origin. */
-export function createGuardedFetch(page: Page, keeper: TokenKeeper, origins: string[]): typeof fetch {
-  const allowed = new Set(origins.map((origin) => new URL(origin).origin));
-
+/** `fetch` that adds the access token of an origin's audience, and none for an origin that has no keeper. */
+export function createGuardedFetch(page: Page, keepers: ReadonlyMap<string, TokenKeeper>): typeof fetch {
   return async (input, init) => {
     // Made from the URL alone: a second Request from `input` would consume the body of the first.
     const { url } = new page.Request((input as Request).url ?? input);
     const headers = new Headers(init?.headers ?? (input as Request).headers);
-    const isOurs = allowed.has(new URL(url).origin) && !headers.has('authorization');
-    const token = isOurs && (await keeper.accessToken().catch(nullIfSignedOut));
-    if (!token) return page.fetch(input, init);
+    const keeper = headers.has('authorization') ? undefined : keepers.get(new URL(url).origin);
+    const token = await keeper?.accessToken().catch(nullIfSignedOut);
+    if (!keeper || !token) return page.fetch(input, init);
 
     const send = async (value: string) => {
       headers.set('authorization', `Bearer ${value}`);

@@ -1,18 +1,29 @@
+import { type AuthState, createAuthState, SIGNED_OUT, UNKNOWN } from './auth-state.ts';
 import { createCall } from './calls.ts';
 import type { User } from './claims.ts';
 import { createGuardedFetch } from './guarded-fetch.ts';
 import { currentPage, type Page } from './page.ts';
-import { type AuthState, createTokenKeeper, SIGNED_OUT, UNKNOWN } from './token-keeper.ts';
+import { createTokenKeeper, type TokenKeeper } from './token-keeper.ts';
 
 export { AuthError, type FieldError } from './auth-error.ts';
+export type { AuthState } from './auth-state.ts';
 export type { User } from './claims.ts';
 export type { Page } from './page.ts';
-export type { AuthState } from './token-keeper.ts';
 
 export type AuthOptions = {
   /** URL of the auth server with its path prefix: `https://auth.example.com` or `/auth`. */
   url: string;
-  /** Origins that `fetch` sends the access token to. Default: the page's own origin. */
+  /**
+   * The service that the access token is for, one of the server's `AUDIENCES`. Without it the server chooses, usually
+   * all of them: then each service that gets the token can use it at the others.
+   */
+  audience?: string;
+  /**
+   * Services at origins of their own: `{ 'https://pay.example.com': 'payments' }`. `fetch` sends to each of these
+   * origins a token for its audience alone.
+   */
+  audiences?: Record<string, string>;
+  /** Origins that `fetch` sends the access token to, beside those in `audiences`. Default: the page's own origin. */
   allowedOrigins?: string[];
   /** Whether each route change asks the server (the default), or only if there is no fresh token. */
   routeChange?: 'always' | 'when-stale';
@@ -41,12 +52,14 @@ export type Auth = ReturnType<typeof createAuth>;
  */
 export function createAuth(options: AuthOptions, page: Page = currentPage()) {
   const url = options.url.replace(/\/$/, '');
-  const keeper = createTokenKeeper(page, createCall(page, url));
-  const { ask, change, renew, subscribe } = keeper;
+  const session = createAuthState(createCall(page, url));
+  const { ask, change, subscribe, getSnapshot } = session;
+  const keepers = new Map<string | undefined, TokenKeeper>();
+  const keeper = keeperFor(options.audience);
   // The tabs share the cookie, so they send each other a message when it changes. Nothing else is sent.
   const channel = new page.BroadcastChannel(`doorward ${url}`);
   channel.onmessage = ({ data }) => (data === 'out' ? change(SIGNED_OUT) : startOver());
-  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, keeper.hurry);
+  for (const wake of ['visibilitychange', 'focus', 'online']) page.addEventListener(wake, hurry);
   // A page in the back/forward cache gets no messages: another user may have signed in.
   page.addEventListener('pageshow', ({ persisted }) => persisted && startOver());
 
@@ -66,21 +79,25 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
       channel.postMessage('out');
     },
 
-    /** A valid access token, at once if there is one. @throws AuthError `session_not_found`; others mean "unknown" */
-    accessToken: keeper.accessToken,
+    /**
+     * A valid access token, at once if there is one.
+     * @param audience the service that it is for, if it is not that of the options
+     * @throws AuthError `session_not_found`, `unknown_audience`; others mean "unknown"
+     */
+    accessToken: (audience = options.audience) => keeperFor(audience).accessToken(),
 
     /**
      * `fetch` that adds the access token for the allowed origins. It keeps an `Authorization` header that you set,
      * refuses redirects of requests with the token, and repeats a call once if the token was refused as
      * `invalid_token`.
      */
-    fetch: createGuardedFetch(page, keeper, options.allowedOrigins ?? [page.location.origin]),
+    fetch: createGuardedFetch(page, keepersByOrigin()),
 
     /** Call it at each route change. @returns the state after that; never rejects */
     async onRouteChange(): Promise<AuthState> {
-      keeper.hurry();
-      if (options.routeChange !== 'when-stale' || !keeper.isSettled()) await renew();
-      return keeper.getSnapshot();
+      hurry();
+      if (options.routeChange !== 'when-stale' || !keeper.isSettled()) await keeper.renew();
+      return getSnapshot();
     },
 
     /** Calls back each time the state becomes `signed-out`. @returns a function that ends this */
@@ -99,7 +116,7 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
     async endSession(id: string): Promise<void> {
       await ask('DELETE', `/sessions/${id}`);
       // It may have been the session of this page.
-      await renew();
+      await keeper.renew();
     },
 
     /** Signs all other devices out. @throws AuthError */
@@ -109,7 +126,7 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
     subscribe,
 
     /** The state: who is signed in, never the token. The same object until it changes. */
-    getSnapshot: keeper.getSnapshot,
+    getSnapshot,
 
     /** The state in which a server renders the page, and in which the browser must begin. */
     getServerSnapshot: () => UNKNOWN,
@@ -126,6 +143,26 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
 
   function startOver(): void {
     change(UNKNOWN);
-    void renew();
+    void keeper.renew();
+  }
+
+  function hurry(): void {
+    for (const each of keepers.values()) each.hurry();
+  }
+
+  function keeperFor(audience?: string): TokenKeeper {
+    const found = keepers.get(audience) ?? createTokenKeeper(page, session, audience);
+    keepers.set(audience, found);
+    return found;
+  }
+
+  function keepersByOrigin(): Map<string, TokenKeeper> {
+    const { allowedOrigins = [page.location.origin], audiences = {} } = options;
+    return new Map([
+      ...allowedOrigins.map((origin) => [new URL(origin).origin, keeper] as const),
+      ...Object.entries(audiences).map(
+        ([origin, audience]) => [new URL(origin).origin, keeperFor(audience)] as const,
+      ),
+    ]);
   }
 }

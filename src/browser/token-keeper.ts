@@ -1,6 +1,6 @@
 import { AuthError } from './auth-error.ts';
-import type { Call } from './calls.ts';
-import { type User, userOf } from './claims.ts';
+import { type AuthStateStore, SIGNED_OUT } from './auth-state.ts';
+import { userOf } from './claims.ts';
 import type { Page } from './page.ts';
 
 const REFRESH_BEFORE_MS = 60_000;
@@ -9,27 +9,19 @@ const TICK_MS = 60_000;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
 
-/** What a page may show, never the token. `unknown`: the server was not asked or has not answered. */
-export type AuthState =
-  | { readonly status: 'unknown' | 'signed-out'; readonly user: null }
-  | { readonly status: 'signed-in'; readonly user: User };
-
-export const UNKNOWN: AuthState = { status: 'unknown', user: null };
-export const SIGNED_OUT: AuthState = { status: 'signed-out', user: null };
-
 type TokenAnswer = { access_token: string; expires_in: number };
 /** The same moment on both clocks. */
 type Instant = { wall: number; steady: number };
 
 export type TokenKeeper = ReturnType<typeof createTokenKeeper>;
 
-/** Keeps the access token, in this closure and nowhere else, and the state that goes with it. */
-export function createTokenKeeper(page: Page, call: Call) {
-  const listeners = new Set<(state: AuthState) => void>();
-  let state = UNKNOWN;
+/**
+ * Keeps the access token for one audience, in this closure and nowhere else.
+ * @param audience the server's default if left out
+ */
+export function createTokenKeeper(page: Page, session: AuthStateStore, audience?: string) {
+  const body = audience === undefined ? undefined : { audience };
   let token: { value: string; ends: Instant } | null = null;
-  /** Counts sign-ins and sign-outs: an answer to a request from before the last one is ignored. */
-  let epoch = 0;
   let flight: Promise<void> | null = null;
   let failure: AuthError | null = null;
   let failures = 0;
@@ -39,27 +31,28 @@ export function createTokenKeeper(page: Page, call: Call) {
   let due: Instant | null = null;
   let timer: ReturnType<Page['setTimeout']> | undefined;
 
-  return { accessToken, renew, hurry, change, ask, isSettled, subscribe, getSnapshot: () => state };
+  session.onChange(reset);
+  return { accessToken, renew, hurry, isSettled };
 
   /** A token that has not expired. @throws AuthError when signed out, or when that is unknown and no token is left */
   async function accessToken(): Promise<string> {
     for (;;) {
-      if (state === SIGNED_OUT)
+      if (session.getSnapshot() === SIGNED_OUT)
         throw new AuthError(404, { code: 'session_not_found', title: 'Not signed in' });
       if (token && leftMs(token.ends) > 0) {
         if (isDue()) void renew();
         return token.value;
       }
-      const asked = epoch;
+      const asked = session.getEpoch();
       await renew();
-      if (failure && asked === epoch) throw failure;
+      if (failure && asked === session.getEpoch()) throw failure;
     }
   }
 
   /** Asks for a token: one request for all callers, and after a failure only when it is due. Never rejects. */
   function renew(): Promise<void> {
     if (failure && !isDue()) return Promise.resolve();
-    flight ??= refresh(epoch);
+    flight ??= refresh(session.getEpoch());
     return flight;
   }
 
@@ -75,10 +68,10 @@ export function createTokenKeeper(page: Page, call: Call) {
     // The token was made after the request was sent.
     const since = later(0);
     try {
-      const answer = await ask<TokenAnswer>('POST', '/token');
-      if (asked === epoch) adopt(answer, since);
+      const answer = await session.ask<TokenAnswer>('POST', '/token', body);
+      if (asked === session.getEpoch()) adopt(answer, since);
     } catch (error) {
-      if (asked === epoch) backOff(error);
+      if (asked === session.getEpoch()) backOff(error);
     }
   }
 
@@ -87,11 +80,11 @@ export function createTokenKeeper(page: Page, call: Call) {
     const lifeMs = expires_in * 1000;
     // Otherwise `accessToken` would ask again for ever.
     if (!(lifeMs > 0)) throw new AuthError(200);
+    session.enter(user);
     token = { value, ends: later(lifeMs, since) };
     failures = 0;
     // With a life of one minute, one minute before its end is now: it would ask again without a pause.
     settle(null, later(Math.max(lifeMs - REFRESH_BEFORE_MS, lifeMs / 2), since));
-    show({ status: 'signed-in', user });
   }
 
   function backOff(error: unknown): void {
@@ -110,26 +103,10 @@ export function createTokenKeeper(page: Page, call: Call) {
     wake();
   }
 
-  /** After a sign-in or sign-out: drops the token, and the answer to a request that is still running. */
-  function change(next: AuthState): void {
-    epoch++;
+  function reset(): void {
     token = null;
     failures = 0;
     settle(null, null);
-    show(next);
-  }
-
-  /** Calls the server. Any answer that the user is signed out changes the state. */
-  async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
-    const asked = epoch;
-    try {
-      return await call<Answer>(method, path, body);
-    } catch (error) {
-      const { status, code } = error as AuthError;
-      const isOver = path === '/token' ? status === 404 : code === 'not_signed_in';
-      if (isOver && asked === epoch) change(SIGNED_OUT);
-      throw error;
-    }
   }
 
   /** An unknown time has passed: asks the server if it is due, or sets the timer again. */
@@ -145,20 +122,7 @@ export function createTokenKeeper(page: Page, call: Call) {
 
   /** Whether there is no reason to ask the server now. */
   function isSettled(): boolean {
-    return state === SIGNED_OUT || (token !== null && !isDue());
-  }
-
-  function show(next: AuthState): void {
-    if (JSON.stringify(next) === JSON.stringify(state)) return;
-    state = next;
-    // Each in a microtask of its own: if a listener throws, the call that led here must not fail.
-    for (const listener of listeners) queueMicrotask(() => listener(next));
-  }
-
-  /** Calls back at each later change of the state. @returns a function that ends this */
-  function subscribe(listener: (state: AuthState) => void): () => void {
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return session.getSnapshot() === SIGNED_OUT || (token !== null && !isDue());
   }
 
   function later(ms: number, { wall, steady } = { wall: page.Date.now(), steady: page.performance.now() }) {

@@ -44,12 +44,14 @@ const spareCores: Derived = {
 
 const environment = is.oneOf('development', 'production', 'test');
 const algorithm = is.oneOf(...SIGNING_ALGORITHMS);
+const assertionAudience = is.oneOf('issuer', 'endpoint');
 const cookieMode = is.oneOf('host', 'secure', 'insecure');
 const logLevel = is.oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent');
 const host = is.text('an IP address or host name', (text) => isIP(text) !== 0 || /^[\w.-]+$/.test(text));
 const domain = is.text('a domain name', (text) => /^([a-z\d-]+\.)+[a-z][a-z\d-]*$/i.test(text));
 const pathPrefix = is.text('empty, or a path such as /auth', (text) => /^(\/[\w~-][\w.~-]*)*$/.test(text));
 const word = is.text('printable ASCII without spaces', (text) => /^[!-~]+$/.test(text));
+const oneAudience = is.text('one of AUDIENCES', (text) => !text.includes(','));
 const folder = is.text('a path', (text) => !/\p{Cc}/u.test(text));
 const hashMemory = is.integer(7168, 1_048_576);
 const rateLimit = is.integer(0, 100_000);
@@ -88,7 +90,17 @@ const sessionsAndCookies = {
 
 const tokensAndKeys = {
   AUDIENCES: setting(is.audiences, 'api', 'Services that access tokens are for'),
+  DEFAULT_AUDIENCE: setting(
+    is.optional(oneAudience),
+    '',
+    'Service that an access token is for when the request names none; unset: all of AUDIENCES',
+  ),
   CLIENT_ID: setting(word, 'browser', 'client_id claim of the tokens of browsers'),
+  CLIENT_ASSERTION_AUDIENCE: setting(
+    assertionAudience,
+    'issuer',
+    'What a private_key_jwt assertion may be for: the issuer alone, or the URL of the endpoint as well',
+  ),
   ACCESS_TOKEN_TTL: setting(is.duration('1m', '24h'), '30m', 'Life of an access token'),
   ACCESS_TOKEN_REUSE: setting(
     is.duration('0s', '30s'),
@@ -228,6 +240,11 @@ const rules = [
     ['PUBLIC_URL', 'COOKIE_MODE', 'NODE_ENV'],
     (c) => c.NODE_ENV === 'production' && c.COOKIE_MODE !== 'insecure' && isPlainHttpAbroad(c.PUBLIC_URL),
     'must be https:// in production, because browsers drop Secure cookies over http (or set COOKIE_MODE=insecure)',
+  ),
+  rule(
+    ['DEFAULT_AUDIENCE', 'AUDIENCES'],
+    (c) => c.DEFAULT_AUDIENCE !== undefined && !c.AUDIENCES.includes(c.DEFAULT_AUDIENCE),
+    'must be one of AUDIENCES',
   ),
   rule(
     ['SESSION_IDLE_TTL', 'SESSION_TTL'],

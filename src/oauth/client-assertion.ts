@@ -24,7 +24,10 @@ export function assertionIssuer(assertion: string): string | null {
 type AssertionRules = {
   clientId: string;
   publicKeys: PublicJwk[];
-  /** The issuer of this server and the endpoint's URL: `aud` may be either. */
+  /**
+   * What `aud` may be: the issuer of this server. With an endpoint's URL as well, a client that also uses a malicious
+   * server could be led to make an assertion for us there: that server only has to name our URL as its own endpoint.
+   */
   audiences: string[];
   /** Milliseconds since the epoch. */
   now: number;

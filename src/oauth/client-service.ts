@@ -26,6 +26,8 @@ type ClientServiceParts = {
   tokens: TokenService;
   failures: MissLimit;
   issuer: string;
+  /** Whether assertions may be for the URL of the endpoint that is called, instead of the issuer. */
+  takesEndpoint: boolean;
   now: Clock;
 };
 
@@ -33,7 +35,7 @@ export type ClientService = ReturnType<typeof createClientService>;
 
 /** Authenticates service clients, and makes their own tokens. */
 export function createClientService(parts: ClientServiceParts) {
-  const { store, statuses, tokens, failures, issuer, now } = parts;
+  const { store, statuses, tokens, failures, issuer, takesEndpoint, now } = parts;
   /** Clients that were let in lately, as they were then. */
   const letIn = new LRUCache<string, StoredClient>({ max: MAX_LET_IN });
 
@@ -101,7 +103,8 @@ export function createClientService(parts: ClientServiceParts) {
   ): Promise<'secret' | CheckedAssertion | null> {
     if ('secret' in credentials) return matchesSecret(credentials.secret, secretHashes) ? 'secret' : null;
     if (publicKeys === null) return null;
-    const rules = { clientId: id, publicKeys, audiences: [issuer, endpoint], now: now() };
+    const audiences = takesEndpoint ? [issuer, endpoint] : [issuer];
+    const rules = { clientId: id, publicKeys, audiences, now: now() };
     return checkAssertion(credentials.assertion, rules);
   }
 }

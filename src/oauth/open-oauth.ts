@@ -21,6 +21,7 @@ export function openOAuth(
     tokens,
     failures: createMissLimit(clock.local),
     issuer: config.PUBLIC_URL,
+    takesEndpoint: config.CLIENT_ASSERTION_AUDIENCE === 'endpoint',
     now: clock.now,
   });
   const introspection = createIntrospectionService({ tokens, statuses });

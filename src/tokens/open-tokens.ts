@@ -19,6 +19,7 @@ export function openTokens({ config, database, guard, clock }: Platform, { sessi
     issuer: config.PUBLIC_URL,
     clientId: config.CLIENT_ID,
     audiences: config.AUDIENCES,
+    defaultAudience: config.DEFAULT_AUDIENCE,
     ttlMs: config.ACCESS_TOKEN_TTL,
     reuseMs: config.ACCESS_TOKEN_REUSE,
   });

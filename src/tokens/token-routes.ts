@@ -9,7 +9,9 @@ import type { TokenService } from './token-service.ts';
 
 const TokenRequest = OptionalBody({
   audience: Type.Optional(
-    Text({ description: 'One of the configured audiences; all of them when left out' }),
+    Text({
+      description: 'One of the configured audiences. When left out: `DEFAULT_AUDIENCE`, or all of them',
+    }),
   ),
   single_use: Type.Optional(
     Type.Boolean({

@@ -22,6 +22,8 @@ type TokenServiceParts = {
   issuer: string;
   clientId: string;
   audiences: string[];
+  /** The audience of a token if none was asked for. Without it: all of them. */
+  defaultAudience?: string | undefined;
   ttlMs: number;
   /** How long after it was made a token may be given to its session again; 0: never. */
   reuseMs: number;
@@ -41,12 +43,13 @@ const SINGLE_USE_TTL_MS = 60_000;
 
 /** Exchanges generate tokens for access tokens, and checks tokens that this server has made. */
 export function createTokenService(parts: TokenServiceParts) {
-  const { sessions, keys, findKey, now, issuer, clientId, audiences, ttlMs, reuseMs } = parts;
+  const { sessions, keys, findKey, now, issuer, clientId, audiences, defaultAudience, ttlMs, reuseMs } =
+    parts;
   const reuse = createTokenReuse({ windowMs: reuseMs, keys, now });
 
   return {
     /**
-     * A token for the session of a generate token, for all audiences or for the requested one.
+     * A token for the session of a generate token, for the requested audience, the default one, or all.
      * @param network of the client, for the limits
      * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch;
      *   `unavailable`
@@ -91,7 +94,8 @@ export function createTokenService(parts: TokenServiceParts) {
   };
 
   /** @throws AppError `unavailable` */
-  function mintFor(session: SessionRecord, { audience, singleUse = false }: TokenWish): TokenResponse {
+  function mintFor(session: SessionRecord, wish: TokenWish): TokenResponse {
+    const { audience = defaultAudience, singleUse = false } = wish;
     const tokenAudiences = audience === undefined ? audiences : [audience];
     if (singleUse) return signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS);
     const earlier = reuse.find(session, audience);

@@ -106,7 +106,8 @@ export function checkShape(token: string): void {
   if (!token) throw new VerifierError('token_missing');
   if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH || !COMPACT.test(token))
     throw new VerifierError('token_malformed');
-  // A token has exactly one spelling, so that logs and caches, which compare the text, are not misled.
+  // Otherwise anyone could give a token other spellings. This does not leave only one: ES256 has two signatures for
+  // each, (r, s) and (r, n - s). Only `jti` tells whether two texts are the same token.
   if (!token.split('.').every(isCanonical)) throw new VerifierError('token_malformed');
 }
 

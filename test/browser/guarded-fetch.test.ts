@@ -3,6 +3,7 @@ import { createAuth } from '../../src/browser/index.ts';
 import {
   answer,
   authUrl,
+  bob,
   createFakeBrowser,
   newToken,
   pageOrigin,
@@ -156,4 +157,104 @@ test('a body that can be read only once is not sent twice', async (t) => {
   const bodies = calls().map((sent) => sent.body);
   t.strictSame(bodies, ['once', 'once'], 'once each');
   t.equal(tokens.length, 3, 'although there were fresh tokens');
+});
+
+/** A page whose services have audiences of their own. Each token says what was asked for. */
+function openWithAudiences() {
+  const tab = createFakeBrowser().openTab();
+  const auth = createAuth(
+    { url: authUrl, audience: 'shop', audiences: { 'https://pay.example.com/': 'payments' } },
+    tab.page,
+  );
+  const issued: { audience: string; token: string }[] = [];
+  tab.answer(({ url, body }) => {
+    if (url !== `${authUrl}/token`) return answer(200, {});
+    const { audience } = JSON.parse(body);
+    const token = newToken();
+    issued.push({ audience, token });
+    return tokenAnswer(token);
+  });
+  const sentTo = (origin: string) =>
+    tab.sent
+      .filter(({ url }) => new URL(url).origin === origin)
+      .map(({ headers }) => headers.get('authorization'));
+  const tokensFor = (audience: string) =>
+    issued.filter((entry) => entry.audience === audience).map(({ token }) => token);
+  return { ...tab, auth, sentTo, tokensFor, issued };
+}
+
+test('each service gets a token for its own audience alone, asked for once', async (t) => {
+  const { auth, sentTo, tokensFor, issued } = openWithAudiences();
+  for (let round = 0; round < 2; round += 1)
+    await Promise.all([auth.fetch('/shop/cart'), auth.fetch('https://pay.example.com/receipts')]);
+  t.equal(issued.length, 2);
+  const [shop] = tokensFor('shop');
+  const [payments] = tokensFor('payments');
+  t.strictSame(sentTo(pageOrigin), [bearer(shop), bearer(shop)]);
+  t.strictSame(sentTo('https://pay.example.com'), [bearer(payments), bearer(payments)]);
+  t.equal(await auth.accessToken(), shop);
+  t.equal(await auth.accessToken('payments'), payments);
+  await auth.fetch('https://other.example.com/');
+  t.strictSame(sentTo('https://other.example.com'), [null]);
+});
+
+test('the audience of the options is asked for at each renewal, and for `accessToken` any other', async (t) => {
+  const { auth, advance, issued } = openWithAudiences();
+  await auth.accessToken();
+  await auth.accessToken('payments');
+  await advance(29 * 60_000);
+  await auth.accessToken('books');
+  t.strictSame(
+    issued.map(({ audience }) => audience),
+    ['shop', 'payments', 'shop', 'payments', 'books'],
+  );
+});
+
+test('a service without an audience of its own gets the token that the server chooses', async (t) => {
+  const { auth, sent } = open();
+  await auth.fetch('/shop/cart');
+  t.equal(sent[0]?.body, '');
+});
+
+test('a sign-out drops the tokens of all audiences', async (t) => {
+  const tab = openWithAudiences();
+  await tab.auth.fetch('https://pay.example.com/receipts');
+  tab.answer(() => answer(204, {}));
+  await tab.auth.signOut();
+  await tab.auth.fetch('https://pay.example.com/receipts');
+  t.equal(tab.sentTo('https://pay.example.com')[1], null);
+  await t.rejects(tab.auth.accessToken('payments'), { code: 'session_not_found' });
+});
+
+test('a token that shows another user drops those of the last one', async (t) => {
+  const tab = openWithAudiences();
+  const ofAda = await tab.auth.accessToken();
+  const ofBob = { shop: newToken(bob), payments: newToken(bob) };
+  tab.answer(({ body }) => tokenAnswer(ofBob[JSON.parse(body).audience as 'shop' | 'payments']));
+  t.equal(await tab.auth.accessToken('payments'), ofBob.payments);
+  t.strictSame(tab.auth.getSnapshot().user, bob);
+  t.not(await tab.auth.accessToken(), ofAda);
+  t.equal(await tab.auth.accessToken(), ofBob.shop);
+});
+
+test('an audience that the server does not know fails, and the others go on', async (t) => {
+  const tab = openWithAudiences();
+  const shop = await tab.auth.accessToken();
+  tab.answer(() => problem(400, 'unknown_audience'));
+  await t.rejects(tab.auth.accessToken('books'), { code: 'unknown_audience' });
+  await t.rejects(tab.auth.accessToken('books'), { code: 'unknown_audience' });
+  t.equal(tab.sent.length, 2, 'a page that repeats it does not flood the server');
+  t.equal(await tab.auth.accessToken(), shop);
+});
+
+test('when the network comes back, the tokens of all audiences are asked for at once', async (t) => {
+  const tab = openWithAudiences();
+  await Promise.all([tab.auth.accessToken(), tab.auth.accessToken('payments')]);
+  tab.answer(() => Promise.reject(new TypeError('Failed to fetch')));
+  await tab.advance(36 * 60_000);
+  const asked = tab.sent.length;
+  tab.answer(() => tokenAnswer());
+  tab.dispatch('online');
+  await tab.advance(0);
+  t.equal(tab.sent.length, asked + 2);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Test, test } from 'tap';
 import { createAuth } from '../../src/browser/index.ts';
+import { currentPage } from '../../src/browser/page.ts';
 import { buildModule } from './support/built-module.ts';
 
 const run = promisify(execFile);
@@ -32,6 +33,13 @@ test('without a browser every call fails as one without an answer, and no timer 
   const calls: Promise<unknown>[] = [auth.accessToken(), auth.fetch(shop), auth.fetch(own), auth.signOut()];
   for (const call of calls as Promise<void>[])
     await t.rejects(call, { name: 'AuthError', code: 'unavailable', status: 0 });
+});
+
+test('where there is a location, the page is that of the browser', async (t) => {
+  t.not(currentPage(), globalThis);
+  Object.defineProperty(globalThis, 'location', { value: { origin: 'https://x' }, configurable: true });
+  t.teardown(() => Reflect.deleteProperty(globalThis, 'location'));
+  t.equal(currentPage(), globalThis);
 });
 
 test('in Node, a page knows no user, asks no server and lets the process end', async (t) => {

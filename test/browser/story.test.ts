@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { decodeJwt } from 'jose';
 import type { BrowserContext, Page } from 'playwright-core';
 import { t as root, type Test, test } from 'tap';
 import { newCredentials } from '../helper.ts';
@@ -72,6 +73,10 @@ test('the club, in Chromium', async (t) => {
       const cookie = (await context.cookies()).find(({ name }) => name === '__Host-g_token');
       t.match(cookie, { httpOnly: true, secure: true, sameSite: 'Lax', path: '/' });
       t.ok(tokens.length >= 3 && new Set(tokens).size === tokens.length, 'a token for each route');
+      t.ok(
+        tokens.every((token) => decodeJwt(token).aud === 'shop'),
+        'for the shop alone',
+      );
       const secrets = [cookie?.value ?? '', ...tokens.map((token) => token.split('.')[2] ?? '')];
       t.ok(secrets.every((secret) => secret.length > 20));
 

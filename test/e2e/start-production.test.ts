@@ -108,15 +108,20 @@ test('names the port that is taken', async (t) => {
   );
 });
 
-test('COOKIE_MODE=insecure is said loudly', async (t) => {
+test('settings that protect less are said loudly', async (t) => {
   const place = await createPlace(t);
-  const server = startServer(t, { ...place, COOKIE_MODE: 'insecure' });
+  const server = startServer(t, {
+    ...place,
+    COOKIE_MODE: 'insecure',
+    CLIENT_ASSERTION_AUDIENCE: 'endpoint',
+  });
   await server.url();
   await server.says(/COOKIE_MODE=insecure/);
+  await server.says(/CLIENT_ASSERTION_AUDIENCE=endpoint/);
   const levels = server.stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line).level);
-  t.strictSame(levels, [30, 30, 40]);
+  t.strictSame(levels, [30, 30, 40, 40]);
   t.equal(await server.end('SIGINT'), 0);
 });

@@ -22,9 +22,9 @@ const identityHeaders = ['x-auth-subject', 'x-auth-email', 'x-auth-session', 'x-
 
 type Headers = Record<string, string | string[]>;
 
-async function setUp(t: Test, place?: Awaited<ReturnType<typeof createPlace>>) {
+async function setUp(t: Test, place?: Awaited<ReturnType<typeof createPlace>>, more: object = {}) {
   const at = place ?? (await createPlace(t));
-  const built = await build(t, settings, at);
+  const built = await build(t, { ...settings, ...more }, at);
   const { app } = built;
   const ask = (
     headers: Headers,
@@ -63,6 +63,16 @@ test('cookie outside, JWT inside: a good cookie becomes identity headers and an 
     (await app.inject({ method: 'HEAD', url: '/forward-auth', headers: { ...asGet, cookie } })).statusCode,
     200,
   );
+});
+
+test('with DEFAULT_AUDIENCE the service gets a token for it, unless the door has an audience of its own', async (t) => {
+  const { ask, cookie } = await setUp(t, undefined, { DEFAULT_AUDIENCE: 'shop' });
+  const audAt = async (url: string) => {
+    const { headers } = await ask({ ...asGet, cookie }, url);
+    return decodeJwt(String(headers.authorization).slice(7)).aud;
+  };
+  t.equal(await audAt('/forward-auth'), 'shop');
+  t.equal(await audAt('/forward-auth?audience=payments'), 'payments');
 });
 
 test('a good Bearer becomes identity headers, and goes on to the service as it is', async (t) => {

@@ -7,6 +7,7 @@ import { build, createPlace, createWire, quickSettings, runSql, signUp } from '.
 import { eventually } from '../support/adapters.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { addClient, basic, type ClientWish, mintToken, postForm } from '../support/clients.ts';
+import { otherSpelling } from '../support/es256-signature.ts';
 
 const issuer = 'http://localhost:3000';
 const settings = { AUDIENCES: 'shop,payments,https://books.example.com' };
@@ -251,10 +252,15 @@ test('a rotated secret overlaps with the one before, for as long as was said', a
   t.same([await statusOf(second), await statusOf(third)], [401, 200]);
 });
 
+/** The endpoints that clients call, and their URLs. */
+const endpoints = Object.fromEntries(
+  ['/oauth/token', '/oauth/introspect', '/oauth/revoke'].map((url) => [url, `${issuer}${url}`]),
+);
+
 /** A client that signs assertions, and a way to make good and bad ones. */
-async function setUpAssertions(t: Test) {
+async function setUpAssertions(t: Test, more: Record<string, string> = {}) {
   const place = await createPlace(t);
-  const built = await build(t, settings, place);
+  const built = await build(t, { ...settings, ...more }, place);
   const config = loadConfig({ ...quickSettings, ...place, ...settings });
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   const public_keys = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
@@ -284,11 +290,40 @@ test('a client signs in with private_key_jwt, once with each assertion', async (
   t.match(decodeJwt(response.json().access_token), { sub: 'books', aud: 'shop' });
   t.equal((await ask(assertion)).statusCode, 401, 'not twice');
   t.equal((await ask(await assert(), { client_id: 'books' })).statusCode, 200);
-  t.equal((await ask(await assert({ aud: `${issuer}/oauth/token` }))).statusCode, 200);
-  t.equal(
-    (await ask(await assert({ aud: `${issuer}/oauth/introspect` }), {}, '/oauth/introspect')).statusCode,
-    200,
-  );
+});
+
+test('an assertion is for the issuer alone, so that it cannot be meant for a server that only gave our URL', async (t) => {
+  const { assert, ask } = await setUpAssertions(t);
+  for (const [url, aud] of Object.entries(endpoints)) {
+    t.equal((await ask(await assert({ aud }), {}, url)).statusCode, 401, aud);
+    t.equal((await ask(await assert(), {}, url)).statusCode, 200, url);
+  }
+});
+
+test('with CLIENT_ASSERTION_AUDIENCE=endpoint it may be for the URL of the call, too', async (t) => {
+  const { assert, ask } = await setUpAssertions(t, { CLIENT_ASSERTION_AUDIENCE: 'endpoint' });
+  for (const [url, aud] of Object.entries(endpoints)) {
+    t.equal((await ask(await assert({ aud }), {}, url)).statusCode, 200, aud);
+    t.equal((await ask(await assert(), {}, url)).statusCode, 200, url);
+  }
+  const elsewhere = await assert({ aud: endpoints['/oauth/revoke'] });
+  t.equal((await ask(elsewhere)).statusCode, 401, 'not for that of another call');
+});
+
+test('a second spelling of an assertion is the same assertion, and of a single-use token the same token', async (t) => {
+  const { app, place, assert, ask } = await setUpAssertions(t);
+  const assertion = await assert();
+  t.equal((await ask(assertion)).statusCode, 200);
+  t.equal((await ask(otherSpelling(assertion))).statusCode, 401, 'used already');
+  const unused = otherSpelling(await assert());
+  t.equal((await ask(unused)).statusCode, 200, 'a good signature, too');
+
+  const { authorization } = await addClient(place, settings);
+  const { cookie } = await signUp(app);
+  const token = await mintToken(app, cookie, { single_use: true, audience: 'payments' });
+  const isActive = async (text: string) =>
+    (await postForm(app, '/oauth/introspect', { token: text }, { authorization })).json().active;
+  t.strictSame([await isActive(otherSpelling(token)), await isActive(token)], [true, false]);
 });
 
 test('an assertion that is not the right one is invalid_client', async (t) => {

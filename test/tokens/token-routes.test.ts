@@ -109,6 +109,25 @@ test('a token is for all audiences, or for the one that was asked for', async (t
   t.strictSame(await audOf({ audience: 'https://pay.example.com' }), 'https://pay.example.com');
 });
 
+test('with DEFAULT_AUDIENCE a token is for that service, unless another one was asked for', async (t) => {
+  for (const ACCESS_TOKEN_REUSE of ['0s', '30s']) {
+    const settings = { AUDIENCES: 'shop,pay', DEFAULT_AUDIENCE: 'shop', ACCESS_TOKEN_REUSE };
+    const { app } = await build(t, settings);
+    const { cookie } = await signUp(app);
+    const audOf = async (payload?: object) =>
+      decodeJwt((await mint(app, cookie, payload)).json().access_token).aud;
+    t.equal(await audOf(), 'shop');
+    t.equal(await audOf({}), 'shop');
+    t.equal(await audOf({ audience: 'pay' }), 'pay');
+    t.equal(await audOf({ audience: 'shop' }), 'shop');
+    t.equal(
+      codeOf(await mint(app, cookie, { single_use: true })),
+      'validation_failed',
+      'names its door itself',
+    );
+  }
+});
+
 test('an audience that is not configured is 400 unknown_audience', async (t) => {
   const { app } = await build(t, { AUDIENCES: 'shop,pay' });
   const { cookie } = await signUp(app);

@@ -12,6 +12,7 @@ import {
 } from '../../src/verifier/check-token.ts';
 import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
+import { otherSpelling } from '../support/es256-signature.ts';
 import { type Changes, claimsAt, codeOf, createSigner, encode, issuer, start } from './support/tokens.ts';
 
 const rules: TokenRules = {
@@ -172,6 +173,13 @@ test('of two header members of one name the last counts, and the signature is ov
   t.equal(await check(`${input}.${Buffer.from(signature).toString('base64url')}`), 'ok');
   const reversed = header.replace('"ES256"', '"none"');
   t.equal(await check(`${encode(reversed)}.${input.split('.')[1]}.AAAA`), 'algorithm_not_allowed');
+});
+
+test('takes both signatures that ES256 has for a token, which have the same id', async (t) => {
+  const token = await signer.sign();
+  const twin = otherSpelling(token);
+  t.not(twin, token);
+  t.strictSame(await checkToken(twin, getKey, rules), await checkToken(token, getKey, rules));
 });
 
 test('an unexpected error is thrown as what it is, and is no refusal', async (t) => {
