@@ -70,6 +70,7 @@ const pureFiles = [
   'oauth/client-secret.ts',
   'oauth/oauth-error.ts',
   'outbox/outbox-rules.ts',
+  'passwords/guessable-pattern.ts',
   'passwords/password-policy.ts',
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',

@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { AppError, validationFailed } from '../core/errors.ts';
 import type { Transact } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
-import { checkPassword } from '../passwords/password-policy.ts';
+import { checkPassword, formerForm, type PasswordPolicy } from '../passwords/password-policy.ts';
 import type { Device } from '../sessions/device.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { AccountStore } from './account-store.ts';
@@ -19,7 +19,7 @@ type AccountServiceParts = {
   sessions: SessionService;
   passwords: PasswordHasher;
   transact: Transact;
-  passwordMinLength: number;
+  passwordPolicy: PasswordPolicy;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -30,7 +30,7 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, transact, passwordMinLength, onRehashError } = parts;
+  const { store, sessions, passwords, transact, passwordPolicy, onRehashError } = parts;
 
   return {
     /**
@@ -51,7 +51,7 @@ export function createAccountService(parts: AccountServiceParts) {
     },
 
     /**
-     * Checks the password and starts a session. An unknown address costs one hash as well, so its time is the same.
+     * Checks the password and starts a session. An unknown address costs as many hashes, so its time is the same.
      * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
      */
     async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
@@ -83,13 +83,14 @@ export function createAccountService(parts: AccountServiceParts) {
     return sessions.start(transaction, user.id, device);
   }
 
+  /** Also when the hash may be of the former form, which cannot be typed on every keyboard. */
   async function strengthenHash(userId: string, oldHash: string, password: string): Promise<void> {
-    if (!passwords.needsRehash(oldHash)) return;
+    if (!passwords.needsRehash(oldHash) && formerForm(password) === null) return;
     await store.replacePasswordHash(userId, oldHash, await passwords.hash(password));
   }
 
   function requireGoodPassword(password: string, email: string): void {
-    const problems = checkPassword(password, { minLength: passwordMinLength, email });
+    const problems = checkPassword(password, email, passwordPolicy);
     if (problems.length === 0) return;
     throw validationFailed(problems.map((message) => ({ path: '/password', message })));
   }

@@ -1,6 +1,7 @@
 import type { Platform } from '../adapters/platform.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
+import { isCommonPassword } from '../passwords/common-passwords.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
@@ -19,7 +20,11 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     sessions,
     passwords,
     transact,
-    passwordMinLength: config.PASSWORD_MIN_LENGTH,
+    passwordPolicy: {
+      minLength: config.PASSWORD_MIN_LENGTH,
+      serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
+      isCommon: isCommonPassword,
+    },
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
   return { service, sweeps: [], close: passwords.close };

@@ -5,7 +5,7 @@ import { type ParsedHashOptions, parseOptions } from '@node-rs/argon2';
 import { Piscina } from 'piscina';
 import { AppError, unavailable } from '../core/errors.ts';
 import { hashPassword } from './password-hash-worker.ts';
-import { normalizePassword } from './password-policy.ts';
+import { formerForm, normalizePassword } from './password-policy.ts';
 
 type Tasks = typeof import('./password-hash-worker.ts');
 
@@ -40,7 +40,11 @@ export type PasswordHasher = ReturnType<typeof createPasswordHasher>;
  * Makes and checks argon2id hashes (RFC 9106) in worker threads of their own, at a lower priority than the event loop,
  * so that a flood of sign-ins cannot slow anything else. At most `threads` hashes run at once and `maxQueue` wait.
  *
- * Blocks for the time of one hash, which is used for unknown users. Throws if argon2 refuses the settings.
+ * Every check costs the same work: one hash of each strength that this process has met, so that the time does not tell
+ * an old account, whose hash was made under other settings, from a new one or from an unknown address. What remains: the
+ * first check of another strength after a start takes longer than those before it.
+ *
+ * Blocks for the time of one hash. Throws if argon2 refuses the settings.
  */
 export function createPasswordHasher(settings: PasswordHashSettings) {
   const threads = settings.threads ?? Math.max(1, availableParallelism() - 1);
@@ -51,7 +55,8 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     timeCost: settings.iterations,
     parallelism: settings.parallelism ?? 1,
   };
-  const unknownUser = hashPassword({ password: randomBytes(32).toString('base64'), options });
+  const decoys = createDecoys();
+  decoys.with(hashPassword({ password: randomBytes(32).toString('base64'), options }));
   const pool = createPool(threads, settings);
 
   return {
@@ -71,17 +76,18 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     },
 
     /**
-     * Whether the password matches the hash. With `null`, for an unknown address, it takes as long and returns false.
+     * Whether the password matches the hash. With `null`, for an unknown address, it takes as long as with a hash that
+     * does not match, whatever the strength of that hash, and returns false. Older hashes may be of the former form of
+     * the password, so that is tried too; how the password was typed decides it, so it tells nothing about an account.
      * @throws AppError as `hash` does; Error for a stored hash that cannot be read
      */
     async verify(phc: string | null, password: string): Promise<boolean> {
-      const stored = phc ?? unknownUser;
-      parsePhc(stored);
-      const matches = await pool.run('verifyPassword', {
+      if (phc !== null) parsePhc(phc);
+      return pool.run('verifyPassword', {
         password: normalizePassword(password),
-        phc: stored,
+        formerForm: formerForm(password),
+        phcs: phc === null ? decoys.all() : decoys.with(phc),
       });
-      return matches && phc !== null;
     },
 
     /**
@@ -102,6 +108,28 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     /** Waits for the accepted tasks, then ends the threads. Later calls throw `unavailable`. */
     close: pool.close,
   };
+}
+
+/** For each strength that was met, which is the algorithm, its version and its cost: a hash that no password fits. */
+function createDecoys() {
+  const byStrength = new Map<string, string>();
+
+  return {
+    all: () => [...byStrength.values()],
+
+    /** All, with the given hash in place of the one of its strength: the same work in the same order. */
+    with(phc: string): string[] {
+      const strength = phc.replace(/(\$[^$]*){2}$/, '');
+      if (!byStrength.has(strength))
+        byStrength.set(strength, `${strength}$${randomField(16)}$${randomField(32)}`);
+      return [...byStrength].map(([own, decoy]) => (own === strength ? phc : decoy));
+    },
+  };
+}
+
+/** Base64 without padding, as in PHC strings. */
+function randomField(bytes: number): string {
+  return randomBytes(bytes).toString('base64').replaceAll('=', '');
 }
 
 /** Worker threads, with a limit on the tasks that may wait for them. */

@@ -1,41 +1,66 @@
-import { dictionary } from '@zxcvbn-ts/language-common';
+import { domainToUnicode } from 'node:url';
+import { isMadeOfRuns, repeatedPart } from './guessable-pattern.ts';
 
 const MAX_LENGTH = 256;
 const MIN_WORD_LETTERS = 4;
 
-const commonPasswords = new Set(dictionary['passwords-common']);
-
-type PasswordPolicy = {
+/** What is asked of every new password of this server. */
+export type PasswordPolicy = {
   /** In code points. */
   minLength: number;
-  /** The canonical address of the account. */
-  email: string;
+  /** Names that a guesser tries here first: of the product, and the host that users see. */
+  serviceNames: string[];
+  /** Whether a text, in lower case and NFKC, is a common password. */
+  isCommon: (text: string) => boolean;
 };
 
 /**
- * The form of a password that is counted, compared and hashed, so that it is the same from every keyboard: NFC.
- * NIST SP 800-63B-4 §3.1.1.2 and RFC 8265 §4.2.2; not NFKC (as in SP 800-63B-3), which makes different passwords equal.
+ * The form of a password that is counted, compared and hashed, so that it is the same from every keyboard: all spaces
+ * are the plain space (a Mac makes U+00A0 of Alt+Space), then NFC. RFC 8265 §4.2.2 and NIST SP 800-63B-4 §3.1.1.2; not
+ * NFKC (as in SP 800-63B-3), which makes different passwords equal.
  */
 export function normalizePassword(password: string): string {
-  return password.normalize('NFC');
+  return password.replace(/\p{Zs}/gu, ' ').normalize('NFC');
+}
+
+/**
+ * What was hashed before spaces were mapped, or null if it is the same. Older hashes are of this form. Whether there is
+ * one is decided by the password that was typed, never by an account, so it may be tried as well without telling an
+ * account from an unknown address.
+ */
+export function formerForm(password: string): string | null {
+  const former = password.normalize('NFC');
+  return former === normalizePassword(password) ? null : former;
 }
 
 /**
  * The problems of a new password, each a sentence for the user; empty if the password is good. Existing passwords are
  * never checked. Length is in code points after normalizing. There are no rules about kinds of characters, and a phrase
  * may contain any word: only the password as a whole is compared (NIST SP 800-63B-4 §3.1.1.2).
+ *
+ * @param email the canonical address of the account
  */
-export function checkPassword(password: string, { minLength, email }: PasswordPolicy): string[] {
+export function checkPassword(password: string, email: string, policy: PasswordPolicy): string[] {
   const normalized = normalizePassword(password);
-  const length = Array.from(normalized).length;
-  if (length < minLength) return [`Use at least ${minLength} characters.`];
-  if (length > MAX_LENGTH) return [`Use at most ${MAX_LENGTH} characters.`];
+  const visible = normalized.replace(INVISIBLE, '');
+  const problems = findCharacterProblems(normalized);
+  const length = Array.from(visible).length;
+  if (length < policy.minLength) return [...problems, `Use at least ${policy.minLength} characters.`];
+  if (length > MAX_LENGTH) return [...problems, `Use at most ${MAX_LENGTH} characters.`];
 
-  const comparable = toComparable(normalized);
+  const guess = GUESSES.find(({ isFirst }) => isFirst(toComparable(visible), email, policy));
+  return guess === undefined ? problems : [...problems, `${guess.problem} Choose another.`];
+}
+
+// RFC 8265 §4.2.1 and RFC 8264 §9.11, §9.13: controls and what has no width. Two line ends are controls but in name.
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{DI}\p{Zl}\p{Zp}]/gu;
+
+function findCharacterProblems(normalized: string): string[] {
   const problems: string[] = [];
-  if (commonPasswords.has(comparable)) problems.push('Too many people use this password. Choose another.');
-  if (isMadeOfEmail(comparable, toComparable(email))) {
-    problems.push('This password is a part of your e-mail address. Choose another.');
+  const [invisible] = normalized.match(INVISIBLE) ?? [];
+  if (invisible !== undefined) {
+    const name = invisible.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0');
+    problems.push(`It has an invisible or control character (U+${name}). Leave it out.`);
   }
   // UAX #15 §12.1: unassigned characters may normalize differently after an upgrade, and lock the user out.
   if (/\p{Cn}/u.test(normalized))
@@ -43,17 +68,67 @@ export function checkPassword(password: string, { minLength, email }: PasswordPo
   return problems;
 }
 
+type Guess = {
+  problem: string;
+  /** Whether the password, in comparable form, is one of the first that a guesser tries. */
+  isFirst: (password: string, email: string, policy: PasswordPolicy) => boolean;
+};
+
+/** In the order in which they are reported: only the first one is. */
+const GUESSES: Guess[] = [
+  {
+    problem: 'Too many people use this password.',
+    isFirst: (password, _email, { isCommon }) => isCommon(password) || isCommon(repeatedPart(password)),
+  },
+  {
+    problem: 'This password is a part of your e-mail address.',
+    isFirst: (password, email) => isMadeOf(password, email),
+  },
+  {
+    problem: 'This password is the name of this service.',
+    isFirst: (password, _email, { serviceNames }) => serviceNames.some((name) => isMadeOf(password, name)),
+  },
+  {
+    problem: 'This password repeats a short text.',
+    isFirst: (password, _email, { minLength }) => {
+      const part = repeatedPart(password);
+      return part !== password && Array.from(part).length < minLength;
+    },
+  },
+  {
+    problem: 'This password is a sequence of letters, digits or keys.',
+    isFirst: (password) => isMadeOfRuns(repeatedPart(password)),
+  },
+];
+
 function toComparable(text: string): string {
   return text.normalize('NFKC').toLowerCase();
 }
 
-/** Whether the password is a part of the address, or a word of it with only digits and punctuation around it. */
-function isMadeOfEmail(password: string, email: string): boolean {
-  const [local = '', domain = ''] = email.split('@');
-  const parts = [email, local, domain, domain.replace(/\.[^.]*$/, '')];
-  const words = [...parts.map(trimToLetters), ...(email.match(/[\p{L}\p{M}]+/gu) ?? [])];
-  const core = trimToLetters(password);
-  return parts.includes(password) || (core.length >= MIN_WORD_LETTERS && words.includes(core));
+/**
+ * Whether the password, or what it repeats, is a part of an address or of a host name, or a word of it with only digits
+ * and punctuation around it.
+ */
+function isMadeOf(password: string, name: string): boolean {
+  const parts = [...partsOf(toComparable(name)), ...partsOf(inLetters(toComparable(name)))];
+  const words = parts.flatMap((part) => [trimToLetters(part), ...(part.match(/[\p{L}\p{M}]+/gu) ?? [])]);
+  return [password, repeatedPart(password)].some((text) => {
+    const core = trimToLetters(text);
+    return parts.includes(text) || (core.length >= MIN_WORD_LETTERS && words.includes(core));
+  });
+}
+
+/** The name, what stands before and after the @, the domains above, all of them without the top label, and each label. */
+function partsOf(name: string): string[] {
+  const labels = name.replace(/^.*@/s, '').split('.');
+  const domains = labels.map((_, at) => labels.slice(at).join('.'));
+  const parts = [name, ...name.split('@'), ...domains];
+  return [...parts, ...parts.map((part) => part.replace(/\.[^.]*$/, '')), ...name.split(/[@.]/)];
+}
+
+/** The name with the host as people write it: canonical addresses and URLs have it in ASCII. */
+function inLetters(name: string): string {
+  return name.replace(/[^@]*$/, domainToUnicode);
 }
 
 function trimToLetters(text: string): string {

@@ -88,11 +88,29 @@ test('sign-up says what is wrong with an address or a password', async (t) => {
 });
 
 test('PASSWORD_MIN_LENGTH counts code points', async (t) => {
+  const keys = (count: number) =>
+    String.fromCodePoint(...Array.from({ length: count }, (_, at) => 0x1f511 + ((at * 7) % 31)));
   const { app } = await build(t, { PASSWORD_MIN_LENGTH: '15' });
-  const short = await post(app, '/signup', { ...newCredentials(), password: '\u{1f511}'.repeat(14) });
+  const short = await post(app, '/signup', { ...newCredentials(), password: keys(14) });
   t.equal(codeOf(short), 'validation_failed');
-  const long = await post(app, '/signup', { ...newCredentials(), password: '\u{1f511}'.repeat(15) });
+  const long = await post(app, '/signup', { ...newCredentials(), password: keys(15) });
   t.equal(long.statusCode, 201);
+});
+
+test('a password that is guessed first is refused, with the reason', async (t) => {
+  const { app } = await build(t, { PUBLIC_URL: 'https://auth.club-one.example' });
+  for (const [password, reason] of [
+    ['987654321', /Too many people|sequence/],
+    ['00000000', /Too many people|repeats/],
+    [' '.repeat(8), /repeats/],
+    ['club-one.example', /name of this service/],
+    ['Doorward2026', /name of this service/],
+    ['kor\u200bwanty', /invisible or control character \(U\+200B\)/],
+  ] as const) {
+    const response = await post(app, '/signup', { ...newCredentials(), password });
+    t.equal(codeOf(response), 'validation_failed', password);
+    t.match(response.json().errors, [{ path: '/password', message: reason }], password);
+  }
 });
 
 test('sign-in answers the user and a cookie of its own', async (t) => {
@@ -161,18 +179,18 @@ test('a hash is made again at sign-in when the parameters have been raised', asy
   const place = await createPlace(t);
   const weak = await build(t, {}, place);
   const { email, password } = await signUp(weak.app);
-  const strong = await build(t, { PASSWORD_HASH_ITERATIONS: '2' }, place);
+  const strong = await build(t, { PASSWORD_HASH_ITERATIONS: '6' }, place);
   const hash = async () => {
     const [row] = await runSql<{ password_hash: string }>(place.DATABASE_URL, 'select * from users');
     return row?.password_hash ?? '';
   };
 
-  t.match(await hash(), /,t=1,/);
+  t.match(await hash(), /,t=5,/);
   await post(strong.app, '/login', { email, password: 'not the password' });
-  t.match(await hash(), /,t=1,/);
+  t.match(await hash(), /,t=5,/);
   t.equal((await post(strong.app, '/login', { email, password })).statusCode, 200);
   const raised = await hash();
-  t.match(raised, /,t=2,/);
+  t.match(raised, /,t=6,/);
   t.equal((await post(weak.app, '/login', { email, password })).statusCode, 200);
   t.equal(await hash(), raised, 'and is not lowered again');
 });
@@ -180,7 +198,7 @@ test('a hash is made again at sign-in when the parameters have been raised', asy
 test('a sign-in goes well although the stronger hash cannot be stored', async (t) => {
   const place = await createPlace(t);
   const { email, password } = await signUp((await build(t, {}, place)).app);
-  const { app, log } = await build(t, { PASSWORD_HASH_ITERATIONS: '2' }, place);
+  const { app, log } = await build(t, { PASSWORD_HASH_ITERATIONS: '6' }, place);
   await refuseUpdatesOf(place.DATABASE_URL, 'users');
   t.equal((await post(app, '/login', { email, password })).statusCode, 200);
   t.match(log(), /could not store a stronger password hash/);

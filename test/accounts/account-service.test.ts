@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hashSync } from '@node-rs/argon2';
 import { t as root, type Test, test } from 'tap';
 import { createAccountService, type Visitor } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
@@ -59,7 +60,7 @@ async function setUp(t: Test) {
       sessions: { ...sessions, ...changes.sessions },
       passwords: { ...counted, ...changes.passwords },
       transact,
-      passwordMinLength: 8,
+      passwordPolicy: { minLength: 8, serviceNames: [], isCommon: (text) => text === 'password1234' },
       onRehashError: (error) => void rehashErrors.push(error),
     });
   }
@@ -242,6 +243,21 @@ test('a hash gets stronger at the next sign-in after the setting was raised, and
   t.match(raised, /^\$argon2id\$v=19\$m=128,t=2,p=1\$/);
   await accounts.signIn({ email, password }, visit());
   t.equal(await hashOf(), raised);
+});
+
+test('a password typed with special spaces signs in with plain ones, and the hash of before gets the new form', async (t) => {
+  const { accounts, accountStore, hashOf } = await setUp(t);
+  const plain = `${makePassword()} ${makePassword()}`;
+  const onMac = plain.replace(' ', '\u00a0');
+  const { user } = await accounts.signUp({ email, password: onMac }, visit());
+  await accounts.signIn({ email, password: plain }, visit());
+  const before = hashSync(onMac, { memoryCost: WEAK.memoryKib, timeCost: WEAK.iterations, parallelism: 1 });
+  await accountStore.replacePasswordHash(user.id, (await hashOf()) ?? '', before);
+  await t.rejects(accounts.signIn({ email, password: plain }, visit()), { code: 'invalid_credentials' });
+  t.equal(await hashOf(), before);
+  await accounts.signIn({ email, password: onMac }, visit());
+  t.not(await hashOf(), before);
+  await accounts.signIn({ email, password: plain }, visit());
 });
 
 test('a wrong password strengthens nothing', async (t) => {

@@ -95,6 +95,45 @@ test('an unknown user costs a place in the queue like a known one', async (t) =>
   t.equal(await unknown, false);
 });
 
+test('a refusal takes as long for every strength of the stored hash as for an unknown user', async (t) => {
+  const settings = { memoryKib: 4096, iterations: 2, threads: 1 };
+  const hasher = createHasher(t, settings);
+  const password = makePassword();
+  const stored = [
+    null,
+    await hasher.hash(password),
+    hashSync(password, { memoryCost: 64, timeCost: 1, parallelism: 1 }),
+    hashSync(password, { memoryCost: 8192, timeCost: 4, parallelism: 1 }),
+  ];
+  const tookMs = stored.map((): number[] => []);
+  // The first round is the one that may differ.
+  for (let round = 0; round < 61; round += 1) {
+    for (const [at, phc] of stored.entries()) {
+      const startedAt = performance.now();
+      t.notOk(await hasher.verify(phc, 'another'));
+      if (round > 0) tookMs[at]?.push(performance.now() - startedAt);
+    }
+  }
+  const medians = tookMs.map((list) => list.sort((a, b) => a - b)[30] ?? Number.NaN);
+  // The strongest alone takes four times as long as the settings, and the weakest next to nothing.
+  t.ok(Math.max(...medians) < 1.5 * Math.min(...medians), inspect(medians));
+});
+
+test('the right password fits beside hashes of other strengths, also in the form of before', async (t) => {
+  const hasher = createHasher(t);
+  const password = `${makePassword()}\u00a0x`;
+  const former = { before: hashSync(password, { memoryCost: 128, timeCost: 1, parallelism: 1 }) };
+  const phc = await hasher.hash(password);
+  for (let round = 0; round < 2; round += 1) {
+    t.equal(await hasher.verify(former.before, password), true, 'made before spaces were mapped');
+    t.equal(await hasher.verify(former.before, password.replace('\u00a0', ' ')), false);
+    t.equal(await hasher.verify(phc, password), true);
+    t.equal(await hasher.verify(phc, password.replace('\u00a0', ' ')), true);
+    t.equal(await hasher.verify(phc, 'another'), false);
+    t.equal(await hasher.verify(null, password), false);
+  }
+});
+
 test('a full queue refuses at once and says when to come back', async (t) => {
   const hasher = createHasher(t, { ...DEAR, maxQueue: 1 });
   const password = makePassword();
@@ -288,9 +327,13 @@ test('threads give way to the event loop', {
 test('the worker makes and checks a hash', async (t) => {
   const password = makePassword();
   const phc = hashPassword({ password, options: { memoryCost: 64, timeCost: 1, parallelism: 1 } });
-  t.equal(verifyPassword({ password, phc }), true);
-  t.equal(verifyPassword({ password: makePassword(), phc }), false);
-  t.throws(() => verifyPassword({ password, phc: 'x' }), { message: 'Decoding failed' });
+  const other = hashPassword({ password: makePassword(), options: { memoryCost: 64, timeCost: 1 } });
+  for (const phcs of [[phc], [phc, other], [other, phc]]) {
+    t.equal(verifyPassword({ password, phcs }), true);
+    t.equal(verifyPassword({ password: 'x', formerForm: password, phcs }), true);
+    t.equal(verifyPassword({ password: makePassword(), phcs }), false);
+  }
+  t.throws(() => verifyPassword({ password, phcs: ['x'] }), { message: 'Decoding failed' });
 });
 
 /** Nice value by thread id: field 19 of /proc/…/stat, counted after the name in parentheses, which may hold spaces. */
