@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import type { Adapters } from '../src/adapters/adapters.ts';
 import { IGNORE_EVENTS, openAdapters } from '../src/adapters/open-adapters.ts';
@@ -172,6 +173,16 @@ export async function signUp(app: FastifyInstance, credentials = newCredentials(
   if (response.statusCode !== 201) throw new Error(`sign-up failed: ${response.body}`);
   const { value } = cookieOf(response);
   return { ...credentials, token: value, cookie: cookieHeader(value), user: response.json().user };
+}
+
+/** Removes a session from the cache, as if its entry had been evicted. @param token the value of its cookie */
+export async function forget({ REDIS_URL, REDIS_KEY_PREFIX }: Place, token: string): Promise<void> {
+  const redis = new Redis(REDIS_URL);
+  try {
+    await redis.del(`${REDIS_KEY_PREFIX}session:${hash('sha256', token)}`);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 type Injected = Pick<LightMyRequestResponse, 'cookies'>;

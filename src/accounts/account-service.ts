@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError, validationFailed } from '../core/errors.ts';
-import type { Transact } from '../db/database.ts';
+import type { Transact, Transaction } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import { checkPassword, formerForm, type PasswordPolicy } from '../passwords/password-policy.ts';
 import type { Device } from '../sessions/device.ts';
@@ -43,11 +43,13 @@ export function createAccountService(parts: AccountServiceParts) {
       requireGoodPassword(password, address.canonical);
       const passwordHash = await passwords.hash(password);
       const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
-      return transact(async (transaction) => {
+      const signedIn = await transact(async (transaction) => {
         const user = await store.insert(transaction, values);
         if (user === null) throw new AppError('email_taken');
         return { user, session: await startSession(transaction, user, visitor) };
       });
+      await sessions.warm(signedIn.session.generateToken);
+      return signedIn;
     },
 
     /**
@@ -63,6 +65,7 @@ export function createAccountService(parts: AccountServiceParts) {
       const { passwordHash, ...user } = found;
       await strengthenHash(user.id, passwordHash, password).catch(onRehashError);
       const session = await transact((transaction) => startSession(transaction, user, visitor));
+      await sessions.warm(session.generateToken);
       return { user, session };
     },
 
@@ -74,13 +77,12 @@ export function createAccountService(parts: AccountServiceParts) {
     },
   };
 
-  async function startSession(
-    transaction: Parameters<SessionService['start']>[0],
+  function startSession(
+    transaction: Transaction,
     user: User,
     { device, generateToken }: Visitor,
   ): Promise<StartedSession> {
-    if (generateToken !== null) await sessions.endReplaced(transaction, generateToken);
-    return sessions.start(transaction, user.id, device);
+    return sessions.start(transaction, user.id, device, generateToken);
   }
 
   /** Also when the hash may be of the former form, which cannot be typed on every keyboard. */

@@ -83,6 +83,11 @@ const databaseAndCache = {
 const sessionsAndCookies = {
   SESSION_TTL: setting(is.duration('1m', '400d'), '30d', 'Life of a session, used or not'),
   SESSION_IDLE_TTL: setting(is.duration('15m', '400d'), '14d', 'Life of a session that is not used'),
+  SESSIONS_PER_USER: setting(
+    is.integer(0, 100_000),
+    '100',
+    'Sessions that one user may have; a new one ends the oldest; 0: no bound',
+  ),
   COOKIE_MODE: setting(cookieMode, 'host', 'Name prefix: __Host-, __Secure-, or none, for plain http'),
   COOKIE_DOMAIN: setting(is.optional(domain), '', 'Domain that shares the cookie; with COOKIE_MODE=secure'),
   COOKIE_SAME_SITE: setting(is.oneOf('lax', 'strict', 'none'), 'lax', 'SameSite attribute of the cookie'),

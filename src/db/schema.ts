@@ -66,6 +66,10 @@ export const sessions = pgTable(
   },
   (table) => [
     index('sessions_user_id_idx').on(table.userId),
+    // A user's open sessions in the order of their list, however many have ended.
+    index('sessions_open_idx')
+      .on(table.userId, table.lastSeenAt, table.id)
+      .where(sql`${table.endedAt} is null`),
     index('sessions_idle_expires_at_idx').on(table.idleExpiresAt),
     index('sessions_ended_at_idx').on(table.endedAt).where(sql`${table.endedAt} is not null`),
     check('sessions_generate_token_check', sql`octet_length(${table.generateToken}) = 32`),

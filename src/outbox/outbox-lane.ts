@@ -6,7 +6,7 @@ import { type Repetition, repeat } from '../core/repeat.ts';
 import type { Transaction } from '../db/database.ts';
 import { createAttempt, type DeliverySettings } from './outbox-delivery.ts';
 import { leaseMsOf } from './outbox-rules.ts';
-import type { ClaimedMessage, OutboxStore } from './outbox-store.ts';
+import type { ClaimedMessage, NewMessage, OutboxStore } from './outbox-store.ts';
 
 export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & {
   /**
@@ -22,8 +22,8 @@ type LaneParts = { store: OutboxStore; log: Log; databaseDeadlineMs: number; ran
 
 /** What a feature sends its messages by. */
 export type Lane<Payload extends TSchema> = {
-  /** Writes the message in the transaction; it goes out once that has been committed. */
-  send(transaction: Transaction, payload: Static<Payload>): Promise<void>;
+  /** Writes a message for each payload in the transaction; they go out together once that has been committed. */
+  send(transaction: Transaction, ...payloads: Static<Payload>[]): Promise<void>;
 };
 
 const LOOK_EVERY_MS = 1_000;
@@ -63,13 +63,14 @@ export function createLane<Payload extends TSchema>(
   let looks: Repetition | undefined;
 
   return {
-    async send(transaction: Transaction, payload: Static<Payload>): Promise<void> {
-      const message = { id: uuidv7(), kind, payload };
+    async send(transaction: Transaction, ...payloads: Static<Payload>[]): Promise<void> {
+      const messages = payloads.map((payload) => ({ id: uuidv7(), kind, payload }));
       if (isAwaited) {
-        await store.insertClaimed(transaction, message, leaseMs);
-        transaction.afterCommit(() => track(handle({ ...message, attempts: 1, ageMs: 0 })));
+        for (const message of messages) await store.insertClaimed(transaction, message, leaseMs);
+        const firstAttempt = (message: NewMessage) => track(handle({ ...message, attempts: 1, ageMs: 0 }));
+        transaction.afterCommit(async () => void (await Promise.all(messages.map(firstAttempt))));
       } else {
-        await store.insert(transaction, message);
+        for (const message of messages) await store.insert(transaction, message);
         transaction.afterCommit(async () => lookAgain());
       }
     },

@@ -50,6 +50,7 @@ export function openSessions(
     lastSeen,
     ttlMs: config.SESSION_TTL,
     idleTtlMs: config.SESSION_IDLE_TTL,
+    mostPerUser: config.SESSIONS_PER_USER,
   });
   return { service, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
 }

@@ -4,7 +4,8 @@ import { Compile } from 'typebox/compile';
 import type { Cache } from '../cache/cache.ts';
 import type { Binding, CacheSeal } from '../cache/cache-seal.ts';
 import type { Clock } from '../core/clock.ts';
-import { AppError } from '../core/errors.ts';
+import { within } from '../core/deadline.ts';
+import { AppError, unavailable } from '../core/errors.ts';
 import { UserClaims } from '../core/user-claims.ts';
 import type { SessionRecord } from './session-rules.ts';
 
@@ -15,6 +16,8 @@ export const KEEP_MS = 10 * 60_000;
 const LEASE_MS = 3_000;
 /** After the database has failed to answer, stale entries are used for this time without another try. */
 const REST_MS = 1_000;
+/** How long a sign-in waits for its session to be in the cache. */
+const WARM_WITHIN_MS = 100;
 /** Longer than any fill can take. */
 const TOMBSTONE_MS = 60_000;
 
@@ -116,6 +119,16 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
     /** Whether the cache has an entry of this token, fresh or not. */
     async knows(tokenHash: Buffer): Promise<boolean> {
       return (await look(tokenHash.toString('hex'))).kind === 'entry';
+    },
+
+    /**
+     * Fills the cache for a session that has just been committed, as a miss would. Never rejects, and takes no longer
+     * than a command to the cache may: a sign-in waits for it.
+     */
+    async warm(tokenHash: Buffer): Promise<void> {
+      const id = tokenHash.toString('hex');
+      const filled = loadOnce(id, tokenHash, { kind: 'empty', text: null });
+      await within(filled, WARM_WITHIN_MS, () => unavailable(undefined)).catch(() => {});
     },
 
     /**

@@ -6,6 +6,7 @@ import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem
 import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from './authenticate.ts';
 import type { SessionCookie } from './session-cookie.ts';
+import { CURSOR_PATTERN } from './session-rules.ts';
 import type { SessionService } from './session-service.ts';
 
 const Session = Type.Object({
@@ -18,8 +19,26 @@ const Session = Type.Object({
   user_agent: Type.Union([Type.String(), Type.Null()]),
 });
 
+const MAX_LISTED = 100;
+
+const SessionsQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.String({
+        pattern: '^([1-9][0-9]?|100)$',
+        description: 'How many at most: 1 to 100. 100 when left out',
+      }),
+    ),
+    after: Type.Optional(Type.String({ pattern: CURSOR_PATTERN, description: '`next` of the part before' })),
+  },
+  { additionalProperties: false },
+);
+
 const SessionsResponse = Type.Object({
-  sessions: Type.Array(Session, { description: 'The latest used first, at most 100' }),
+  sessions: Type.Array(Session, { description: 'The latest used first' }),
+  next: Type.Union([Type.String(), Type.Null()], {
+    description: 'For `after`: where the list goes on; null at its end',
+  }),
 });
 
 /** No body is needed. A body with fields is refused, not ignored. */
@@ -70,17 +89,20 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
         tags: ['sessions'],
         summary: 'Where the user is signed in',
         security: [{ session: [] }],
+        querystring: SessionsQuery,
         response: {
           200: SessionsResponse,
-          ...problemResponses(...READ_PROBLEMS, 'not_signed_in'),
+          ...problemResponses(...READ_PROBLEMS, 'validation_failed', 'not_signed_in'),
         },
       },
     },
     async (request): Promise<Static<typeof SessionsResponse>> => {
       const current = signedIn(request);
-      const listed = await sessions.list(current.userId);
+      const { limit = MAX_LISTED, after } = request.query;
+      const page = await sessions.list(current.userId, { limit: Number(limit), after });
       return {
-        sessions: listed.map((session) => ({
+        next: page.next,
+        sessions: page.sessions.map((session) => ({
           id: session.id,
           current: session.id === current.id,
           created_at: session.createdAt.toISOString(),

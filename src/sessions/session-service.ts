@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { createTurnsByKey } from '../core/turns.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { Device } from './device.ts';
@@ -9,11 +10,17 @@ import { createGenerateToken, hashGenerateToken, isGenerateToken } from './gener
 import type { LastSeen } from './last-seen.ts';
 import type { SessionCache } from './session-cache.ts';
 import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
-import type { EndReason, ListedSession, SessionSelector, SessionStore } from './session-store.ts';
-import type { SessionsEnded } from './sessions-ended.ts';
+import type { EndReason, ListedSession, PageWish, SessionSelector, SessionStore } from './session-store.ts';
+import { type SessionsEnded, sessionsEndedMessages } from './sessions-ended.ts';
 
 /** A session that was just started. Its generate token is known only now. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
+
+/** A part of a user's sessions; `next` is where the list goes on, null at its end. */
+export type SessionPage = { sessions: ListedSession[]; next: string | null };
+
+/** Less than the time after which browsers and proxies give up. */
+const END_OTHERS_WITHIN_MS = 5_000;
 
 type SessionServiceParts = {
   store: SessionStore;
@@ -23,6 +30,8 @@ type SessionServiceParts = {
   lastSeen: LastSeen;
   ttlMs: number;
   idleTtlMs: number;
+  /** Sessions of one user at a time; 0: any number. */
+  mostPerUser: number;
   /** The outbox lane that brings ended sessions to the cache. */
   ended: Lane<typeof SessionsEnded>;
   missLimit: MissLimit;
@@ -32,11 +41,27 @@ export type SessionService = ReturnType<typeof createSessionService>;
 
 /** Starts, finds and ends sessions. */
 export function createSessionService(parts: SessionServiceParts) {
-  const { store, cache, transact, clock, ended, missLimit, lastSeen, ttlMs, idleTtlMs } = parts;
+  const { store, cache, transact, clock, ended, missLimit, lastSeen, ttlMs, idleTtlMs, mostPerUser } = parts;
+  // Of one user one at a time, so that no user takes more than one database connection for each.
+  const [listInTurn, endInTurn] = [createTurnsByKey<string>(), createTurnsByKey<string>()];
 
   return {
-    /** Starts a session for a user whose password has just been checked. */
-    async start(transaction: Transaction, userId: string, device: Device): Promise<StartedSession> {
+    /**
+     * Starts a session for a user whose password has just been checked. The oldest ones beyond the bound end.
+     * @param replaces the generate token that the same browser has, if any: its session ends
+     */
+    async start(
+      transaction: Transaction,
+      userId: string,
+      device: Device,
+      replaces: string | null = null,
+    ): Promise<StartedSession> {
+      const room = {
+        userId,
+        replaced: hashIfToken(replaces),
+        mostOthers: mostPerUser > 0 ? mostPerUser - 1 : null,
+      };
+      await sendEnded(transaction, await store.makeRoom(transaction, room));
       const generateToken = createGenerateToken();
       const session = {
         id: uuidv7(),
@@ -81,11 +106,11 @@ export function createSessionService(parts: SessionServiceParts) {
       return ended !== null;
     },
 
-    /** Ends the session of a token that the same browser is about to replace, if there is one. */
-    async endReplaced(transaction: Transaction, generateToken: string): Promise<void> {
-      if (!isGenerateToken(generateToken)) return;
-      await end(transaction, { tokenHash: hashGenerateToken(generateToken) }, 'replaced');
-    },
+    /**
+     * Brings a session that has just been committed to the cache, so that its first use is no miss, which the limit on
+     * misses could refuse. Never rejects.
+     */
+    warm: (generateToken: string) => cache.warm(hashGenerateToken(generateToken)),
 
     /** Ends one of the user's own sessions. @throws AppError `not_found` when it is not one of them, or has ended */
     async endOne(userId: string, sessionId: string): Promise<void> {
@@ -93,16 +118,40 @@ export function createSessionService(parts: SessionServiceParts) {
       if (ended === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
     },
 
-    /** Ends all of the user's sessions but one. */
+    /**
+     * Ends all of the user's sessions but one, in several transactions if there are many.
+     * @throws AppError `unavailable` when some are left after five seconds: those that have ended stay ended
+     */
     async endOthers(userId: string, exceptSessionId: string): Promise<void> {
-      await transact((transaction) => end(transaction, { userId, exceptSessionId }, 'ended_by_user'));
+      const giveUpAt = clock.local() + END_OTHERS_WITHIN_MS;
+      await endInTurn(userId, () => endAllOthers(userId, exceptSessionId, giveUpAt));
     },
 
-    /** The user's live sessions, the latest used first, at most 100. */
-    list(userId: string): Promise<ListedSession[]> {
-      return store.list(userId);
+    /** The user's live sessions, the latest used first. */
+    async list(userId: string, { limit, after }: PageWish): Promise<SessionPage> {
+      // One more shows whether the list goes on.
+      const wish = { limit: limit + 1, after };
+      const list = () => transact((transaction) => store.list(transaction, userId, wish));
+      const found = await listInTurn(userId, list);
+      const sessions = found.slice(0, limit);
+      const last = found.length > limit ? sessions.at(-1) : undefined;
+      return { sessions, next: last?.cursor ?? null };
     },
   };
+
+  async function endAllOthers(userId: string, exceptSessionId: string, giveUpAt: number): Promise<void> {
+    const listOthers = () =>
+      transact((transaction) => store.listOthers(transaction, userId, exceptSessionId));
+    // Until there is none, not until none was ended: another request may have ended just those of this list.
+    for (let ids = await listOthers(); ids.length > 0; ids = await listOthers()) {
+      if (clock.local() >= giveUpAt) {
+        const detail = 'There are very many sessions, and some have not ended yet: try again.';
+        throw new AppError('unavailable', { detail, retryAfterSeconds: 1 });
+      }
+      const selector = { userId, sessionIds: ids };
+      await transact((transaction) => end(transaction, selector, 'ended_by_user'));
+    }
+  }
 
   /**
    * Every session ends here. First the row, then, after the commit, the cache: in the other order a look-up between
@@ -115,8 +164,15 @@ export function createSessionService(parts: SessionServiceParts) {
     reason: EndReason,
   ): Promise<number> {
     const tokenHashes = await store.end(transaction, selector, reason);
-    if (tokenHashes.length > 0)
-      await ended.send(transaction, { tokenHashes: tokenHashes.map((hash) => hash.toString('hex')) });
+    await sendEnded(transaction, tokenHashes);
     return tokenHashes.length;
   }
+
+  async function sendEnded(transaction: Transaction, tokenHashes: Buffer[]): Promise<void> {
+    if (tokenHashes.length > 0) await ended.send(transaction, ...sessionsEndedMessages(tokenHashes));
+  }
+}
+
+function hashIfToken(text: string | null): Buffer | null {
+  return text !== null && isGenerateToken(text) ? hashGenerateToken(text) : null;
 }

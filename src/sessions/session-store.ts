@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, eq, inArray, lt, ne, or, sql } from '../db/drizzle.ts';
+import { and, asc, desc, eq, inArray, lt, ne, or, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { isOpenSession } from '../db/live-session.ts';
 import { tryLock } from '../db/locks.ts';
@@ -13,9 +13,18 @@ import type { SessionRecord } from './session-rules.ts';
 export type SessionSelector =
   | { tokenHash: Buffer }
   | { userId: string; sessionId: string }
-  | { userId: string; exceptSessionId: string };
+  | { userId: string; sessionIds: string[] };
 
-export type EndReason = 'signed_out' | 'replaced' | 'ended_by_user';
+export type EndReason = 'signed_out' | 'replaced' | 'too_many' | 'ended_by_user';
+
+/** What a new session takes the place of. */
+export type MakeRoom = {
+  userId: string;
+  /** The generate token that the browser had, hashed. */
+  replaced: Buffer | null;
+  /** How many other sessions the user may keep: the newest. Null: any number. */
+  mostOthers: number | null;
+};
 
 export type NewSession = {
   id: string;
@@ -33,21 +42,48 @@ export type ListedSession = {
   expiresAt: Date;
   ip: string | null;
   userAgent: string | null;
+  /** For `after`: the list goes on behind this session. */
+  cursor: string;
 };
+
+/** A part of a list. */
+export type PageWish = { limit: number; after?: string | undefined };
 
 /** A session's row as it was at that time. */
 export type FoundSession = { record: SessionRecord; databaseNow: Date };
 
 export type SessionStore = ReturnType<typeof createSessionStore>;
 
-const MAX_LISTED = 100;
+/** About a twentieth of a second, far from the deadline of a transaction. */
+const ENDED_AT_ONCE = 1_000;
+
+/** No session has it: the hash of a token has 32 bytes. */
+const NO_TOKEN = Buffer.alloc(0);
+
+/**
+ * The instant of `last_seen_at` to the microsecond, which a Date does not hold, and the id.
+ * `CURSOR_PATTERN` in session-rules.ts is its form.
+ */
+const CURSOR = sql<string>`(extract(epoch from ${sessions.lastSeenAt}) * 1000000)::bigint || '.' || ${sessions.id}`;
+
+/** Condition: the session comes later in the list than that of the cursor. */
+function isAfter(cursor: string): SQL {
+  const [micros, id] = cursor.split('.');
+  const seenAt = sql`'epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond'`;
+  return sql`(${sessions.lastSeenAt}, ${sessions.id}) < (${seenAt}, ${id}::uuid)`;
+}
 
 function matches(selector: SessionSelector): SQL | undefined {
   if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
   const own = eq(sessions.userId, selector.userId);
   return 'sessionId' in selector
     ? and(own, eq(sessions.id, selector.sessionId))
-    : and(own, ne(sessions.id, selector.exceptSessionId));
+    : and(own, isOneOf(selector.sessionIds));
+}
+
+/** Condition with one parameter: building a placeholder for each of hundreds takes longer than the statement itself. */
+function isOneOf(sessionIds: string[]): SQL {
+  return sql`${sessions.id} = any(${`{${sessionIds.join(',')}}`}::uuid[])`;
 }
 
 /** The `sessions` table. All times are database time. */
@@ -89,18 +125,65 @@ export function createSessionStore(database: Database) {
     },
 
     /** Ends the selected sessions that are still open, and returns the token hashes of exactly those. */
-    async end(transaction: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
-      const ended = await transaction.database
-        .update(sessions)
-        .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
-        .where(and(matches(selector), isOpenSession()))
-        .returning({ tokenHash: sessions.generateToken });
-      return ended.map((row) => row.tokenHash);
+    async end({ database }: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
+      return endOpen(database, matches(selector), sql`${reason}`);
     },
 
-    /** A user's open sessions, the latest used first, at most 100. */
-    async list(userId: string): Promise<ListedSession[]> {
-      return database
+    /**
+     * Ends the session that a new one replaces, and the oldest ones beyond the bound, at most 1,000 in all. Until the
+     * transaction ends, no other one makes room for the same user: none would count the other's new session.
+     * @returns the token hashes of those that were ended
+     */
+    async makeRoom({ database }: Transaction, { userId, replaced, mostOthers }: MakeRoom): Promise<Buffer[]> {
+      const isReplaced = eq(sessions.generateToken, replaced ?? NO_TOKEN);
+      const reason = sql`case when ${isReplaced} then 'replaced' else 'too_many' end`;
+      if (mostOthers === null) return endOpen(database, isReplaced, reason);
+      const user = database.select({ id: users.id }).from(users).where(eq(users.id, userId));
+      await user.for('no key update');
+      const others = database
+        .select({ id: sessions.id, createdAt: sessions.createdAt })
+        .from(sessions)
+        .where(
+          and(eq(sessions.userId, userId), ne(sessions.generateToken, replaced ?? NO_TOKEN), isOpenSession()),
+        )
+        .orderBy(desc(sessions.createdAt), desc(sessions.id))
+        .offset(mostOthers)
+        .as('others');
+      const oldest = database
+        .select({ id: others.id })
+        .from(others)
+        .orderBy(asc(others.createdAt), asc(others.id))
+        .limit(ENDED_AT_ONCE - 1)
+        .as('oldest');
+      // Not `or`: for that, PostgreSQL would read the whole table.
+      const chosen = database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(isReplaced)
+        .unionAll(database.select({ id: oldest.id }).from(oldest));
+      return endOpen(database, inArray(sessions.id, chosen), reason);
+    },
+
+    /** The ids of a user's open sessions but one, at most 1,000. */
+    async listOthers(transaction: Transaction, userId: string, exceptSessionId: string): Promise<string[]> {
+      await preferIndexOrder(transaction);
+      const others = await transaction.database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(and(eq(sessions.userId, userId), ne(sessions.id, exceptSessionId), isOpenSession()))
+        .orderBy(asc(sessions.lastSeenAt), asc(sessions.id))
+        .limit(ENDED_AT_ONCE);
+      return others.map(({ id }) => id);
+    },
+
+    /** A user's open sessions, the latest used first. */
+    async list(
+      transaction: Transaction,
+      userId: string,
+      { limit, after }: PageWish,
+    ): Promise<ListedSession[]> {
+      await preferIndexOrder(transaction);
+      return transaction.database
         .select({
           id: sessions.id,
           createdAt: sessions.createdAt,
@@ -108,11 +191,14 @@ export function createSessionStore(database: Database) {
           expiresAt: sessions.expiresAt,
           ip: sessions.ip,
           userAgent: sessions.userAgent,
+          cursor: CURSOR,
         })
         .from(sessions)
-        .where(and(eq(sessions.userId, userId), isOpenSession()))
-        .orderBy(sql`${sessions.lastSeenAt} desc`, sql`${sessions.id} desc`)
-        .limit(MAX_LISTED);
+        .where(
+          and(eq(sessions.userId, userId), isOpenSession(), after === undefined ? undefined : isAfter(after)),
+        )
+        .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
+        .limit(limit);
     },
 
     /**
@@ -135,24 +221,71 @@ export function createSessionStore(database: Database) {
       return swept.length;
     },
 
-    /** Marks the sessions as used just now. Each is written at most once a minute, over all replicas. */
+    /**
+     * Marks the sessions as used just now. Each is written at most once a minute, over all replicas. A session that
+     * another transaction is changing is left out, because this one has locks of many users and must not wait: that
+     * other transaction ends the session, or marks it too.
+     */
     async touch(sessionIds: string[], idleTtlMs: number): Promise<void> {
+      const due = database.$with('due').as(
+        database
+          .select({ id: sessions.id })
+          .from(sessions)
+          .where(
+            and(
+              isOneOf(sessionIds),
+              isOpenSession(),
+              lt(sessions.lastSeenAt, sql`now() - interval '1 minute'`),
+            ),
+          )
+          .for('update', { skipLocked: true }),
+      );
       await database
+        .with(due)
         .update(sessions)
         .set({
           lastSeenAt: sql`now()`,
           idleExpiresAt: sql`least(${sessions.expiresAt}, now() + ${inMs(idleTtlMs)})`,
         })
-        .where(
-          and(
-            // One parameter: building a placeholder for each of hundreds takes longer than the update itself.
-            sql`${sessions.id} = any(${`{${sessionIds.join(',')}}`}::uuid[])`,
-            isOpenSession(),
-            lt(sessions.lastSeenAt, sql`now() - interval '1 minute'`),
-          ),
-        );
+        .from(due)
+        .where(eq(sessions.id, due.id));
     },
   };
+}
+
+/**
+ * Until the transaction ends, PostgreSQL takes the first rows of an index in its order. It expects few sessions of any
+ * user, and would otherwise read and sort all of them for each part of a list.
+ */
+async function preferIndexOrder({ database }: Transaction): Promise<void> {
+  await database.execute(
+    sql`select set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`,
+  );
+}
+
+/**
+ * Ends those of the chosen sessions that are open. The rows are locked in the order of their ids: two transactions that
+ * end some of the same sessions wait for each other one way only.
+ */
+async function endOpen(database: Database, chosen: SQL | undefined, reason: SQL): Promise<Buffer[]> {
+  const open = database
+    .$with('open')
+    .as(
+      database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(and(chosen, isOpenSession()))
+        .orderBy(asc(sessions.id))
+        .for('update'),
+    );
+  const ended = await database
+    .with(open)
+    .update(sessions)
+    .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
+    .from(open)
+    .where(eq(sessions.id, open.id))
+    .returning({ tokenHash: sessions.generateToken });
+  return ended.map((row) => row.tokenHash);
 }
 
 /**

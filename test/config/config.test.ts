@@ -79,6 +79,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     ACCESS_TOKEN_REUSE: 0,
     SESSION_TTL: 30 * dayMs,
     SESSION_IDLE_TTL: 14 * dayMs,
+    SESSIONS_PER_USER: 100,
     COOKIE_MODE: 'host',
     COOKIE_DOMAIN: undefined,
     COOKIE_SAME_SITE: 'lax',
@@ -159,6 +160,7 @@ const accepted: [SettingName, string, unknown][] = [
   ['ACCESS_TOKEN_REUSE', '0s', 0],
   ['ACCESS_TOKEN_REUSE', '30s', 30_000],
   ['SESSION_IDLE_TTL', '15m', 900_000],
+  ['SESSIONS_PER_USER', '0', 0],
 ];
 t.test('decodes what each format allows', async (t) => {
   for (const [name, text, value] of accepted) t.strictSame(read(name, text), value, `${name}=${text}`);
@@ -200,6 +202,7 @@ const refused: [SettingName, string[]][] = [
   ['ACCESS_TOKEN_TTL', ['0m', '59s', '25h', '30', 'm', '1.5h', '-1h', '1 h', '1H', '1h30m', '1w', '٣m']],
   ['ACCESS_TOKEN_REUSE', ['0', '-1s', '31s', '30001ms', '1m']],
   ['SESSION_IDLE_TTL', ['14m', '899s', '401d']],
+  ['SESSIONS_PER_USER', ['-1', '1.5', '100001']],
   ['DRAIN_DELAY', ['0', '11m', '-1s']],
   ['JWKS_MAX_AGE', ['0s', '601s']],
   ['COOKIE_DOMAIN', ['localhost', '192.0.2.1', '.x.test', 'x.test/', '::1']],

@@ -5,7 +5,9 @@ import { eq, sql } from '../../src/db/drizzle.ts';
 import { sessions, users } from '../../src/db/schema.ts';
 import {
   createSessionStore,
+  type MakeRoom,
   type NewSession,
+  type PageWish,
   type SessionSelector,
 } from '../../src/sessions/session-store.ts';
 import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
@@ -47,8 +49,25 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       if (found === null) throw new Error('the session is not there');
       return found.record;
     };
-    const idsOf = async (userId: string) => (await store.list(userId)).map(({ id }) => id);
-    return { ...opened, store, addUser, insert, addSession, end, getRecord, idsOf };
+    const list = (userId: string, wish: PageWish = { limit: 100 }) =>
+      transact((transaction) => store.list(transaction, userId, wish));
+    const idsOf = async (userId: string) => (await list(userId)).map(({ id }) => id);
+    const listOthers = (userId: string, exceptSessionId: string) =>
+      transact((transaction) => store.listOthers(transaction, userId, exceptSessionId));
+    const makeRoom = (wish: MakeRoom) => transact((transaction) => store.makeRoom(transaction, wish));
+    return {
+      ...opened,
+      store,
+      addUser,
+      insert,
+      addSession,
+      end,
+      getRecord,
+      idsOf,
+      list,
+      listOthers,
+      makeRoom,
+    };
   }
 
   t.test('a session is found by the hash of its token, with its user', async (t) => {
@@ -240,8 +259,9 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.same(await end({ userId: ada.id, sessionId: randomUUID() }), []);
     t.same(await end({ userId: ada.id, sessionId: first.id }), [first.tokenHash]);
     t.same(await end({ userId: ada.id, sessionId: first.id }), []);
-    t.same(await end({ userId: ada.id, exceptSessionId: second.id }), [third.tokenHash]);
-    t.same(await end({ userId: ada.id, exceptSessionId: second.id }), []);
+    const sessionIds = [third.id, first.id, others.id, randomUUID()];
+    t.same(await end({ userId: ada.id, sessionIds }), [third.tokenHash]);
+    t.same(await end({ userId: ada.id, sessionIds }), []);
     t.same(await idsOf(ada.id), [second.id]);
     t.same(await idsOf(bob.id), [others.id]);
     t.same(await end({ tokenHash: second.tokenHash }), [second.tokenHash]);
@@ -283,11 +303,15 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('a session is listed with what its owner can know it by', async (t) => {
-    const { store, addUser, addSession, getRecord } = await setUp(t);
+    const { list, addUser, addSession, getRecord } = await setUp(t);
     const userId = (await addUser()).id;
     const known = await addSession({ userId, device: { ip: '2001:db8::1', userAgent: 'Lynx "ü"' } });
     const { createdAt, lastSeenAt, expiresAt } = await getRecord(known);
-    t.strictSame(await store.list(userId), [
+    const shown = (await list(userId)).map((session) => ({
+      ...session,
+      cursor: session.cursor.split('.')[1],
+    }));
+    t.strictSame(shown, [
       {
         id: known.id,
         createdAt: new Date(createdAt),
@@ -295,15 +319,16 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
         expiresAt: new Date(expiresAt),
         ip: '2001:db8::1',
         userAgent: 'Lynx "ü"',
+        cursor: known.id,
       },
     ]);
     const unknown = await addSession({ userId, device: { ip: '192.0.2.1', userAgent: null } });
-    const listed = (await store.list(userId)).find(({ id }) => id === unknown.id);
+    const listed = (await list(userId)).find(({ id }) => id === unknown.id);
     t.strictSame(listed?.userAgent, null);
   });
 
   t.test('the latest used are listed first, a hundred at most', async (t) => {
-    const { database, store, addUser, addSession, idsOf } = await setUp(t);
+    const { database, list, addUser, addSession, idsOf } = await setUp(t);
     const userId = (await addUser()).id;
     const added = await Promise.all(Array.from({ length: 105 }, () => addSession({ userId })));
     await addSession({ userId: (await addUser()).id });
@@ -315,7 +340,87 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     }
     const [first, second, third, ...rest] = ids;
     t.same(await idsOf(userId), [third, second, first, ...rest.reverse().slice(0, 97)]);
-    t.same(await store.list(randomUUID()), []);
+    t.same(await list(randomUUID()), []);
+  });
+
+  t.test('a list in parts has each session once, also of those that were used in one instant', async (t) => {
+    const { database, list, addUser, addSession, idsOf } = await setUp(t);
+    const userId = (await addUser()).id;
+    for (let n = 0; n < 20; n += 1) await addSession({ userId });
+    // Groups a microsecond apart, which a Date cannot tell apart.
+    await database.update(sessions).set({
+      lastSeenAt: sql`date_trunc('second', now()) + get_byte(${sessions.generateToken}, 0) % 4 * interval '1 microsecond'`,
+    });
+    const whole = await idsOf(userId);
+    for (const limit of [1, 3, 7, 20]) {
+      const ids: string[] = [];
+      let after: string | undefined;
+      for (let parts = 0; parts < 21; parts += 1) {
+        const part = await list(userId, { limit, after });
+        ids.push(...part.map(({ id }) => id));
+        after = part.at(-1)?.cursor ?? after;
+      }
+      t.strictSame(ids, whole, `${limit} at a time`);
+    }
+  });
+
+  t.test("the others are all of the user's open sessions but one, the first 1,000 of them", async (t) => {
+    const { database, listOthers, addUser, addSession, end } = await setUp(t);
+    const userId = (await addUser()).id;
+    const [kept, ended, other] = [
+      await addSession({ userId }),
+      await addSession({ userId }),
+      await addSession({ userId }),
+    ];
+    await addSession({ userId: (await addUser()).id });
+    await end({ userId, sessionId: ended.id });
+    t.strictSame(await listOthers(userId, kept.id), [other.id]);
+    await database.execute(sql`insert into sessions (id, user_id, generate_token, expires_at, idle_expires_at)
+      select gen_random_uuid(), ${userId}, sha256(n::text::bytea), now() + interval '1 day', now() + interval '1 day'
+      from generate_series(1, 1500) as n`);
+    const many = await listOthers(userId, kept.id);
+    t.equal(new Set(many).size, 1_000);
+    t.equal((await end({ userId, sessionIds: many })).length, 1_000);
+    t.equal((await listOthers(userId, kept.id)).length, 501);
+  });
+
+  t.test('room is made by ending the replaced session and the oldest beyond the bound', async (t) => {
+    const { database, addUser, addSession, idsOf, makeRoom } = await setUp(t);
+    const userId = (await addUser()).id;
+    const stranger = await addSession({ userId: (await addUser()).id });
+    const own: NewSession[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      own.push(await addSession({ userId }));
+      const createdAt = sql`now() + ${n} * interval '1 millisecond'`;
+      await database
+        .update(sessions)
+        .set({ createdAt })
+        .where(eq(sessions.id, own[n]?.id ?? ''));
+    }
+    const [first, second, third, fourth, fifth, sixth] = own as [
+      NewSession,
+      NewSession,
+      NewSession,
+      NewSession,
+      NewSession,
+      NewSession,
+    ];
+    const sorted = async () => (await idsOf(userId)).sort();
+    t.same(await makeRoom({ userId, replaced: null, mostOthers: null }), []);
+    t.same(await makeRoom({ userId, replaced: null, mostOthers: 6 }), []);
+    t.same(await makeRoom({ userId, replaced: fifth.tokenHash, mostOthers: 5 }), [fifth.tokenHash]);
+    t.same(await sorted(), [first, second, third, fourth, sixth].map(({ id }) => id).sort());
+    const ended = await makeRoom({ userId, replaced: stranger.tokenHash, mostOthers: 3 });
+    t.same(
+      ended.map(String).sort(),
+      [stranger, first, second].map(({ tokenHash }) => String(tokenHash)).sort(),
+      'a browser may have had the session of another user',
+    );
+    t.same(await makeRoom({ userId, replaced: null, mostOthers: 0 }).then(({ length }) => length), 3);
+    t.same(await idsOf(userId), []);
+    const reasons = await database.select({ id: sessions.id, reason: sessions.endReason }).from(sessions);
+    const reasonOf = ({ id }: NewSession) => reasons.find((row) => row.id === id)?.reason;
+    t.same([fifth, stranger, first, sixth].map(reasonOf), ['replaced', 'replaced', 'too_many', 'too_many']);
   });
 
   t.test('a use is noted at most once a minute, by the time of the database', async (t) => {
@@ -408,6 +513,26 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.same([await sweep(), await sweep(), await sweep(), await sweep()], [2, 2, 1, 0]);
   });
 }
+
+test('uses do not wait for a session that is being ended', async (t) => {
+  const { database, transact, moveTime } = await openPostgres();
+  const store = createSessionStore(database);
+  const accounts = createAccountStore(database);
+  const id = randomUUID();
+  await transact((tx) => accounts.insert(tx, { id, email: id, emailAsTyped: id, passwordHash: 'hash' }));
+  const [ending, other] = [makeSession({ userId: id }), makeSession({ userId: id })];
+  for (const session of [ending, other]) await transact((tx) => store.insert(tx, session));
+  await moveTime(2 * MINUTE_MS);
+  const isSeen = async ({ tokenHash }: NewSession) => {
+    const record = (await findSession(store, tokenHash))?.record;
+    return record !== undefined && record.lastSeenAt > record.createdAt;
+  };
+  await transact(async (transaction) => {
+    await store.end(transaction, { tokenHash: ending.tokenHash }, 'signed_out');
+    await store.touch([ending.id, other.id], IDLE_TTL_MS);
+    t.same([await isSeen(ending), await isSeen(other)], [false, true]);
+  });
+});
 
 test('sweeping, on a real server', async (t) => {
   async function setUpSweep() {

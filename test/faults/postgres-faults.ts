@@ -32,7 +32,7 @@ function lostDatabase({ name, begin, end, isWhollyGone = true }: LostDatabase): 
       const [known, stale, leaving, ...others] = await probe.signUpCached(5);
       if (known === undefined || stale === undefined || leaving === undefined)
         throw new Error('nobody signed up');
-      const uncached = await probe.signUp();
+      const uncached = await probe.signUpUncached();
       await world.withRedis((redis) => age(redis, stale, world));
 
       await during(world, { begin, end }, async () => {
@@ -173,7 +173,7 @@ export const halfDeadConnections: Scenario = {
   async play(probe, world) {
     const [known = await probe.signUp()] = await probe.signUpCached(1);
     // Each replica has a user of its own, because a read of a row fills the cache, which the other replicas use too.
-    const strangers = await Promise.all(world.replicas.map((replica) => probe.signUp(replica)));
+    const strangers = await Promise.all(world.replicas.map((replica) => probe.signUpUncached(replica)));
     for (const { database } of world.replicas) database.halfOpen();
     const giveUpAt = Date.now() + RECOVERED_WITHIN_MS * world.patience;
     await Promise.all([

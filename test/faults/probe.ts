@@ -95,6 +95,7 @@ export function createProbe(row: Row, world: World) {
     serve,
     tokensFor,
     signUp,
+    signUpUncached,
     signUpOr503,
     signUpCached,
     fill,
@@ -197,6 +198,13 @@ export function createProbe(row: Row, world: World) {
   async function signUp(replica = world.replica(0)): Promise<User> {
     const { user, answer } = await trySignUp(replica);
     if (user === null) throw new Error(`sign-up failed: ${answer.status} ${answer.body}`);
+    return user;
+  }
+
+  /** A user whose session is not in the cache any more. */
+  async function signUpUncached(replica?: Replica): Promise<User> {
+    const user = await signUp(replica);
+    await world.withRedis((redis) => redis.del(cacheKeyOf(user)));
     return user;
   }
 

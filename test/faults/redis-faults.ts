@@ -21,7 +21,7 @@ function lostRedis(name: string, begin: (world: World) => void, end: (world: Wor
     async play(probe, world) {
       const [known, leaving, ...others] = await probe.signUpCached(5);
       if (known === undefined || leaving === undefined) throw new Error('nobody signed up');
-      const uncached = await probe.signUp();
+      const uncached = await probe.signUpUncached();
       const healthyTimes = await probe.tokensFor(HEALTHY_MS, [known, ...others]);
       let newcomer = uncached;
 

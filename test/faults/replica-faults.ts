@@ -35,7 +35,7 @@ function replicaFrozen(name: string, sleep: (world: World, key: string) => Promi
     demanded: 'its fill is too late: 404 everywhere, even with the tombstone gone',
     async play(probe, world) {
       const frozen = world.replica(1);
-      const user = await probe.signUp();
+      const user = await probe.signUpUncached();
       frozen.database.blackhole('answers');
       const reading = probe.token(frozen, user, [200, 503], LONGEST_SLEEP_MS);
       await delay(200);

@@ -6,6 +6,7 @@ import {
   cookieOf,
   createPlace,
   createWire,
+  forget,
   newCredentials,
   signUp,
   type TestApp,
@@ -22,13 +23,14 @@ async function buildOnWires(t: Test) {
   const database = await createWire(t, place.DATABASE_URL);
   const redis = await createWire(t, place.REDIS_URL);
   const built = await build(t, { DATABASE_URL: database.url, REDIS_URL: redis.url }, place);
-  return { ...built, database, redis };
+  return { ...built, place, database, redis };
 }
 
 for (const trouble of ['cut', 'freeze'] as const) {
   test(`without a database (${trouble}) whatever needs it is 503 within 3 s, and cookies are left alone`, async (t) => {
-    const { app, database } = await buildOnWires(t);
+    const { app, place, database } = await buildOnWires(t);
     const user = await signUp(app);
+    await forget(place, user.token);
     const unknown = cookieHeader(Buffer.alloc(32, 3).toString('base64url'));
     database[trouble]();
     const startedAt = Date.now();
@@ -69,8 +71,10 @@ test('without a database, what can be known is still answered', async (t) => {
 });
 
 test('nothing that was refused for want of a database was half done', async (t) => {
-  const { app, database } = await buildOnWires(t);
+  const { app, place, database } = await buildOnWires(t);
   const user = await signUp(app);
+  // So that it is asked for in the database.
+  await forget(place, user.token);
   const newcomer = newCredentials();
   database.cut();
   t.equal((await post(app, '/signup', '', newcomer)).statusCode, 503);

@@ -95,6 +95,42 @@ test('a miss reads the row, and the next look-ups on every replica need none', a
   t.equal(setting.loads.length, 1);
 });
 
+test('a new session is in the cache after warming, and its first look-up needs no admission', async (t) => {
+  const setting = setUp();
+  const warm = setting.one.warm(setting.tokenHash);
+  await settle();
+  const record = makeRecord();
+  setting.loads[0]?.resolve(record);
+  await warm;
+  const { counts, admission } = makeAdmission(new AppError('rate_limited'));
+  t.same(await setting.other.find(setting.tokenHash, admission), record);
+  t.same([setting.loads.length, counts.asked], [1, 0]);
+});
+
+test('warming does not write over a tombstone, nor after one that is gone', async (t) => {
+  for (const isEvicted of [false, true]) {
+    const setting = setUp();
+    const warm = setting.one.warm(setting.tokenHash);
+    await settle();
+    await setting.other.invalidate(setting.tokenHash);
+    if (isEvicted) await setting.memory.put(setting.key, '', 0);
+    const left = await setting.memory.get(setting.key);
+    setting.loads[0]?.resolve(makeRecord());
+    await warm;
+    t.equal(await setting.memory.get(setting.key), left);
+  }
+});
+
+test('warming neither fails nor waits for a cache or a database that is away', async (t) => {
+  const unreachable = setUp({ putIfAbsent: refuse, replace: refuse });
+  const warm = unreachable.one.warm(unreachable.tokenHash);
+  await settle();
+  unreachable.loads[0]?.reject(unavailable(undefined));
+  await t.resolves(warm);
+  const hung = setUp({ putIfAbsent: () => new Promise(() => {}) });
+  await t.resolves(hung.one.warm(hung.tokenHash));
+});
+
 test('what is absent, or over, is answered without a read for ten seconds, on every replica', async (t) => {
   for (const row of [null, makeRecord({ ended: true })]) {
     const setting = setUp();

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'tap';
+import { createGenerateToken } from '../../src/sessions/generate-token.ts';
 import {
   build,
   codeOf,
@@ -115,6 +116,122 @@ test('lists where the user is signed in, the latest used first, the own session 
   t.equal(newest.ip, '127.0.0.1');
   t.equal(Date.parse(newest.expires_at) - Date.parse(newest.created_at), 30 * 86_400_000);
   t.equal(newest.last_seen_at, newest.created_at);
+});
+
+test('lists in parts, with the own session marked wherever it is', async (t) => {
+  const { app } = await build(t);
+  const user = await signUp(app);
+  for (let n = 0; n < 4; n += 1) await signIn(app, user);
+  const whole = await list(app, user.cookie);
+  const part = async (query: string) =>
+    (await app.inject({ url: `/sessions${query}`, headers: { cookie: user.cookie } })).json();
+  t.strictSame(await part(''), { sessions: whole, next: null });
+  t.strictSame(await part('?limit=5'), { sessions: whole, next: null });
+  const parts = [await part('?limit=2')];
+  while (parts.length < 4 && parts.at(-1).next !== null)
+    parts.push(await part(`?limit=2&after=${parts.at(-1).next}`));
+  t.strictSame(
+    parts.map(({ sessions }) => sessions.length),
+    [2, 2, 1],
+  );
+  t.strictSame(
+    parts.flatMap(({ sessions }) => sessions),
+    whole,
+  );
+  t.equal(whole.filter((session: { current: boolean }) => session.current).length, 1);
+});
+
+test('refuses a part that makes no sense', async (t) => {
+  const { app } = await build(t);
+  const { cookie } = await signUp(app);
+  for (const [query, path] of [
+    ['limit=0', '/limit'],
+    ['limit=101', '/limit'],
+    ['limit=1.5', '/limit'],
+    ['limit=', '/limit'],
+    ['limit=1&limit=2', '/limit'],
+    ['after=', '/after'],
+    ['after=1', '/after'],
+    [`after=${randomUUID()}`, '/after'],
+    ["after=1.' or 1", '/after'],
+    ['page=2', '/page'],
+  ] as const) {
+    const response = await app.inject({ url: `/sessions?${query}`, headers: { cookie } });
+    t.equal(codeOf(response), 'validation_failed', query);
+    t.equal(response.json().errors[0].path, path);
+  }
+  const nowhere = `after=9999999999999999.${randomUUID()}`;
+  t.equal((await app.inject({ url: `/sessions?${nowhere}`, headers: { cookie } })).statusCode, 200);
+});
+
+test('a new sign-in ends the oldest session beyond SESSIONS_PER_USER', async (t) => {
+  const { app } = await build(t, { SESSIONS_PER_USER: '2' });
+  const [user, stranger] = [await signUp(app), await signUp(app)];
+  const phone = await signIn(app, user);
+  const tablet = await signIn(app, user);
+  const alive = () => Promise.all([user.cookie, phone, tablet].map((cookie) => isAlive(app, cookie)));
+  t.strictSame(await alive(), [false, true, true]);
+  const { email, password } = user;
+  const again = { method: 'POST', url: '/login', headers: { cookie: tablet } } as const;
+  t.equal((await app.inject({ ...again, payload: { email, password } })).statusCode, 200);
+  t.strictSame(await alive(), [false, true, false], 'the session that it replaces is not counted');
+  t.ok(await isAlive(app, stranger.cookie));
+});
+
+test('racing sign-ins of one user leave the bound, on two replicas, and none fails', async (t) => {
+  const place = await createPlace(t);
+  const settings = { SESSIONS_PER_USER: '5' };
+  const [one, other] = [await build(t, settings, place), await build(t, settings, place)];
+  const users = [await signUp(one.app), await signUp(one.app)];
+  const { email, password } = users[0] as (typeof users)[0];
+  const cookies = [users[0]?.cookie ?? '', users[1]?.cookie ?? ''];
+  // Some replace a session of the other user, and some end all others meanwhile.
+  const attempts = Array.from({ length: 30 }, (_, n) => {
+    const { app } = n % 2 === 0 ? one : other;
+    const { email, password } = users[n % 3 === 0 ? 1 : 0] as (typeof users)[0];
+    const headers = { cookie: n % 5 === 0 ? (cookies[n % 2] ?? '') : '' };
+    return app.inject({ method: 'POST', url: '/login', payload: { email, password }, headers });
+  });
+  const answers = await Promise.all(attempts);
+  t.strictSame([...new Set(answers.map(({ statusCode }) => statusCode))], [200]);
+  const open = await runSql<{ n: string }>(
+    place.DATABASE_URL,
+    'select count(*) as n from sessions where ended_at is null group by user_id',
+  );
+  t.ok(open.length > 0 && open.every(({ n }) => Number(n) <= 5), JSON.stringify(open));
+  const newest = await signIn(one.app, { email, password });
+  const ending = [one, other].map(({ app }) =>
+    app.inject({ method: 'DELETE', url: '/sessions', headers: { cookie: newest } }),
+  );
+  const racing = [signIn(one.app, { email, password }), signIn(other.app, { email, password })];
+  await Promise.all(racing);
+  t.strictSame(
+    (await Promise.all(ending)).map(({ statusCode }) => statusCode),
+    [204, 204],
+  );
+  t.ok(await isAlive(one.app, newest));
+});
+
+test('SESSIONS_PER_USER=0 is no bound', async (t) => {
+  const { app } = await build(t, { SESSIONS_PER_USER: '0' });
+  const user = await signUp(app);
+  for (let n = 0; n < 3; n += 1) await signIn(app, user);
+  t.equal((await list(app, user.cookie)).length, 4);
+});
+
+test('after a burst of unknown cookies from its address, a user who signs in is served', async (t) => {
+  const place = await createPlace(t);
+  const [one, other] = [await build(t, {}, place), await build(t, {}, place)];
+  const known = await signUp(one.app);
+  for (const { app } of [one, other])
+    for (let n = 0; n < 310; n += 1)
+      await app.inject({ url: '/me', headers: { cookie: cookieHeader(createGenerateToken()) } });
+  const unknown = { cookie: cookieHeader(createGenerateToken()) };
+  t.equal((await one.app.inject({ url: '/sessions', headers: unknown })).statusCode, 429);
+  const cookies = [await signIn(one.app, known), (await signUp(one.app)).cookie];
+  for (const { app } of [one, other])
+    for (const cookie of cookies)
+      t.equal((await app.inject({ url: '/sessions', headers: { cookie } })).statusCode, 200);
 });
 
 test('tells a session without a User-Agent', async (t) => {

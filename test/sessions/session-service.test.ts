@@ -132,7 +132,7 @@ test('uses are noted once a minute, in the row', async (t) => {
     await passTime(ms);
     for (const _ of [1, 2, 3]) await sessions.find(generateToken, client);
     await flush();
-    const [listed] = await sessions.list(userId);
+    const [listed] = (await sessions.list(userId, { limit: 1 })).sessions;
     return listed?.lastSeenAt.getTime() ?? 0;
   };
   const firstSeen = await seenAfter(0);
@@ -215,25 +215,28 @@ test('a cache that cannot be told is reported, and the sign-out stands', async (
 });
 
 test('a replaced session ends with the transaction that replaces it, or not at all', async (t) => {
-  const { start, sessions, transact, database } = await setUp(t);
+  const { start, sessions, transact, database, userId } = await setUp(t);
   const old = await start();
   t.ok(await sessions.find(old.generateToken, client));
   const change = new Error('changed my mind');
   const failing = transact(async (transaction) => {
-    await sessions.endReplaced(transaction, old.generateToken);
+    await sessions.start(transaction, userId, device, old.generateToken);
     throw change;
   });
   await t.rejects(failing, change);
   t.match(await sessions.find(old.generateToken, client), { id: old.id });
-  await transact((transaction) => sessions.endReplaced(transaction, old.generateToken));
+  await transact((transaction) => sessions.start(transaction, userId, device, old.generateToken));
   t.equal(await sessions.find(old.generateToken, client), null);
-  t.match(await database.select().from(rows), [{ endReason: 'replaced' }]);
+  t.match(await database.select().from(rows).orderBy(rows.createdAt), [
+    { endReason: 'replaced' },
+    { endReason: null },
+  ]);
 });
 
 test('replacing what is no session is no error', async (t) => {
-  const { sessions, transact } = await setUp(t);
+  const { sessions, transact, userId } = await setUp(t);
   for (const token of ['', 'x', createGenerateToken(), randomBytes(99).toString('base64url')]) {
-    await t.resolves(transact((transaction) => sessions.endReplaced(transaction, token)));
+    await t.resolves(transact((transaction) => sessions.start(transaction, userId, device, token)));
   }
 });
 
@@ -257,7 +260,9 @@ test("ending all others keeps the one, and other users' sessions", async (t) => 
   for (const { generateToken } of others) t.equal(await sessions.find(generateToken, client), null);
   t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
   t.match(await sessions.find(bystander.generateToken, client), { id: bystander.id });
-  t.match(await sessions.list(userId), [{ id: kept.id, ip: device.ip, userAgent: device.userAgent }]);
+  t.match((await sessions.list(userId, { limit: 9 })).sessions, [
+    { id: kept.id, ip: device.ip, userAgent: device.userAgent },
+  ]);
   await t.resolves(sessions.endOthers(userId, kept.id));
 });
 

@@ -1,0 +1,1 @@
+CREATE INDEX "sessions_open_idx" ON "sessions" USING btree ("user_id","last_seen_at","id") WHERE "sessions"."ended_at" is null;
