@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { PGlite } from '@electric-sql/pglite';
+import type { PGlite } from '@electric-sql/pglite';
 import { createMemoryCache } from '../cache/memory-cache.ts';
 import type { Clock } from '../core/clock.ts';
 import { loadPGliteDriver } from '../db/drizzle.ts';
@@ -15,7 +15,9 @@ import {
   DataFolderError,
   keyEncryptionKeyOf,
   lockDataFolder,
+  toFolderError,
 } from './data-folder.ts';
+import { openPGliteFolder } from './pglite-folder.ts';
 
 const { drizzle, migrate } = loadPGliteDriver();
 
@@ -30,7 +32,7 @@ async function nothingToDo(): Promise<void> {}
 
 /**
  * PGlite and an in-process cache: one process, no other software.
- * @throws DataFolderError when another process has the folder, or the folder is damaged
+ * @throws DataFolderError when another process has the folder, or it cannot be used
  */
 export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Promise<Adapters> {
   const { dataFolder } = settings;
@@ -56,20 +58,13 @@ export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Pr
     };
   } catch (error) {
     unlock();
-    throw error;
+    throw toFolderError(dataFolder, error);
   }
 }
 
 async function openPGlite(folder: string): Promise<PGlite> {
   if (!existsSync(folder)) await makeDatabase(folder);
-  try {
-    return await PGlite.create(folder);
-  } catch (cause) {
-    throw new DataFolderError(
-      `${folder} does not open as a database; restore it from a backup or move it away`,
-      { cause },
-    );
-  }
+  return openPGliteFolder(folder);
 }
 
 /**
@@ -79,6 +74,14 @@ async function openPGlite(folder: string): Promise<PGlite> {
 async function makeDatabase(folder: string): Promise<void> {
   const draft = `${folder}.new`;
   rmSync(draft, { recursive: true, force: true });
-  await once(new Worker(new URL('./embedded-initdb.ts', import.meta.url), { workerData: draft }), 'exit');
+  const thread = new Worker(new URL('./embedded-initdb.ts', import.meta.url), { workerData: draft });
+  await once(thread, 'exit').catch((cause: Error) => {
+    // Half a database is of no use, and may have filled the disk.
+    rmSync(draft, { recursive: true, force: true });
+    // An error from a thread has lost its class.
+    throw new DataFolderError(cause.message, { cause });
+  });
+  // Not only the data folder around it: that may belong to another user, and be shared with a group.
+  chmodSync(draft, 0o700);
   renameSync(draft, folder);
 }

@@ -102,9 +102,9 @@ test('a new session is in the cache after warming, and its first look-up needs n
   const record = makeRecord();
   setting.loads[0]?.resolve(record);
   await warm;
-  const { counts, admission } = makeAdmission(new AppError('rate_limited'));
-  t.same(await setting.other.find(setting.tokenHash, admission), record);
-  t.same([setting.loads.length, counts.asked], [1, 0]);
+  const { asked, admit } = makeAdmission(new AppError('rate_limited'));
+  t.same(await setting.other.find(setting.tokenHash, admit), record);
+  t.same([setting.loads.length, asked.length], [1, 0]);
 });
 
 test('warming does not write over a tombstone, nor after one that is gone', async (t) => {
