@@ -34,7 +34,7 @@ export async function migratePostgres(
   patienceMs = PATIENCE_MS,
 ): Promise<void> {
   const migrations = loadMigrator().readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
-  const last = migrations.at(-1)?.folderMillis ?? 0;
+  const last = Math.max(...migrations.map(({ folderMillis }) => folderMillis));
   try {
     await beginOf(client)(async (transaction) => {
       // A role that may only read and write rows needs no lock to see that there is nothing to do.
