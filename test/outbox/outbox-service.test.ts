@@ -99,6 +99,22 @@ test('a message is delivered once its transaction has been committed, and then g
   t.match(events, [{ kind: 'test', outcome: 'delivered', attempts: 1, ageMs: 0 }]);
 });
 
+test('several messages of one call go out together, each on its own', async (t) => {
+  for (const isAwaited of [true, false]) {
+    const { transact, openReplica, otherSide, waiting, failure } = await setUp(t);
+    const { lane } = openReplica({
+      isAwaited,
+      deliver: async ({ n }) => {
+        if (n === 2) throw failure;
+        otherSide.got.push(n);
+      },
+    });
+    await transact((transaction) => lane.send(transaction, { n: 1 }, { n: 2 }, { n: 3 }));
+    await until(async () => (await waiting()) === 1);
+    t.same(otherSide.got.toSorted(), [1, 3]);
+  }
+});
+
 test('a message of a transaction that is rolled back is neither kept nor delivered', async (t) => {
   const { transact, openReplica, otherSide, waiting, ripen } = await setUp(t);
   const { outbox, lane } = openReplica();

@@ -367,3 +367,29 @@ test('an end that the cache did not hear of reaches it when it is back', async (
   await one.outbox.deliverDue();
   t.equal(await other.sessions.find(generateToken, client), null);
 });
+
+test('ending more sessions than there is time for is refused, never acknowledged, and goes on where it stopped', async (t) => {
+  const { start, createReplica, database, userId, memory, passTime } = await setUp(t);
+  const kept = await start();
+  await database.execute(sql`insert into sessions (id, user_id, generate_token, expires_at, idle_expires_at)
+    select gen_random_uuid(), ${userId}, sha256(n::text::bytea), now() + interval '1 hour', now() + interval '1 hour'
+    from generate_series(1, 1001) as n`);
+  const open = () => database.$count(rows, sql`${rows.endedAt} is null`);
+  let isSlow = true;
+  const put: typeof memory.put = async (...all) => {
+    await memory.put(...all);
+    if (!isSlow) return;
+    isSlow = false;
+    await passTime(5_000);
+  };
+  const { sessions } = createReplica({ cache: { put } });
+  const outcomes = await Promise.allSettled([1, 2].map(() => sessions.endOthers(userId, kept.id)));
+  t.match(
+    outcomes,
+    Array(2).fill({ reason: { code: 'unavailable', retryAfterSeconds: 1, detail: /again/ } }),
+  );
+  t.equal(await open(), 2, 'the second one did not begin, as its time had passed with waiting');
+  await sessions.endOthers(userId, kept.id);
+  t.equal(await open(), 1);
+  t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
+});
