@@ -173,7 +173,7 @@ test('a path that is a file, or leads nowhere, is named', async (t) => {
 
 test('a folder with a quoted path is refused, and none is made', async (t) => {
   const { stderr } = await migrate('"/tmp/data"');
-  t.match(stderr, /^DATA_DIR: .* is not accepted; expected a path without quotes$/m);
+  t.match(stderr, /^DATA_DIR: .* has quotes around it; remove them$/m);
   t.notOk(existsSync('"'));
 });
 

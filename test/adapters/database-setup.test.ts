@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import postgres from 'postgres';
+import { type Test, test } from 'tap';
+import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
+import { openProduction } from '../../src/adapters/production.ts';
+import { LOCKS } from '../../src/db/locks.ts';
+import { runCommand, startServer } from '../e2e/server-process.ts';
+import { createPlace, type Place, runSql } from '../helper.ts';
+import { redisTarget } from '../support/adapters.ts';
+import { startPgbouncer } from '../support/pgbouncer.ts';
+
+const noWait = () => {};
+
+/** Opened as the server opens it, but in this process. */
+function open(t: Test, place: Place, databaseUrl = place.DATABASE_URL) {
+  const adapters = openProduction(
+    {
+      databaseUrl,
+      poolSize: 2,
+      redis: redisTarget(place.REDIS_URL),
+      redisKeyPrefix: place.REDIS_KEY_PREFIX,
+      keyEncryptionKey: Buffer.from(place.KEY_ENCRYPTION_KEY, 'base64'),
+    },
+    IGNORE_EVENTS,
+  );
+  t.teardown(adapters.close);
+  return adapters;
+}
+
+async function createRole(t: Test, { DATABASE_URL }: Place): Promise<{ role: string; url: string }> {
+  const role = `doorward_role_${randomUUID().replaceAll('-', '')}`;
+  await runSql(
+    DATABASE_URL,
+    `create role ${role} login; alter role ${role} set search_path = "$user", public; revoke all on schema public from public`,
+  );
+  t.teardown(() => runSql(DATABASE_URL, `drop owned by ${role} cascade; drop role ${role}`));
+  const url = new URL(DATABASE_URL);
+  url.username = role;
+  return { role, url: url.href };
+}
+
+async function emptySchemas({ DATABASE_URL }: Place): Promise<void> {
+  await runSql(DATABASE_URL, 'drop schema public cascade; drop schema drizzle cascade; create schema public');
+}
+
+test('a pooler in transaction mode is found out, whether it refuses our settings or ignores them', async (t) => {
+  const ignored =
+    'statement_timeout, idle_in_transaction_session_timeout, lock_timeout, bytea_output, default_transaction_isolation, IntervalStyle';
+  for (const lines of [[], [`ignore_startup_parameters = ${ignored}`]]) {
+    const place = await createPlace(t);
+    const url = await startPgbouncer(t, place.DATABASE_URL, ['pool_mode = transaction', ...lines]);
+    const adapters = open(t, place, url);
+    await adapters.prepare();
+    await adapters.migrate(noWait);
+    await t.resolves(Promise.resolve(adapters.pingDatabase()));
+  }
+});
+
+test('what a pooler does not pass on is refused, and so is another encoding than UTF-8', async (t) => {
+  const place = await createPlace(t);
+  const name = new URL(place.DATABASE_URL).pathname.slice(1);
+  await runSql(place.DATABASE_URL, `alter database ${name} set bytea_output = 'escape'`);
+  const url = await startPgbouncer(t, place.DATABASE_URL, ['pool_mode = transaction']);
+  await t.rejects(open(t, place, url).prepare(), {
+    name: 'DatabaseSetupError',
+    message: /bytea_output=escape.*alter role/,
+  });
+  const latin = new URL(place.DATABASE_URL);
+  latin.pathname = `doorward_latin_${randomUUID().replaceAll('-', '')}`;
+  const latinName = latin.pathname.slice(1);
+  await runSql(
+    place.DATABASE_URL,
+    `create database ${latinName} encoding 'LATIN1' locale 'C' template template0`,
+  );
+  t.teardown(() => runSql(place.DATABASE_URL, `drop database ${latinName} with (force)`));
+  await t.rejects(open(t, place, latin.href).prepare(), { name: 'DatabaseSetupError', message: /LATIN1/ });
+});
+
+test('a database that is not there is refused by its SQLSTATE', async (t) => {
+  const place = await createPlace(t);
+  const url = new URL(place.DATABASE_URL);
+  url.pathname = `doorward_none_${randomUUID().replaceAll('-', '')}`;
+  await t.rejects(open(t, place, url.href).prepare(), { name: 'DatabaseError', sqlState: '3D000' });
+});
+
+test('a role migrates in its own schema, once, and without any schema it is told what to do', async (t) => {
+  const place = await createPlace(t);
+  await emptySchemas(place);
+  const { role, url } = await createRole(t, place);
+  await t.rejects(open(t, place, url).migrate(noWait), {
+    name: 'DatabaseSetupError',
+    message: new RegExp(`search_path is .*create schema ${role}`),
+  });
+  await runSql(place.DATABASE_URL, `create schema ${role} authorization ${role}`);
+  for (let times = 0; times < 2; times += 1) await open(t, place, url).migrate(noWait);
+  t.match(await runSql(place.DATABASE_URL, `select count(*)::int as n from ${role}.users`), [{ n: 0 }]);
+});
+
+test('a role that may only read and write rows needs nothing else when the schema is up to date', async (t) => {
+  const place = await createPlace(t);
+  const { role, url } = await createRole(t, place);
+  await runSql(
+    place.DATABASE_URL,
+    `grant usage on schema public to ${role}; grant select, insert, update, delete on all tables in schema public to ${role}`,
+  );
+  await open(t, place, url).migrate(noWait);
+  await runSql(place.DATABASE_URL, 'alter table outbox drop column attempts');
+  await t.rejects(open(t, place, url).migrate(noWait), { name: 'DatabaseError', sqlState: '42501' });
+});
+
+test('a server and a command that start while another replica migrates say so, and go on after it', async (t) => {
+  const place = await createPlace(t);
+  const holder = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
+  t.teardown(() => holder.end());
+  const [last] = await holder`
+    delete from drizzle.__drizzle_migrations
+    where created_at = (select max(created_at) from drizzle.__drizzle_migrations) returning *`;
+  await holder`select pg_advisory_lock(${LOCKS.migrate})`;
+  const server = startServer(t, place);
+  await server.says(/waiting for another replica, which is migrating the database/);
+  const command = runCommand(t, ['migrate'], place);
+  while (!/Waiting for another process/.test(command.stderr)) await new Promise((go) => setTimeout(go, 20));
+  await holder`insert into drizzle.__drizzle_migrations ${holder(last ?? {})}`;
+  await holder`select pg_advisory_unlock(${LOCKS.migrate})`;
+  t.equal(await command.exited, 0, command.stderr);
+  t.ok(await server.url());
+});
