@@ -57,6 +57,7 @@ const layers = ['store', 'service', 'routes'];
 /** No I/O, no clock of their own, no framework. */
 const pureFiles = [
   'accounts/email-address.ts',
+  'config/database-url.ts',
   'config/redis-target.ts',
   'core/clock.ts',
   'core/errors.ts',

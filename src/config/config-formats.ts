@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { type DatabaseUrlError, parseDatabaseUrl } from './database-url.ts';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
 
 /** How the text of a setting is read: what it must be, in words and as a check, and how it is decoded. */
@@ -6,6 +7,8 @@ export type Format<T> = {
   /** Completes "expected …"; also the format column of the documentation. */
   expects: string;
   accepts: (text: string) => boolean;
+  /** What is wrong with a text that `accepts` refuses, without the text: it may be a secret. Null if that is unknown. */
+  problem?: (text: string) => string | null;
   /** Called only with text that `accepts` has accepted. */
   decode: (text: string) => T;
   /** What to write in place of a text that is refused only for its spelling; null if that is unknown. */
@@ -114,13 +117,22 @@ function holdsEveryIPv4(address: string, prefix = '128'): boolean {
   return block.check('::ffff:0:0', 'ipv6');
 }
 
-/** A URL with one of these schemes, in the `scheme://` form, used unchanged. */
-export function urlOf(...schemes: string[]): Format<string> {
-  const starts = schemes.map((scheme) => `${scheme}://`);
-  return text(
-    `a URL that starts with ${starts.join(' or ')}`,
-    (text) => starts.some((start) => text.startsWith(start)) && URL.canParse(text),
-  );
+/** A connection URI of PostgreSQL. It is used unchanged. */
+export const databaseUrl: Format<string> = {
+  expects:
+    'a URL: postgres://user:password@host:port/database, with /, ?, #, @ and % in a password as %2F, %3F, %23, %40 and %25',
+  accepts: (text) => refusalOf(text) === null,
+  problem: (text) => refusalOf(text) || null,
+  decode: (text) => text,
+};
+
+/** Empty for a text that is no URL of a database, null for one that is accepted. */
+function refusalOf(text: string): string | null {
+  try {
+    return parseDatabaseUrl(text) === null ? '' : null;
+  } catch (error) {
+    return (error as DatabaseUrlError).message;
+  }
 }
 
 /** The form in which a bare http or https URL is the same text for everyone, without a slash at its end; or null. */

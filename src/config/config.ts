@@ -14,8 +14,8 @@ type Derived = { says: string; from: (texts: Texts) => string };
 
 function setting<T>(format: is.Format<T>, fallback: string | Derived, description: string, secret = false) {
   const text = Type.Refine(Type.String(), format.accepts, () => format.expects);
-  const { expects, respell } = format;
-  const documentation = { fallback, description, expects, respell, secret };
+  const { expects, respell, problem } = format;
+  const documentation = { fallback, description, expects, respell, problem, secret };
   return Object.assign(Type.Decode(text, format.decode), documentation);
 }
 
@@ -71,7 +71,7 @@ const server = {
 };
 
 const databaseAndCache = {
-  DATABASE_URL: secret(is.urlOf('postgres', 'postgresql'), 'PostgreSQL database; goes with REDIS_URL'),
+  DATABASE_URL: secret(is.databaseUrl, 'PostgreSQL database; goes with REDIS_URL'),
   DATABASE_POOL_SIZE: setting(is.integer(1, 200), '10', 'Database connections of one replica'),
   REDIS_URL: secret(is.redisTarget, 'Redis: one server, Sentinel or a cluster'),
   REDIS_KEY_PREFIX: setting(word, 'doorward:', 'Start of every key in Redis'),
@@ -317,6 +317,8 @@ function slipOf(text: string): string | null {
 function mismatch(name: SettingName, text: string): string | null {
   const schema = Settings.properties[name];
   if (Value.Check(schema, text)) return null;
+  const problem = schema.problem?.(text);
+  if (problem) return `is not accepted: ${problem}`;
   const instead = schema.respell?.(text);
   return `is not accepted; expected ${schema.expects}${instead ? `; write ${instead}` : ''}`;
 }

@@ -1,6 +1,7 @@
-import postgres, { type Sql, type TransactionSql } from 'postgres';
+import type { Sql, TransactionSql } from 'postgres';
 import { AppError, unavailable } from '../core/errors.ts';
 import { DATABASE_DEADLINE_MS, DatabaseError, withDeadline } from './database-guard.ts';
+import { openClient } from './postgres-client.ts';
 
 /** How a pooler refuses a start-up parameter. */
 const PROTOCOL_VIOLATION = '08P01';
@@ -55,7 +56,7 @@ export function connect(databaseUrl: string, poolSize: number, route: Route): Sq
     statement_timeout: DATABASE_DEADLINE_MS,
     idle_in_transaction_session_timeout: DATABASE_DEADLINE_MS * 2,
   };
-  return postgres(databaseUrl, {
+  return openClient(databaseUrl, {
     ...optionsOf(route),
     max: poolSize,
     connection: route === 'direct' ? direct : TRACKED_SETTINGS,
@@ -173,7 +174,7 @@ function requireCommit<T>(commit: { result: T; command: string } | undefined): T
 /** One connection for a migration, which may take long: the database does not end its statements. */
 export function connectForMigration(databaseUrl: string, route: Route): Sql {
   const unlimited = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
-  return postgres(databaseUrl, {
+  return openClient(databaseUrl, {
     ...optionsOf(route),
     max: 1,
     connection: route === 'direct' ? { ...PINNED_SETTINGS, ...unlimited } : TRACKED_SETTINGS,

@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import type { KeyRotator } from './key-rotator.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
 import { type KeyStatus, keyStatus } from './rotation-plan.ts';
@@ -46,9 +47,14 @@ export function createKeyCommands({ store, rotator, afterChange }: KeyCommandPar
      * @throws AppError `not_found` for an unknown kid, KeyEncryptionKeyError
      */
     async rotate({ now = false, revoke }: RotateArguments): Promise<KeyListing[]> {
-      await (now ? rotator.replaceNow(revoke ?? null) : rotator.publishNext());
-      await afterChange();
-      return list();
+      const kid = await (now ? rotator.replaceNow(revoke ?? null) : rotator.publishNext());
+      try {
+        await afterChange();
+        return await list();
+      } catch (cause) {
+        const detail = `The keys have been rotated, to ${kid}; do not do it again. They could not be read afterwards: see \`doorward keys list\`.`;
+        throw new AppError('internal_error', { detail, cause });
+      }
     },
 
     /** @returns the kids of the keys that were encrypted anew, with the current key-encryption key */

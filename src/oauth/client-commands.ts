@@ -79,9 +79,12 @@ export function createClientCommands(parts: ClientCommandParts) {
         audiences: [...new Set(audiences)],
         ...stored,
       };
-      if (!(await transact((transaction) => store.insert(transaction, client))))
-        throw validationFailed([problem('/id', id, 'is the id of another client')]);
-      return { client: await get(id), client_secret: secret };
+      // Read before the commit: what fails after it would keep the secret from being shown.
+      const added = await transact(async (transaction) =>
+        (await store.insert(transaction, client)) ? store.findIn(transaction, id) : null,
+      );
+      if (added === null) throw validationFailed([problem('/id', id, 'is the id of another client')]);
+      return { client: toListing(added), client_secret: secret };
     },
 
     /**
@@ -90,11 +93,13 @@ export function createClientCommands(parts: ClientCommandParts) {
      */
     async rotateSecret({ id, overlap_ms, public_keys }: RotateArguments): Promise<NewCredentials> {
       const { stored, secret } = newCredentials(public_keys);
-      const done = await transact((transaction) =>
-        store.replaceCredentials(transaction, id, stored, overlap_ms),
+      const changed = await transact(async (transaction) =>
+        (await store.replaceCredentials(transaction, id, stored, overlap_ms))
+          ? store.findIn(transaction, id)
+          : null,
       );
-      if (!done) throw unknown(id);
-      return { client: await get(id), client_secret: secret };
+      if (changed === null) throw unknown(id);
+      return { client: toListing(changed), client_secret: secret };
     },
 
     /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */

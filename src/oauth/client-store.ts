@@ -63,6 +63,12 @@ export function createClientStore(database: Database) {
       return client ?? null;
     },
 
+    /** The same, as it is in the transaction. */
+    async findIn({ database }: Transaction, id: string): Promise<StoredClient | null> {
+      const [client] = await database.select(columns).from(serviceClients).where(eq(serviceClients.id, id));
+      return client ?? null;
+    },
+
     /** All clients by id, at most 1,000. */
     async list(): Promise<StoredClient[]> {
       return database.select(columns).from(serviceClients).orderBy(asc(serviceClients.id)).limit(MAX_LISTED);

@@ -5,9 +5,16 @@ import { DatabaseError } from '../db/database-guard.ts';
 import { DatabaseSetupError, PoolSizeError } from '../db/postgres.ts';
 import { KeyEncryptionKeyError } from '../keys/key-material.ts';
 import { CommandLineError } from './command-line-error.ts';
+import { explainDatabase } from './explain-database.ts';
 
-const UNDEFINED_TABLE = '42P01';
-const INSUFFICIENT_PRIVILEGE = '42501';
+/** Their messages are written for operators. */
+const SELF_EXPLAINING = [
+  DataFolderError,
+  KeyEncryptionKeyError,
+  DatabaseSetupError,
+  PoolSizeError,
+  CommandLineError,
+];
 
 /**
  * The text for an operator when the server or a command cannot go on: clear lines for what an operator can fix, the
@@ -15,17 +22,12 @@ const INSUFFICIENT_PRIVILEGE = '42501';
  */
 export function explainError(error: unknown): string {
   if (error instanceof ConfigError) return `These settings cannot be used:\n${error.message}`;
-  if (error instanceof DataFolderError || error instanceof KeyEncryptionKeyError) return error.message;
-  if (error instanceof DatabaseSetupError || error instanceof PoolSizeError) return error.message;
-  if (error instanceof CommandLineError) return error.message;
+  if (SELF_EXPLAINING.some((kind) => error instanceof kind)) return (error as Error).message;
+  const databaseError = databaseErrorIn(error);
+  const explained = databaseError && explainDatabase(databaseError.sqlState);
+  if (explained) return explained;
   if (error instanceof AppError && error.code === 'unavailable') {
     return 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.';
-  }
-  if (error instanceof DatabaseError && error.sqlState === UNDEFINED_TABLE) {
-    return 'The database has no schema yet: run `doorward migrate`, or set MIGRATE_ON_START=true.';
-  }
-  if (error instanceof DatabaseError && error.sqlState === INSUFFICIENT_PRIVILEGE) {
-    return 'The role in DATABASE_URL lacks rights: let it read and write the tables; for migrations, let it own them, or run `doorward migrate` as their owner.';
   }
   if (error instanceof AppError && error.errors) return error.errors.map(explainField).join('\n');
   if (error instanceof AppError) return error.message;
@@ -37,6 +39,12 @@ export function explainError(error: unknown): string {
     return `${error.message}: run this as the user that the server runs as.`;
   }
   return error instanceof Error ? String(error.stack) : String(error);
+}
+
+/** The answer of the database, on its own or as the cause of `unavailable`. */
+function databaseErrorIn(error: unknown): DatabaseError | null {
+  const inner = error instanceof AppError ? error.cause : error;
+  return inner instanceof DatabaseError ? inner : null;
 }
 
 function explainField({ path, message }: FieldError): string {

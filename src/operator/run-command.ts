@@ -43,6 +43,7 @@ export async function runCommand<Name extends keyof OperatorCommands>(
     const run = commands[name] as (...args: Parameters<OperatorCommands[Name]>) => Promise<Answer<Name>>;
     return await run(...args);
   } finally {
-    await adapters.close();
+    // The command is done, or has failed with an error of its own: this must not hide its result, which may be a secret.
+    await Promise.allSettled([adapters.close()]);
   }
 }

@@ -111,3 +111,16 @@ test('rewrapping tells which keys it put under the current key-encryption key', 
   t.same(await next.rewrap(), [(await commands.list())[0]?.kid]);
   await t.rejects(commands.rewrap(), { name: 'KeyEncryptionKeyError' });
 });
+
+test('a rotation that is done and cannot be shown says that it is done', async (t) => {
+  const { rotator, store } = await setUp();
+  const afterChange = async () => {
+    throw new Error('the database is away');
+  };
+  const commands = createKeyCommands({ rotator, store, afterChange });
+  const before = (await store.list()).keys.length;
+  await t.rejects(commands.rotate({ now: true }), {
+    message: /^The keys have been rotated, to [\w-]{43}; do not do it again\./,
+  });
+  t.equal((await store.list()).keys.length, before + 1);
+});

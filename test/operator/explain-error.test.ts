@@ -30,9 +30,15 @@ test('what an operator can mend is told in a few clear lines', async (t) => {
     [new DatabaseError('42501', undefined), /^The role in DATABASE_URL lacks rights: /],
     [new DatabaseError('42P01', undefined), /^The database has no schema yet: run `doorward migrate`/],
     [
-      new DatabaseError('28P01', undefined),
-      'Cannot go on: the database refused a statement: SQLSTATE 28P01.',
+      new DatabaseError('23505', 'users_email_key'),
+      'Cannot go on: the database refused a statement: SQLSTATE 23505 (users_email_key).',
     ],
+    [
+      new DatabaseError('28P01', undefined),
+      /^PostgreSQL refuses the user name or the password .*\(28P01\)\.$/,
+    ],
+    [unavailable(new DatabaseError('25006', undefined)), /^The database is read-only \(25006\): /],
+    [unavailable(new DatabaseError('ECONNREFUSED', undefined)), /^The database does not answer: /],
     [Object.assign(new Error('taken'), { code: 'EADDRINUSE' }), /^taken: .* set PORT to another one\.$/],
     [Object.assign(new Error('refused'), { code: 'EACCES' }), /^refused: run this as the user/],
   ];

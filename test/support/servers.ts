@@ -112,6 +112,38 @@ export function startPostgres(): Promise<PrivateServer> {
 }
 
 /**
+ * Starts an empty PostgreSQL that also takes TLS. Its superuser needs no password; every other role needs both, a password
+ * and TLS.
+ * @param certificate and its key, in PEM
+ */
+export function startTlsPostgres(certificate: string, key: string): Promise<PrivateServer> {
+  const access = 'host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n';
+  const files = { 'server.crt': certificate, 'server.key': key, 'access.conf': access };
+  return startPrivate({
+    ...postgresProgram,
+    initialise: async (binaries, folder, owner) => {
+      await postgresProgram.initialise(binaries, folder, owner);
+      for (const [name, text] of Object.entries(files)) await writeOwned(join(folder, name), text, owner);
+    },
+    args: (folder, port) => [
+      ...postgresProgram.args(folder, port),
+      ...['-c', 'ssl=on', '-c', `ssl_cert_file=${join(folder, 'server.crt')}`],
+      ...[
+        '-c',
+        `ssl_key_file=${join(folder, 'server.key')}`,
+        '-c',
+        `hba_file=${join(folder, 'access.conf')}`,
+      ],
+    ],
+  });
+}
+
+async function writeOwned(path: string, text: string, { uid, gid }: Owner): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 });
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid);
+}
+
+/**
  * Starts an empty Redis that writes nothing to disk: after a `restart` it is empty again.
  * @param options more of its command line, such as `--replicaof`
  */
@@ -127,10 +159,8 @@ export function startSentinel(masterPort: number): Promise<PrivateServer> {
   return startPrivate({
     ...redisProgram,
     // A Sentinel writes its state into its own configuration file, so that file must exist.
-    initialise: async (_binaries, folder, { uid, gid }) => {
-      const path = join(folder, 'sentinel.conf');
-      await writeFile(path, sentinelConfiguration(masterPort));
-      if (uid !== undefined && gid !== undefined) await chown(path, uid, gid);
+    initialise: async (_binaries, folder, owner) => {
+      await writeOwned(join(folder, 'sentinel.conf'), sentinelConfiguration(masterPort), owner);
     },
     args: (folder, port) => [join(folder, 'sentinel.conf'), '--sentinel', '--port', String(port)],
   });

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { t as root, test } from 'tap';
+import { cleanError } from '../../src/db/database-guard.ts';
+import { openClient } from '../../src/db/postgres-client.ts';
+import { explainError } from '../../src/operator/explain-error.ts';
+import { makeCertificates } from '../support/certificates.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { freePort, startTlsPostgres } from '../support/servers.ts';
+
+const folder = root.testdir({ right: {}, other: {} });
+const { caFile, certificate, key } = await makeCertificates(join(folder, 'right'), 'IP:127.0.0.1');
+const other = await makeCertificates(join(folder, 'other'), 'DNS:db.test');
+const server = await startTlsPostgres(certificate, key);
+root.teardown(server.stop.bind(server));
+const forOtherHost = await startTlsPostgres(other.certificate, other.key);
+root.teardown(forOtherHost.stop.bind(forOtherHost));
+
+const password = `a%b:c@d/${randomBytes(6).toString('hex')}`;
+const admin = postgres(server.url, { max: 1 });
+await admin.unsafe(`create role ada login password '${password}'`);
+await admin.end();
+
+/** Connects as `ada`, whom the server admits only with a password and TLS. */
+async function connectTo(url: string) {
+  const client = openClient(url, { max: 1, connect_timeout: 10 });
+  try {
+    const [row] = await client<{ tls: boolean; path: string; name: string }[]>`
+      select ssl as tls, current_setting('search_path') as path, current_setting('application_name') as name
+      from pg_stat_ssl where pid = pg_backend_pid()`;
+    return { ...row };
+  } catch (error) {
+    throw cleanError(error);
+  } finally {
+    await client.end({ timeout: 1 });
+  }
+}
+
+function explained(url: string): Promise<string> {
+  return connectTo(url).then(
+    () => 'connected',
+    (error: unknown) => explainError(error),
+  );
+}
+
+function urlOf({ port }: { port: number }, query: string, pass = password): string {
+  return `postgres://ada:${encodeURIComponent(pass)}@127.0.0.1:${port}/postgres${query}`;
+}
+
+test('encrypts as sslmode asks for it, and trusts a private authority', async (t) => {
+  const queries = [
+    'sslmode=prefer',
+    'sslmode=require',
+    'sslmode=require&channel_binding=prefer',
+    `sslmode=require&sslrootcert=${caFile}`,
+    `sslmode=verify-ca&sslrootcert=${caFile}`,
+    `sslmode=verify-full&sslrootcert=${caFile}`,
+  ];
+  for (const query of queries) t.match(await connectTo(urlOf(server, `?${query}`)), { tls: true }, query);
+  const otherCa = `?sslmode=verify-ca&sslrootcert=${other.caFile}`;
+  t.match(await explained(urlOf(forOtherHost, otherCa)), /28P01/, 'verify-ca asks for no name');
+});
+
+test('says which certificate is not trusted, and why', async (t) => {
+  const untrusted = /^The certificate of PostgreSQL is not trusted \([A-Z_]+\): .*sslrootcert/;
+  for (const query of [
+    'sslmode=verify-full',
+    'sslrootcert=system',
+    `sslmode=verify-ca&sslrootcert=${other.caFile}`,
+    `sslmode=require&sslrootcert=${other.caFile}`,
+  ]) {
+    t.match(await explained(urlOf(server, `?${query}`)), untrusted, query);
+  }
+  const otherName = `?sslmode=verify-full&sslrootcert=${other.caFile}`;
+  t.match(
+    await explained(urlOf(forOtherHost, otherName)),
+    /^The certificate of PostgreSQL is for another host/,
+  );
+});
+
+test('a certificate for localhost is not good for an address', async (t) => {
+  const folder = t.testdir();
+  const local = await makeCertificates(folder, 'DNS:localhost');
+  const server = await startTlsPostgres(local.certificate, local.key);
+  t.teardown(server.stop.bind(server));
+  const query = `?sslmode=verify-full&sslrootcert=${local.caFile}`;
+  t.match(await explained(urlOf(server, query)), /^The certificate of PostgreSQL is for another host/);
+  const byName = urlOf(server, query).replace('127.0.0.1', 'localhost');
+  t.match(await explained(byName), /28P01/, 'and is for its name');
+});
+
+test('says that the password or the lack of TLS is the reason', async (t) => {
+  t.match(
+    await explained(urlOf(server, '?sslmode=require', 'wrong')),
+    /^PostgreSQL refuses the user name or the password/,
+  );
+  t.match(await explained(urlOf(server, '')), /^PostgreSQL does not admit this user .*sslmode=require/);
+});
+
+test('a certificate file that cannot be used is named', async (t) => {
+  const bad = t.testdir({ 'bad.pem': 'no certificate', folder: {} });
+  const broken = join(bad, 'broken.pem');
+  writeFileSync(broken, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+  const cases: [query: string, message: string][] = [
+    [`sslrootcert=${join(bad, 'none')}`, 'the file that sslrootcert names cannot be read (ENOENT)'],
+    [`sslrootcert=${bad}`, 'the file that sslrootcert names cannot be read (EISDIR)'],
+    [`sslrootcert=${join(bad, 'bad.pem')}`, 'the file that sslrootcert names holds no CERTIFICATE in PEM'],
+    [`sslcert=${caFile}&sslkey=${caFile}`, 'the file that sslkey names holds no PRIVATE KEY in PEM'],
+  ];
+  for (const [query, message] of cases) {
+    const url = urlOf(server, `?sslmode=verify-full&${query}`);
+    t.throws(() => openClient(url, {}), { name: 'ConfigError', message: `DATABASE_URL: ${message}` });
+  }
+  t.throws(() => openClient(urlOf(server, `?sslmode=verify-full&sslrootcert=${broken}`), {}), {
+    name: 'ConfigError',
+    message: /^DATABASE_URL: its certificates cannot be used \(/,
+  });
+});
+
+test('sends a certificate of its own', async (t) => {
+  const files = join(folder, 'own');
+  mkdirSync(files);
+  const own = await makeCertificates(files, 'DNS:ada');
+  const query = `?sslmode=require&sslcert=${join(files, 'server.pem')}&sslkey=${join(files, 'server.key')}`;
+  const wrongKey = `?sslmode=require&sslcert=${join(files, 'server.pem')}&sslkey=${join(files, 'ca.key')}`;
+  t.match(await connectTo(urlOf(server, query)), { tls: true });
+  t.throws(() => openClient(urlOf(server, wrongKey), {}), { message: /its certificates cannot be used/ });
+  t.ok(own.key);
+});
+
+test('goes on to the next of several hosts', async (t) => {
+  const url = urlOf(server, '?sslmode=require&target_session_attrs=read-write');
+  const gone = await freePort();
+  t.match(await connectTo(url.replace('@', `@127.0.0.1:${gone},`)), { tls: true });
+});
+
+test('settings in the URL have priority over those of the code, and a socket is a place too', async (t) => {
+  const { url } = await createTestDatabase(t);
+  t.match(await connectTo(`${url}?search_path=a,b&application_name=x`), { path: 'a,b', name: 'x' });
+  const { options } = openClient('postgres:///auth?host=/run/none&port=7&connect_timeout=9', { max: 1 });
+  t.match(options, { path: '/run/none/.s.PGSQL.7', database: 'auth', connect_timeout: 9, ssl: false });
+});
