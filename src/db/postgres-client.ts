@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import {
@@ -79,30 +80,30 @@ function checkHost(name: string, hosts: string[], certificate: Certificate): Err
 }
 
 function secureContextOf({ rootCertificateFile, certificateFile, keyFile }: DatabaseTls): SecureContext {
-  const ca = readPem('sslrootcert', rootCertificateFile, 'CERTIFICATE');
-  const cert = readPem('sslcert', certificateFile, 'CERTIFICATE');
-  const key = readPem('sslkey', keyFile, 'PRIVATE KEY');
+  // Node takes no notice of a root certificate that is none, and would trust nothing then.
+  const ca = readPem('sslrootcert', rootCertificateFile, (text) => new X509Certificate(text));
+  const cert = readPem('sslcert', certificateFile, (text) => new X509Certificate(text));
+  const key = readPem('sslkey', keyFile, createPrivateKey);
   try {
     return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
   } catch (cause) {
-    throw new ConfigError([`DATABASE_URL: its certificates cannot be used (${codeOf(cause)})`]);
+    throw new ConfigError([`DATABASE_URL: sslkey is not the key of sslcert (${codeOf(cause)})`]);
   }
 }
 
-function readPem(parameter: string, path: string | undefined, label: string): string | undefined {
+function readPem(
+  parameter: string,
+  path: string | undefined,
+  check: (text: string) => unknown,
+): string | undefined {
   if (path === undefined) return undefined;
-  const text = readText(parameter, path);
-  // Node takes no notice of a root certificate that is none, and would trust nothing then.
-  if (text.includes(`${label}-----`)) return text;
-  throw new ConfigError([`DATABASE_URL: the file that ${parameter} names holds no ${label} in PEM`]);
-}
-
-function readText(parameter: string, path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    const text = readFileSync(path, 'utf8');
+    check(text);
+    return text;
   } catch (error) {
     throw new ConfigError([
-      `DATABASE_URL: the file that ${parameter} names cannot be read (${codeOf(error)})`,
+      `DATABASE_URL: the file that ${parameter} names cannot be used (${codeOf(error)})`,
     ]);
   }
 }

@@ -31,7 +31,8 @@ const PINNED_SETTINGS = {
   IntervalStyle: 'postgres',
   bytea_output: 'hex',
   default_transaction_isolation: 'read committed',
-  lock_timeout: 0,
+  // As text: the driver leaves out a number that is 0.
+  lock_timeout: '0',
 };
 
 /** How to connect: through a pooler that gives a connection for each transaction only, or directly. */
@@ -173,7 +174,7 @@ function requireCommit<T>(commit: { result: T; command: string } | undefined): T
 
 /** One connection for a migration, which may take long: the database does not end its statements. */
 export function connectForMigration(databaseUrl: string, route: Route): Sql {
-  const unlimited = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 };
+  const unlimited = { statement_timeout: '0', idle_in_transaction_session_timeout: '0' };
   return openClient(databaseUrl, {
     ...optionsOf(route),
     max: 1,

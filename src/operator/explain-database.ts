@@ -16,6 +16,10 @@ const EXPLANATIONS: [code: RegExp, text: string][] = [
     /^(ERR_SSL_|ERR_TLS_|EPROTO)/,
     'No encrypted connection to PostgreSQL can be made (CODE): check sslmode in DATABASE_URL, and ssl of PostgreSQL.',
   ],
+  [
+    /^ECONNRESET$/,
+    'PostgreSQL closed the connection (CODE): look at its log. If it takes no encrypted connections, leave sslmode out of DATABASE_URL.',
+  ],
   [/^(ENOTFOUND|EAI_AGAIN)$/, 'The host in DATABASE_URL is not found (CODE): check its name.'],
   [/^28P01$/, 'PostgreSQL refuses the user name or the password in DATABASE_URL (CODE).'],
   [

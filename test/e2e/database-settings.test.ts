@@ -246,7 +246,7 @@ test('a role that may only read and write rows runs when the schema is up to dat
   await runSql(place.DATABASE_URL, 'alter table outbox drop column attempts');
   const { code, stderr } = await runToEnd({ ...place, DATABASE_URL: url, PORT: '0' }, 'src/server.ts');
   t.equal(code, 1);
-  t.match(stderr, /^The role in DATABASE_URL .*rights.*\n$/);
+  t.match(stderr, /^The role in DATABASE_URL has no right .*\n$/);
 });
 
 test('without a schema to use, the server names the search_path and what to do', async (t) => {

@@ -27,7 +27,7 @@ test('what an operator can mend is told in a few clear lines', async (t) => {
       /^DATABASE_POOL_SIZE is 200, and PostgreSQL allows 97 .* raise max_connections of PostgreSQL$/,
     ],
     [unavailable(new Error('secret')), /^The database does not answer: .*\.$/],
-    [new DatabaseError('42501', undefined), /^The role in DATABASE_URL lacks rights: /],
+    [new DatabaseError('42501', undefined), /^The role in DATABASE_URL has no right to do this /],
     [new DatabaseError('42P01', undefined), /^The database has no schema yet: run `doorward migrate`/],
     [
       new DatabaseError('23505', 'users_email_key'),
