@@ -10,8 +10,7 @@ const core: typeof import('drizzle-orm') = load('drizzle-orm');
 const pgCore: typeof import('drizzle-orm/pg-core') = load('drizzle-orm/pg-core');
 
 export const { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, ne, or, sql } = core;
-export const { check, customType, index, integer, jsonb, pgTable, text, timestamp, uniqueIndex, uuid } =
-  pgCore;
+export const { check, customType, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } = pgCore;
 
 export const { getTableConfig } = pgCore;
 

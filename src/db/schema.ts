@@ -1,3 +1,4 @@
+import { unavailable } from '../core/errors.ts';
 import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import {
   check,
@@ -8,17 +9,30 @@ import {
   pgTable,
   sql,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from './drizzle.ts';
+import { UnreadableAnswer } from './unreadable-answer.ts';
 
 const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
   dataType: () => 'bytea',
   fromDriver: (value) => Buffer.from(value),
 });
 
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
+const INSTANT = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?[+-]\d\d(:\d\d)?$/;
+
+/**
+ * Drizzle's own column takes any text. In another DateStyle, day and month would change places, or the date would be
+ * invalid, and every session would seem to have expired.
+ */
+const instant = customType<{ data: Date; driverData: string }>({
+  dataType: () => 'timestamp with time zone',
+  toDriver: (value) => value.toISOString(),
+  fromDriver: (text) => {
+    if (INSTANT.test(text)) return new Date(text);
+    throw unavailable(new UnreadableAnswer('an instant is not in ISO form: DateStyle must be ISO'));
+  },
+});
 
 export const users = pgTable(
   'users',

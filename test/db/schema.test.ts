@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
+import fc from 'fast-check';
 import { test } from 'tap';
+import type { Database } from '../../src/db/database.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { MIGRATIONS_FOLDER } from '../../src/db/migrations.ts';
 import * as schema from '../../src/db/schema.ts';
-import { databases } from '../support/adapters.ts';
+import { databases, openPostgres } from '../support/adapters.ts';
 
 const tables: PgTable[] = Object.values(schema);
 
@@ -62,4 +64,36 @@ test('no migration names a schema: the tables go where search_path says', (t) =>
   for (const name of readdirSync(MIGRATIONS_FOLDER).filter((file) => file.endsWith('.sql')))
     t.notMatch(readFileSync(join(MIGRATIONS_FOLDER, name), 'utf8'), /"public"\./, name);
   t.end();
+});
+
+const readInstant = (text: string) => schema.users.createdAt.mapFromDriverValue(text) as Date;
+
+/** An instant as PostgreSQL writes it with that setting. */
+async function writtenBy(database: Database, instant: Date, setting: string, value: string): Promise<string> {
+  const rows = await database.transaction(async (transaction) => {
+    await transaction.execute(sql`select set_config(${setting}, ${value}, true)`);
+    return transaction.execute(sql`select ${instant.toISOString()}::timestamptz::text as text`);
+  });
+  return (rows as unknown as { text: string }[])[0]?.text ?? '';
+}
+
+test('an instant that PostgreSQL wrote is read as the same one, in any time zone', async (t) => {
+  const { database } = await openPostgres();
+  const isSame = async (instant: Date, zone: string) => {
+    const text = await writtenBy(database, instant, 'TimeZone', zone);
+    return readInstant(text).getTime() === instant.getTime();
+  };
+  const instants = fc.date({ min: new Date('1970-01-01'), max: new Date('9999-12-30'), noInvalidDate: true });
+  const zones = fc.constantFrom('UTC', 'Asia/Kolkata', 'America/St_Johns');
+  await t.resolves(fc.assert(fc.asyncProperty(instants, zones, isSame)));
+});
+
+test('in another DateStyle an instant is unavailable, and never a wrong one', async (t) => {
+  const { database } = await openPostgres();
+  const unreadable = { code: 'unavailable', cause: { name: 'UnreadableAnswer' } };
+  for (const style of ['SQL, DMY', 'SQL, MDY', 'Postgres, DMY', 'German, DMY']) {
+    const text = await writtenBy(database, new Date('2026-01-05T10:00:00Z'), 'DateStyle', style);
+    t.throws(() => readInstant(text), unreadable, text);
+  }
+  t.throws(() => readInstant('infinity'), unreadable);
 });
