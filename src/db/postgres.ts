@@ -77,14 +77,14 @@ export async function findRoute(client: Sql): Promise<Route> {
     const [row] = await withDeadline(asked, DATABASE_DEADLINE_MS);
     return row?.is_ours ? 'direct' : 'pooled';
   } catch (error) {
-    if (sqlStateOf(error) === PROTOCOL_VIOLATION) return 'pooled';
+    if (isRefusal(error, PROTOCOL_VIOLATION)) return 'pooled';
     throw error;
   }
 }
 
-function sqlStateOf(error: unknown): string | null {
+function isRefusal(error: unknown, sqlState: string): boolean {
   const cause = error instanceof AppError ? error.cause : error;
-  return cause instanceof DatabaseError ? cause.sqlState : null;
+  return cause instanceof DatabaseError && cause.sqlState === sqlState;
 }
 
 /** The database is set up in a way that we cannot run on: the message says which, and what to do. */
@@ -157,7 +157,8 @@ export function beginOf(client: Sql): Begin {
     const driver = client.begin(async (transaction) => {
       const result = await work(transaction);
       ours.commit = transaction.unsafe('commit and chain').then(({ command }) => ({ result, command }));
-      ours.commit.catch(() => {});
+      // It is awaited below: until then its rejection must not count as unhandled.
+      void Promise.allSettled([ours.commit]);
     });
     await driver.catch((error: unknown) => {
       // After our commit, what became of the driver's own does not matter.
