@@ -54,18 +54,22 @@ export async function migratePostgres(
   }
 }
 
+/** Tables that the role may not read belong to another deployment. */
 async function findHome(transaction: TransactionSql): Promise<Home> {
-  const [row] = await transaction<{ schema: string | null; path: string; role: string }[]>`
+  const [row] = await transaction<{ schema: string | null; apart: boolean; path: string; role: string }[]>`
     select coalesce(
-        (select relnamespace::regnamespace::name from pg_class where oid = to_regclass(${OLDEST_TABLE})),
+        (select relnamespace::regnamespace::name from pg_class
+          where oid = to_regclass(${OLDEST_TABLE}) and has_table_privilege(oid, 'select')),
         current_schema()
-      )::text as schema, current_setting('search_path') as path, current_user::text as role`;
+      )::text as schema,
+      to_regnamespace('drizzle') is not null or has_database_privilege(current_database(), 'create') as apart,
+      current_setting('search_path') as path, current_user::text as role`;
   if (row?.schema) {
-    const { schema } = row;
+    const { schema, apart } = row;
     await transaction`
       select set_config('search_path', quote_ident(${schema}) || ', ' || current_setting('search_path'), true)`;
     // Earlier releases know `public` alone, and kept the journal beside it.
-    return { schema, journalSchema: schema === 'public' ? 'drizzle' : schema };
+    return { schema, journalSchema: schema === 'public' && apart ? 'drizzle' : schema };
   }
   throw new DatabaseSetupError(
     `search_path is ${row?.path}, and the role ${row?.role} can use none of these schemas: run "create schema ${row?.role} authorization ${row?.role}", or grant it one of them`,

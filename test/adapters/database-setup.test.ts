@@ -125,3 +125,27 @@ test('a server and a command that start while another replica migrates say so, a
   t.equal(await command.exited, 0, command.stderr);
   t.ok(await server.url());
 });
+
+test('a role with an empty schema is not given the tables of another deployment in public', async (t) => {
+  const place = await createPlace(t);
+  const { role, url } = await createRole(t, place);
+  await runSql(
+    place.DATABASE_URL,
+    `create schema ${role} authorization ${role}; grant usage on schema public to ${role}`,
+  );
+  await open(t, place, url).migrate(noWait);
+  t.match(await runSql(place.DATABASE_URL, `select count(*)::int as n from ${role}.users`), [{ n: 0 }]);
+});
+
+test('a role that may create tables in public, but no schema, keeps the journal there', async (t) => {
+  const place = await createPlace(t);
+  await emptySchemas(place);
+  const { role, url } = await createRole(t, place);
+  await runSql(place.DATABASE_URL, `grant usage, create on schema public to ${role}`);
+  for (let times = 0; times < 2; times += 1) await open(t, place, url).migrate(noWait);
+  const found = await runSql(
+    place.DATABASE_URL,
+    `select schemaname from pg_tables where tablename = '__drizzle_migrations'`,
+  );
+  t.same(found, [{ schemaname: 'public' }]);
+});
