@@ -134,10 +134,9 @@ function takenBy(folder: string, cause: unknown): DataFolderError {
 }
 
 function unlockable(file: string, cause: Error): DataFolderError {
-  return (
-    hinderedFolder(file, cause.message, cause) ??
-    new DataFolderError(`${file} cannot be locked: ${cause.message}`, { cause })
-  );
+  const unexplained = new DataFolderError(`${file} cannot be locked: ${cause.message}`, { cause });
+  const [error] = [hinderedFolder(file, cause.message, cause), unexplained].filter((one) => one !== null);
+  return error as DataFolderError;
 }
 
 /** SQLITE_BUSY, also in the low byte of extended codes. A full disk or a damaged file gives another code. */

@@ -111,7 +111,12 @@ type Address = { host: string; port: number };
 
 function parseAddresses(list: string): Address[] {
   return list.split(',').map((address) => {
-    const [, host = '', port = DEFAULT_PORT] = /^(.*?)(?::(\d+))?$/.exec(address) ?? [];
+    // The form of the URL has been checked: this always matches.
+    const [, host, port = DEFAULT_PORT] = /^(.*?)(?::(\d+))?$/.exec(address) as unknown as [
+      string,
+      string,
+      string?,
+    ];
     return { host: decode(host.replace(/^\[|\]$/g, ''), 'host'), port: checkPort(Number(port)) };
   });
 }

@@ -156,15 +156,18 @@ export function createTransact(database: Database, guard = deadlineGuard()): Tra
   };
 }
 
-async function retryContention<T>(once: () => Promise<T>, overdue: AbortSignal): Promise<T> {
-  for (let attempts = 1; ; attempts += 1) {
-    try {
-      return await once();
-    } catch (error) {
-      if (attempts === MAX_ATTEMPTS || overdue.aborted || !isContention(error)) throw error;
-      await delay(randomInt(WAIT_BEFORE_RETRY.least, WAIT_BEFORE_RETRY.most));
-    }
+async function retryContention<T>(
+  once: () => Promise<T>,
+  overdue: AbortSignal,
+  attemptsLeft = MAX_ATTEMPTS,
+): Promise<T> {
+  try {
+    return await once();
+  } catch (error) {
+    if (attemptsLeft === 1 || overdue.aborted || !isContention(error)) throw error;
   }
+  await delay(randomInt(WAIT_BEFORE_RETRY.least, WAIT_BEFORE_RETRY.most));
+  return retryContention(once, overdue, attemptsLeft - 1);
 }
 
 async function attempt<T>(

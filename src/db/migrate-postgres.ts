@@ -123,12 +123,15 @@ async function prepareJournal(transaction: TransactionSql, home: Home): Promise<
 /** Asks again and again: a wait in the database would go on for ever, and no line would say why. */
 async function takeLock(transaction: TransactionSql, onWait: () => void, patienceMs: number): Promise<void> {
   const giveUpAt = performance.now() + patienceMs;
-  for (let tries = 1; ; tries += 1) {
-    const [row] = await transaction<{ is_mine: boolean }[]>`
-      select pg_try_advisory_xact_lock(${LOCKS.migrate}) as is_mine`;
-    if (row?.is_mine) return;
+  for (let tries = 1; !(await tryToLock(transaction)); tries += 1) {
     if (performance.now() > giveUpAt) throw new DatabaseSetupError(LOCK_IS_TAKEN);
     if (tries === 1) onWait();
     await delay(ASK_EVERY_MS);
   }
+}
+
+async function tryToLock(transaction: TransactionSql): Promise<boolean> {
+  const [row] = await transaction<{ is_mine: boolean }[]>`
+    select pg_try_advisory_xact_lock(${LOCKS.migrate}) as is_mine`;
+  return row?.is_mine === true;
 }

@@ -150,3 +150,9 @@ test('settings in the URL have priority over those of the code, and a socket is 
   const { options } = openClient('postgres:///auth?host=/run/none&port=7&connect_timeout=9', { max: 1 });
   t.match(options, { path: '/run/none/.s.PGSQL.7', database: 'auth', connect_timeout: 9, ssl: false });
 });
+
+test('begins with encryption at once where the URL says so', async (t) => {
+  const client = openClient('postgres://db.example.com/name?sslmode=require&sslnegotiation=direct', {});
+  t.teardown(() => client.end());
+  t.equal((client.options as { sslnegotiation?: string }).sslnegotiation, 'direct');
+});
