@@ -295,8 +295,8 @@ test('a burst of unknown tokens gets no more look-ups than the same tokens one b
 });
 
 test('a thousand users behind one address, none of them in the cache, all come in at once', async (t) => {
-  const { start, sessions, memory } = await setUp(t);
-  const started = await Promise.all(Array.from({ length: 1_000 }, () => start()));
+  const { start, sessions, memory, addUser } = await setUp(t);
+  const started = await Promise.all(Array.from({ length: 1_000 }, async () => start(await addUser())));
   for (const { generateToken } of started)
     await memory.put(`session:${hashGenerateToken(generateToken).toString('hex')}`, '', 0);
   const found = await Promise.all(started.map(({ generateToken }) => sessions.find(generateToken, client)));
