@@ -81,9 +81,9 @@ export function createClientCommands(parts: ClientCommandParts) {
       };
       // Read before the commit: what fails after it would keep the secret from being shown.
       const added = await transact(async (transaction) =>
-        (await store.insert(transaction, client)) ? store.findIn(transaction, id) : null,
+        (await store.insert(transaction, client)) ? store.findIn(transaction, id) : undefined,
       );
-      if (added === null) throw validationFailed([problem('/id', id, 'is the id of another client')]);
+      if (added === undefined) throw validationFailed([problem('/id', id, 'is the id of another client')]);
       return { client: toListing(added), client_secret: secret };
     },
 
@@ -96,9 +96,9 @@ export function createClientCommands(parts: ClientCommandParts) {
       const changed = await transact(async (transaction) =>
         (await store.replaceCredentials(transaction, id, stored, overlap_ms))
           ? store.findIn(transaction, id)
-          : null,
+          : undefined,
       );
-      if (changed === null) throw unknown(id);
+      if (changed === undefined) throw unknown(id);
       return { client: toListing(changed), client_secret: secret };
     },
 

@@ -63,10 +63,10 @@ export function createClientStore(database: Database) {
       return client ?? null;
     },
 
-    /** The same, as it is in the transaction. */
-    async findIn({ database }: Transaction, id: string): Promise<StoredClient | null> {
+    /** The same, as it is in the transaction; undefined if there is none. */
+    async findIn({ database }: Transaction, id: string): Promise<StoredClient | undefined> {
       const [client] = await database.select(columns).from(serviceClients).where(eq(serviceClients.id, id));
-      return client ?? null;
+      return client;
     },
 
     /** All clients by id, at most 1,000. */
