@@ -4,9 +4,11 @@ import { type Test, test } from 'tap';
 import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import { openProduction } from '../../src/adapters/production.ts';
 import { LOCKS } from '../../src/db/locks.ts';
+import { migratePostgres } from '../../src/db/migrate-postgres.ts';
 import { runCommand, startServer } from '../e2e/server-process.ts';
 import { createPlace, type Place, runSql } from '../helper.ts';
 import { redisTarget } from '../support/adapters.ts';
+import { createLatinDatabase, createRole, emptySchemas, grantRows } from '../support/database-roles.ts';
 import { startPgbouncer } from '../support/pgbouncer.ts';
 
 const noWait = () => {};
@@ -25,22 +27,6 @@ function open(t: Test, place: Place, databaseUrl = place.DATABASE_URL) {
   );
   t.teardown(adapters.close);
   return adapters;
-}
-
-async function createRole(t: Test, { DATABASE_URL }: Place): Promise<{ role: string; url: string }> {
-  const role = `doorward_role_${randomUUID().replaceAll('-', '')}`;
-  await runSql(
-    DATABASE_URL,
-    `create role ${role} login; alter role ${role} set search_path = "$user", public; revoke all on schema public from public`,
-  );
-  t.teardown(() => runSql(DATABASE_URL, `drop owned by ${role} cascade; drop role ${role}`));
-  const url = new URL(DATABASE_URL);
-  url.username = role;
-  return { role, url: url.href };
-}
-
-async function emptySchemas({ DATABASE_URL }: Place): Promise<void> {
-  await runSql(DATABASE_URL, 'drop schema public cascade; drop schema drizzle cascade; create schema public');
 }
 
 test('a pooler in transaction mode is found out, whether it refuses our settings or ignores them', async (t) => {
@@ -65,15 +51,8 @@ test('what a pooler does not pass on is refused, and so is another encoding than
     name: 'DatabaseSetupError',
     message: /bytea_output=escape.*alter role/,
   });
-  const latin = new URL(place.DATABASE_URL);
-  latin.pathname = `doorward_latin_${randomUUID().replaceAll('-', '')}`;
-  const latinName = latin.pathname.slice(1);
-  await runSql(
-    place.DATABASE_URL,
-    `create database ${latinName} encoding 'LATIN1' locale 'C' template template0`,
-  );
-  t.teardown(() => runSql(place.DATABASE_URL, `drop database ${latinName} with (force)`));
-  await t.rejects(open(t, place, latin.href).prepare(), { name: 'DatabaseSetupError', message: /LATIN1/ });
+  const latin = await createLatinDatabase(t, place.DATABASE_URL);
+  await t.rejects(open(t, place, latin).prepare(), { name: 'DatabaseSetupError', message: /LATIN1/ });
 });
 
 test('a database that is not there is refused by its SQLSTATE', async (t) => {
@@ -85,8 +64,8 @@ test('a database that is not there is refused by its SQLSTATE', async (t) => {
 
 test('a role migrates in its own schema, once, and without any schema it is told what to do', async (t) => {
   const place = await createPlace(t);
-  await emptySchemas(place);
-  const { role, url } = await createRole(t, place);
+  await emptySchemas(place.DATABASE_URL);
+  const { role, url } = await createRole(t, place.DATABASE_URL);
   await t.rejects(open(t, place, url).migrate(noWait), {
     name: 'DatabaseSetupError',
     message: new RegExp(`search_path is .*create schema ${role}`),
@@ -98,14 +77,37 @@ test('a role migrates in its own schema, once, and without any schema it is told
 
 test('a role that may only read and write rows needs nothing else when the schema is up to date', async (t) => {
   const place = await createPlace(t);
-  const { role, url } = await createRole(t, place);
-  await runSql(
-    place.DATABASE_URL,
-    `grant usage on schema public to ${role}; grant select, insert, update, delete on all tables in schema public to ${role}`,
-  );
+  const { role, url } = await createRole(t, place.DATABASE_URL);
+  await grantRows(place.DATABASE_URL, role, 'public');
   await open(t, place, url).migrate(noWait);
   await runSql(place.DATABASE_URL, 'alter table outbox drop column attempts');
   await t.rejects(open(t, place, url).migrate(noWait), { name: 'DatabaseError', sqlState: '42501' });
+});
+
+test('a migration that waits for another one says so once, and gives up in time', async (t) => {
+  const place = await createPlace(t);
+  const holder = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
+  t.teardown(() => holder.end());
+  await holder`select pg_advisory_lock(${LOCKS.migrate})`;
+  let waits = 0;
+  const wait = () => {
+    waits += 1;
+  };
+  const another = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
+  t.teardown(() => another.end());
+  await another`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`;
+  await t.rejects(migratePostgres(another, wait, 500), {
+    name: 'DatabaseSetupError',
+    message: /holds the lock for migrations/,
+  });
+  t.equal(waits, 1);
+  const adapters = open(t, place);
+  const free = async () => void (await holder`select pg_advisory_unlock(${LOCKS.migrate})`);
+  // It runs the last migration a second time, which the database refuses: it had the lock.
+  await t.rejects(
+    adapters.migrate(() => void free()),
+    { name: 'DatabaseError' },
+  );
 });
 
 test('a server and a command that start while another replica migrates say so, and go on after it', async (t) => {
@@ -128,7 +130,7 @@ test('a server and a command that start while another replica migrates say so, a
 
 test('a role with an empty schema is not given the tables of another deployment in public', async (t) => {
   const place = await createPlace(t);
-  const { role, url } = await createRole(t, place);
+  const { role, url } = await createRole(t, place.DATABASE_URL);
   await runSql(
     place.DATABASE_URL,
     `create schema ${role} authorization ${role}; grant usage on schema public to ${role}`,
@@ -139,8 +141,8 @@ test('a role with an empty schema is not given the tables of another deployment 
 
 test('a role that may create tables in public, but no schema, keeps the journal there', async (t) => {
   const place = await createPlace(t);
-  await emptySchemas(place);
-  const { role, url } = await createRole(t, place);
+  await emptySchemas(place.DATABASE_URL);
+  const { role, url } = await createRole(t, place.DATABASE_URL);
   await runSql(place.DATABASE_URL, `grant usage, create on schema public to ${role}`);
   for (let times = 0; times < 2; times += 1) await open(t, place, url).migrate(noWait);
   const found = await runSql(

@@ -1,12 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import postgres from 'postgres';
 import { type Test, test } from 'tap';
-import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
-import { openProduction } from '../../src/adapters/production.ts';
-import { LOCKS } from '../../src/db/locks.ts';
-import { migratePostgres } from '../../src/db/migrate-postgres.ts';
 import { build, createPlace, newCredentials, type Place, runSql } from '../helper.ts';
-import { redisTarget } from '../support/adapters.ts';
+import { createLatinDatabase, createRole, emptySchemas, grantRows } from '../support/database-roles.ts';
 import { startPgbouncer } from '../support/pgbouncer.ts';
 import { runToEnd, startServer } from '../support/processes.ts';
 
@@ -110,84 +104,16 @@ test('what a pooler does not pass on is refused at start, with what to do', asyn
 
 test('a database in another encoding than UTF-8 is refused at start', async (t) => {
   const place = await createPlace(t);
-  const name = `doorward_latin_${randomUUID().replaceAll('-', '')}`;
-  await runSql(place.DATABASE_URL, `create database ${name} encoding 'LATIN1' locale 'C' template template0`);
-  t.teardown(() => runSql(place.DATABASE_URL, `drop database ${name} with (force)`));
-  const latin = new URL(place.DATABASE_URL);
-  latin.pathname = name;
-  const { code, stderr } = await runToEnd({ ...place, DATABASE_URL: latin.href, PORT: '0' }, 'src/server.ts');
+  const DATABASE_URL = await createLatinDatabase(t, place.DATABASE_URL);
+  const { code, stderr } = await runToEnd({ ...place, DATABASE_URL, PORT: '0' }, 'src/server.ts');
   t.equal(code, 1);
   t.match(stderr, /^The database is encoded in LATIN1: .*UTF8.*\n$/);
 });
 
-test('a migration that waits for another one says so once, and gives up in time', async (t) => {
-  const place = await createPlace(t);
-  const holder = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
-  t.teardown(() => holder.end());
-  await holder`select pg_advisory_lock(${LOCKS.migrate})`;
-  let waits = 0;
-  const wait = () => {
-    waits += 1;
-  };
-  const another = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
-  t.teardown(() => another.end());
-  await another`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`;
-  await t.rejects(migratePostgres(another, wait, 500), {
-    name: 'DatabaseSetupError',
-    message: /holds the lock for migrations/,
-  });
-  t.equal(waits, 1);
-  const adapters = openProduction(
-    {
-      databaseUrl: place.DATABASE_URL,
-      poolSize: 2,
-      redis: redisTarget(place.REDIS_URL),
-      redisKeyPrefix: place.REDIS_KEY_PREFIX,
-      keyEncryptionKey: Buffer.alloc(32),
-    },
-    IGNORE_EVENTS,
-  );
-  t.teardown(adapters.close);
-  const free = async () => void (await holder`select pg_advisory_unlock(${LOCKS.migrate})`);
-  // It runs the last migration a second time, which the database refuses: it had the lock.
-  await t.rejects(
-    adapters.migrate(() => void free()),
-    { name: 'DatabaseError' },
-  );
-});
-
-/** A database of its own, a role without any rights in it, and the URL with which that role connects. */
-async function createRole(t: Test, place: Place): Promise<{ role: string; url: string }> {
-  const role = `doorward_role_${randomUUID().replaceAll('-', '')}`;
-  const name = new URL(place.DATABASE_URL).pathname.slice(1);
-  await runSql(
-    place.DATABASE_URL,
-    `create role ${role} login; alter role ${role} set search_path = "$user", public`,
-  );
-  // This runs before the teardown of the database, which was asked for earlier.
-  t.teardown(() => runSql(place.DATABASE_URL, `drop owned by ${role} cascade; drop role ${role}`));
-  await runSql(
-    place.DATABASE_URL,
-    `grant connect on database ${name} to ${role}; revoke create on schema public from public`,
-  );
-  const url = new URL(place.DATABASE_URL);
-  url.username = role;
-  return { role, url: url.href };
-}
-
-/** A place whose database has no tables yet. */
-async function createEmptyPlace(t: Test): Promise<Place> {
-  const place = await createPlace(t);
-  await runSql(
-    place.DATABASE_URL,
-    'drop schema public cascade; drop schema drizzle cascade; create schema public',
-  );
-  return place;
-}
-
 test('a role with a schema of its own migrates and runs in it, and is up to date at the next start', async (t) => {
-  const place = await createEmptyPlace(t);
-  const { role, url } = await createRole(t, place);
+  const place = await createPlace(t);
+  await emptySchemas(place.DATABASE_URL);
+  const { role, url } = await createRole(t, place.DATABASE_URL);
   await runSql(place.DATABASE_URL, `create schema ${role} authorization ${role}`);
   for (let start = 0; start < 2; start += 1) {
     const server = await startServer(t, { ...place, DATABASE_URL: url });
@@ -202,7 +128,8 @@ test('a role with a schema of its own migrates and runs in it, and is up to date
 });
 
 test('two deployments in two schemas of one database know nothing of each other', async (t) => {
-  const place = await createEmptyPlace(t);
+  const place = await createPlace(t);
+  await emptySchemas(place.DATABASE_URL);
   await runSql(place.DATABASE_URL, 'create schema one; create schema "Two"');
   for (const path of ['one', '"Two"']) {
     const url = new URL(place.DATABASE_URL);
@@ -223,11 +150,9 @@ test('two deployments in two schemas of one database know nothing of each other'
 
 test('a role that finds the tables in public goes on with them, though it has a schema of its own', async (t) => {
   const place = await createPlace(t);
-  const { role, url } = await createRole(t, place);
-  await runSql(
-    place.DATABASE_URL,
-    `create schema ${role} authorization ${role}; grant usage on schema public, drizzle to ${role}; grant select, insert, update, delete on all tables in schema public, drizzle to ${role}`,
-  );
+  const { role, url } = await createRole(t, place.DATABASE_URL);
+  await runSql(place.DATABASE_URL, `create schema ${role} authorization ${role}`);
+  for (const schema of ['public', 'drizzle']) await grantRows(place.DATABASE_URL, role, schema);
   const server = await startServer(t, { ...place, DATABASE_URL: url });
   await liveThrough(t, server.url);
   t.same(await runSql(place.DATABASE_URL, 'select count(*)::int as count from public.users'), [{ count: 1 }]);
@@ -235,11 +160,8 @@ test('a role that finds the tables in public goes on with them, though it has a 
 
 test('a role that may only read and write rows runs when the schema is up to date, and else says what is missing', async (t) => {
   const place = await createPlace(t);
-  const { role, url } = await createRole(t, place);
-  await runSql(
-    place.DATABASE_URL,
-    `grant usage on schema public to ${role}; grant select, insert, update, delete on all tables in schema public to ${role}`,
-  );
+  const { role, url } = await createRole(t, place.DATABASE_URL);
+  await grantRows(place.DATABASE_URL, role, 'public');
   const server = await startServer(t, { ...place, DATABASE_URL: url });
   await liveThrough(t, server.url);
   await server.stop();
@@ -250,9 +172,9 @@ test('a role that may only read and write rows runs when the schema is up to dat
 });
 
 test('without a schema to use, the server names the search_path and what to do', async (t) => {
-  const place = await createEmptyPlace(t);
-  const { role, url } = await createRole(t, place);
-  await runSql(place.DATABASE_URL, 'revoke usage on schema public from public');
+  const place = await createPlace(t);
+  await emptySchemas(place.DATABASE_URL);
+  const { role, url } = await createRole(t, place.DATABASE_URL);
   const { code, stderr } = await runToEnd({ ...place, DATABASE_URL: url, PORT: '0' }, 'src/server.ts');
   t.equal(code, 1);
   t.match(

@@ -31,10 +31,10 @@ export async function startPgbouncer(t: Teardown, url: string, lines: string[]):
     'unix_socket_dir =',
   ];
   writeFileSync(file, ['[databases]', database, '[pgbouncer]', ...ours, ...lines, ''].join('\n'));
-  for (const path of [folder, file]) chownSync(path, NOBODY, NOBODY);
   const isRoot = process.getuid?.() === 0;
+  if (isRoot) for (const path of [folder, file]) chownSync(path, NOBODY, NOBODY);
   const running = isRoot
-    ? start(t, 'setpriv', ['--reuid=65534', '--clear-groups', binary, file], {})
+    ? start(t, 'setpriv', [`--reuid=${NOBODY}`, '--clear-groups', binary, file], {})
     : start(t, binary, [file], {});
   await listens(running, listenPort);
   const through = new URL(url);
