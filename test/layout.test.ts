@@ -58,6 +58,7 @@ const layers = ['store', 'service', 'routes'];
 const pureFiles = [
   'accounts/email-address.ts',
   'config/database-url.ts',
+  'config/hash-strength.ts',
   'config/redis-target.ts',
   'core/clock.ts',
   'core/errors.ts',

@@ -49,9 +49,14 @@ export function hinderedFolder(path: string, reason: string, cause: unknown): Da
 export function toFolderError(folder: string, error: unknown): unknown {
   if (error instanceof DataFolderError || !(error instanceof Error && 'code' in error)) return error;
   const path = 'path' in error ? String(error.path) : folder;
+  return unusable(path, 'used', `${error.code} ${error.message}`, error);
+}
+
+/** What is in the way; if that is none of the usual things, what was said. */
+function unusable(path: string, purpose: 'used' | 'locked', reason: string, cause: Error): DataFolderError {
   return (
-    hinderedFolder(path, `${error.code} ${error.message}`, error) ??
-    new DataFolderError(`${path} cannot be used: ${error.message}`, { cause: error })
+    hinderedFolder(path, reason, cause) ??
+    new DataFolderError(`${path} cannot be ${purpose}: ${cause.message}`, { cause })
   );
 }
 
@@ -111,7 +116,8 @@ function takeLock(folder: string): DatabaseSync {
     return lock;
   } catch (cause) {
     lock.close();
-    throw isTaken(cause) ? takenBy(folder, cause) : unlockable(file, cause as Error);
+    if (isTaken(cause)) throw takenBy(folder, cause);
+    throw unusable(file, 'locked', (cause as Error).message, cause as Error);
   }
 }
 
@@ -131,12 +137,6 @@ function takenBy(folder: string, cause: unknown): DataFolderError {
     `${folder} is in use by another Doorward${pid}: stop that one, or set DATA_DIR to another folder`,
     { cause },
   );
-}
-
-function unlockable(file: string, cause: Error): DataFolderError {
-  const unexplained = new DataFolderError(`${file} cannot be locked: ${cause.message}`, { cause });
-  const [error] = [hinderedFolder(file, cause.message, cause), unexplained].filter((one) => one !== null);
-  return error as DataFolderError;
 }
 
 /** SQLITE_BUSY, also in the low byte of extended codes. A full disk or a damaged file gives another code. */

@@ -6,6 +6,7 @@ import Value from 'typebox/value';
 import { SIGNING_ALGORITHMS } from '../core/jwk.ts';
 import { isLoopbackHost } from '../core/loopback.ts';
 import * as is from './config-formats.ts';
+import { leastHashIterations, leastHashMemoryKib } from './hash-strength.ts';
 
 type Texts = Record<string, string | undefined>;
 
@@ -197,17 +198,6 @@ function isPlainHttpAbroad(url: string): boolean {
 export const KEY_MARGIN_MS = 10_000;
 /** Stock `jose` waits this long between two fetches of a key set. */
 const JWKS_COOLDOWN_MS = 30_000;
-
-/** Argon2id with 1, 2, 3, 4 and 5 passes: the least memory that the OWASP Password Storage Cheat Sheet accepts, in KiB. */
-const LEAST_HASH_MEMORY_KIB = [47_104, 19_456, 12_288, 9216, 7168];
-
-function leastHashMemoryKib(iterations: number): number {
-  return Math.min(...LEAST_HASH_MEMORY_KIB.slice(0, iterations));
-}
-
-function leastHashIterations(memoryKib: number): number {
-  return LEAST_HASH_MEMORY_KIB.findIndex((leastKib) => memoryKib >= leastKib) + 1;
-}
 
 /** Rules that no single format can express. */
 const rules = [

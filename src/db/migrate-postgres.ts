@@ -92,10 +92,11 @@ async function isUpToDate(transaction: TransactionSql, home: Home, last: number)
 
 async function hasAllColumns(transaction: TransactionSql): Promise<boolean> {
   const tables = Object.values(schema as Record<string, PgTable>).map((table) => getTableConfig(table));
-  const columns = tables.flatMap(({ name, columns }) => columns.map((column) => [name, column.name]));
-  const [names, attributes] = [0, 1].map((at) => `{${columns.map((pair) => pair[at]).join(',')}}`);
+  const expected = tables.flatMap(({ name, columns }) =>
+    columns.map((column) => ({ name, attribute: column.name })),
+  );
   const missing = await transaction`
-    select 1 from unnest(${`${names}`}::text[], ${`${attributes}`}::text[]) as expected (name, attribute)
+    select 1 from jsonb_to_recordset(${JSON.stringify(expected)}::text::jsonb) as expected (name text, attribute text)
     where not exists (
       select 1 from pg_attribute where attrelid = to_regclass(name) and attname = attribute and not attisdropped
     ) limit 1`;
