@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
 import { loadConfig } from '../src/config/config.ts';
 import { runCommand } from '../src/operator/run-command.ts';
 import { startPostgres, startRedis, takeChildrenAlong } from '../test/support/servers.ts';
 import { type MeasuredProcess, type StartOptions, startMeasured } from './processes.ts';
+import { insertSeeded } from './seed-rows.ts';
 
 /** The audience and the client of a benchmark. */
 const AUDIENCE = 'api';
@@ -19,10 +20,13 @@ export const SETTINGS = {
   CREDENTIAL_RATE_LIMIT: '0',
 };
 
-/** A private, empty PostgreSQL and Redis, and any number of our servers on them. */
-export async function createPlace() {
+/**
+ * A private, empty PostgreSQL and Redis, and any number of our servers on them.
+ * @param postgresOptions of its command line
+ */
+export async function createPlace(...postgresOptions: string[]) {
   takeChildrenAlong();
-  const [database, redis] = await Promise.all([startPostgres(), startRedis()]);
+  const [database, redis] = await Promise.all([startPostgres(...postgresOptions), startRedis()]);
   const sql = postgres(database.url, { max: 2, onnotice: () => {} });
   const cache = new Redis(redis.url);
   const started: MeasuredProcess[] = [];
@@ -40,6 +44,9 @@ export async function createPlace() {
   return {
     settings,
     sql,
+    cache,
+    /** Of the two servers, for what the system knows about them. */
+    pids: { postgres: database.pid, redis: redis.pid },
     /** Starts a server. @param more settings that differ from the usual ones */
     async startServer(
       more: Record<string, string> = {},
@@ -72,26 +79,17 @@ export async function createPlace() {
   }
 }
 
-/** The generate token of the session with that number: 43 characters, the same as in `storeSessions`. */
-export function generateTokenOf(index: number): string {
-  return createHash('sha256').update(`bench ${index}`).digest('base64url');
-}
-
 /**
  * Puts sessions straight into the table, each of a user of its own, all last used an hour ago.
- * @param from number of the first one
+ * @param from number of the first one, and of its user
  */
 export async function storeSessions(sql: Sql, from: number, count: number): Promise<void> {
-  await sql`
-    insert into users (id, email, email_as_typed, password_hash)
-    select ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
-           'user' || i || '@bench.example', 'user' || i || '@bench.example', 'none'
-      from generate_series(${from}::int, ${from + count - 1}::int) as i`;
-  await sql`
-    insert into sessions (id, user_id, generate_token, created_at, last_seen_at, expires_at, idle_expires_at)
-    select ('00000000-0000-7000-9000-' || lpad(to_hex(i), 12, '0'))::uuid,
-           ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
-           sha256(convert_to(rtrim(translate(encode(sha256(convert_to('bench ' || i, 'UTF8')), 'base64'), '+/', '-_'), '='), 'UTF8')),
-           now() - interval '1 hour', now() - interval '1 hour', now() + interval '29 days', now() + interval '13 days'
-      from generate_series(${from}::int, ${from + count - 1}::int) as i`;
+  const sessionsOf = new Uint8Array(count).fill(1);
+  await insertSeeded(sql, {
+    firstUser: from,
+    firstSession: from,
+    sessionsOf,
+    passwordHash: 'none',
+    ages: 'live',
+  });
 }

@@ -63,7 +63,8 @@ export async function startMeasured(
   const [program = '', ...args] = pinned && canPin ? ['taskset', '-c', SERVER_CORE, ...command] : command;
   // Into a file, as with a container: through a pipe, the process that sends the load would have to read it all.
   const folder = mkdtempSync(join(tmpdir(), 'doorward-bench-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeFolder);
   const log = openSync(join(folder, 'log'), 'a');
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH, ...environment },
@@ -79,12 +80,19 @@ export async function startMeasured(
     countInstructions: () => countInstructionsOf(pid),
     residentMb: () => residentMbOf(pid),
     stop: async (signal = 'SIGTERM') => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, 'exit');
-      child.kill(signal);
-      await ended;
+      await end(child, signal);
+      // A benchmark may start many, one after the other, and Node warns of more than ten listeners.
+      process.off('exit', removeFolder);
+      removeFolder();
     },
   };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  await ended;
 }
 
 async function urlOf(child: ChildProcess, logFile: string): Promise<string> {

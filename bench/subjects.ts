@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Request } from './load.ts';
-import { generateTokenOf, type Place, storeSessions } from './place.ts';
+import { type Place, storeSessions } from './place.ts';
 import type { MeasuredProcess } from './processes.ts';
+import { generateTokenOf } from './seed-rows.ts';
 
 /** One line of the table. */
 export type Subject = {
@@ -34,6 +35,7 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
   const floors = await place.startFloors();
   const server = await place.startServer();
   const reusing = await place.startServer({ ACCESS_TOKEN_REUSE: '10s' });
+  const counting = await place.startServer({ METRICS_PORT: '0' });
   // Nothing listens there.
   const withoutRedis = await place.startServer({ REDIS_URL: 'redis://127.0.0.1:1' });
   const visitor = await signUp(server.url);
@@ -50,22 +52,16 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
   const ours = (subject: Subject): Subject => ({ server, ...subject });
   const nextHeaders = cookiesInTurn(visitor, () => UNCACHED_SESSIONS);
   const miss = { name: '/token, miss', request: { ...mintRequest(server.url, visitor), nextHeaders } };
-  const introspect: Request = {
-    method: 'POST',
-    url: `${server.url}/oauth/introspect`,
-    headers: { authorization: client, 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({ token }).toString(),
-    status: 200,
-  };
   return [
     floor('floor a: JSON', '/json'),
     floor('floor b: ES256', '/sign'),
     floor(FLOOR, '/get-sign'),
     ...publicSubjects(server.url, visitor).map(ours),
     { name: '/token, hit, reuse 10s', server: reusing, request: mintRequest(reusing.url, visitor) },
+    { name: '/token, hit, metrics', server: counting, request: mintRequest(counting.url, visitor) },
     ours({ ...miss, prepare: place.emptyCache }),
     { name: '/token, Redis dead', server: withoutRedis, request: mintRequest(withoutRedis.url, visitor) },
-    ours({ name: '/oauth/introspect', request: introspect }),
+    ours({ name: '/oauth/introspect', request: introspectRequest(server.url, client, token) }),
     ours({
       name: '/forward-auth, Bearer',
       request: doorRequest(server.url, { authorization: `Bearer ${token}` }),
@@ -118,8 +114,19 @@ export function loginRequest(url: string, { email, password }: Visitor): Request
   };
 }
 
+/** @param client its Authorization header */
+export function introspectRequest(url: string, client: string, token: string): Request {
+  return {
+    method: 'POST',
+    url: `${url}/oauth/introspect`,
+    headers: { authorization: client, 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ token }).toString(),
+    status: 200,
+  };
+}
+
 /** As nginx asks. */
-function doorRequest(url: string, credentials: Record<string, string>): Request {
+export function doorRequest(url: string, credentials: Record<string, string>): Request {
   const original = {
     'x-forwarded-method': 'GET',
     'x-forwarded-uri': '/cart',
@@ -151,7 +158,8 @@ async function enter(url: string, email: string, password: string): Promise<Visi
   return { email, password, cookie };
 }
 
-async function mint(url: string, { cookie }: Visitor): Promise<string> {
+/** @returns an access token. @throws Error with the server's message */
+export async function mint(url: string, { cookie }: Visitor): Promise<string> {
   const response = await fetch(`${url}/token`, { method: 'POST', headers: { cookie } });
   if (!response.ok) throw new Error(`no token: ${await response.text()}`);
   const { access_token: token } = (await response.json()) as { access_token: string };

@@ -11,12 +11,15 @@ import { type Clock, createDatabaseClock } from './core/clock.ts';
 import { gateway } from './gateway/gateway.ts';
 import { addConnectionLimits } from './http/connection-limits.ts';
 import { addOpenApi, docsRoutes } from './http/docs.ts';
-import { addEdges, createFastify } from './http/fastify-instance.ts';
+import { addEdges, createFastify, refuseStrangers } from './http/fastify-instance.ts';
 import { healthRoutes, type Lifecycle } from './http/health-routes.ts';
+import { homePage } from './http/home-page.ts';
 import { addOriginCheck } from './http/origin-check.ts';
 import { addRateLimits, credentialLimit } from './http/rate-limits.ts';
 import { addRequestChecks } from './http/request-checks.ts';
 import { wellKnownRoutes } from './keys/well-known-routes.ts';
+import type { State } from './metrics/gauges.ts';
+import type { Instrument } from './metrics/traces.ts';
 import { ASSERTION_ALGORITHMS } from './oauth/client-assertion.ts';
 import { oauthRoutes } from './oauth/oauth-routes.ts';
 import { takeCommands } from './operator/take-commands.ts';
@@ -27,7 +30,35 @@ import { sessionRoutes } from './sessions/session-routes.ts';
 import { addBearerCheck } from './tokens/access-token-check.ts';
 import { tokenRoutes } from './tokens/token-routes.ts';
 
-type Surroundings = { clock: Clock; lifecycle: Lifecycle; logger: FastifyBaseLogger };
+/** What the process gives to the app. */
+export type Surroundings = {
+  clock: Clock;
+  lifecycle: Lifecycle;
+  logger: FastifyBaseLogger;
+  /** Undefined: nothing is traced. */
+  instrument?: Instrument | undefined;
+  /** Called with what the rooms know of their state, for metrics. */
+  watch?: (state: State) => void;
+};
+
+/**
+ * Builds what answers until the whole server can: alive, not ready, and 503 to everything else. It writes no log, since its
+ * requests fail for one reason, and the start says that one.
+ */
+export async function buildStartingApp(
+  config: Config,
+  { pingDatabase, cache }: Adapters,
+  { clock, lifecycle, logger }: Surroundings,
+): Promise<FastifyInstance> {
+  const app = createFastify(config, logger.child({}, { level: 'silent' }));
+  addConnectionLimits(app);
+  addEdges(app, lifecycle);
+  refuseStrangers(app);
+  const prefix = config.PATH_PREFIX;
+  await app.register(healthRoutes, { prefix, lifecycle, pingDatabase, pingCache: cache.ping, now: clock });
+  await app.ready();
+  return app;
+}
 
 /**
  * Builds the whole server, ready to listen or to answer injected requests.
@@ -36,9 +67,10 @@ type Surroundings = { clock: Clock; lifecycle: Lifecycle; logger: FastifyBaseLog
 export async function buildApp(
   config: Config,
   adapters: Adapters,
-  { clock, lifecycle, logger }: Surroundings,
+  { clock, lifecycle, logger, instrument, watch }: Surroundings,
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
+  watch?.(services.state);
   const { accounts, sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
@@ -51,6 +83,7 @@ export async function buildApp(
 
   addConnectionLimits(app);
   addEdges(app, lifecycle);
+  await instrument?.(app);
   addRequestChecks(app);
   await app.register(cors, {
     origin: config.APP_ORIGINS,
@@ -86,6 +119,7 @@ export async function buildApp(
     assertionAlgorithms: ASSERTION_ALGORITHMS,
   });
   await app.register(docsRoutes, { prefix, publicUrl: config.PUBLIC_URL });
+  await app.register(homePage, { prefix, publicUrl: config.PUBLIC_URL, version: packageJson.version });
   await app.register(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });

@@ -21,7 +21,11 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const platform = openPlatform(config, adapters, clock, log);
   const outbox = openOutbox(platform);
   const keys = openKeys(platform);
-  await keys.schedule.start();
+  await keys.schedule.start().catch(async (error: unknown) => {
+    await keys.close();
+    platform.close();
+    throw error;
+  });
   const sessions = openSessions(platform, outbox.service);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, sessions.service);
@@ -37,6 +41,13 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   );
   return {
     keys: keys.service,
+    state: {
+      hashQueue: accounts.hashQueue,
+      keys: keys.service.state,
+      outbox: outbox.service.depths,
+      pool: adapters.pool,
+      now: clock.now,
+    },
     sessions: sessions.service,
     tokens: tokens.service,
     statuses: tokens.statuses,
@@ -45,6 +56,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     introspection: oauth.introspection,
     forwardAuth: gateway.service,
     commands: createOperatorCommands(platform, {
+      adapters,
+      sessions: sessions.service,
       keys,
       afterKeyChange: keys.schedule.look,
       // The schedule keeps the keys ready.

@@ -22,6 +22,11 @@ t.test('settings are printed for people, as Markdown or as .env.example', async 
   t.equal(doorward('settings', '--env-example').stdout, settingsEnvExample());
 });
 
+t.test('--version prints the version of the package', async (t) => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+  t.match(doorward('--version'), { status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
 t.test('two forms at once are refused', async (t) => {
   const { status, stderr } = doorward('settings', '--markdown', '--env-example');
   t.equal(status, 1);

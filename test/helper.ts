@@ -10,7 +10,8 @@ import { buildApp } from '../src/app.ts';
 import { createMemoryCache } from '../src/cache/memory-cache.ts';
 import { loadConfig } from '../src/config/config.ts';
 import { loadPGliteDriver } from '../src/db/drizzle.ts';
-import { MIGRATIONS_FOLDER } from '../src/db/migrations.ts';
+import { migratePGlite } from '../src/db/migrate-pglite.ts';
+import { readMigrations } from '../src/db/migrations.ts';
 import * as schema from '../src/db/schema.ts';
 import type { Lifecycle } from '../src/http/health-routes.ts';
 import { createLogger } from '../src/http/logging.ts';
@@ -23,7 +24,7 @@ import {
 } from './support/database.ts';
 import { createTcpProxy } from './support/tcp-proxy.ts';
 
-const { drizzle, migrate } = loadPGliteDriver();
+const { drizzle } = loadPGliteDriver();
 
 type Teardown = { teardown(undo: () => unknown): void };
 
@@ -87,7 +88,7 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
   await client.exec(timeTravelSql);
   await client.exec(timeTravelSearchPath);
   const database = drizzle(client, { schema });
-  await migrate(database, { migrationsFolder: MIGRATIONS_FOLDER });
+  await migratePGlite(client, readMigrations());
   const time = createTime((ms) => moveDatabaseTime(client, ms));
   const adapters: Adapters = {
     database,
@@ -95,10 +96,13 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
     pingDatabase: () => client.query('select 1'),
     renewDatabase: () => {},
     prepare: async () => {},
+    checkUse: async () => {},
     keyEncryptionKey: randomBytes(32),
     commandSocket: null,
     location: 'memory',
+    lastMigration: async () => 0,
     migrate: async () => {},
+    backup: null,
     close: () => client.close(),
   };
   return assemble(t, config, adapters, time);
@@ -124,7 +128,7 @@ async function assemble(
 ): Promise<TestApp> {
   const lines: string[] = [];
   const logger = createLogger(config.LOG_LEVEL, false, { write: (line) => void lines.push(line) });
-  const lifecycle: Lifecycle = { draining: false };
+  const lifecycle: Lifecycle = { state: 'running' };
   t.teardown(() => adapters.close());
   const app = await buildApp(config, adapters, { clock, lifecycle, logger });
   t.teardown(() => app.close());

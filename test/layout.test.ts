@@ -49,7 +49,15 @@ const rooms = [
   'verifier',
 ];
 /** Files directly in src/. */
-const entries = ['app.ts', 'cli.ts', 'compile-cache.ts', 'server.ts', 'services.ts'];
+const entries = [
+  'app.ts',
+  'cli.ts',
+  'compile-cache.ts',
+  'serve.ts',
+  'server.ts',
+  'services.ts',
+  'workers.ts',
+];
 /** Rooms that are not features: their files serve all features. */
 const grounds = ['http', 'adapters', 'cache', 'db', 'config', 'core', 'browser', 'verifier'];
 const layers = ['store', 'service', 'routes'];
@@ -59,6 +67,7 @@ const pureFiles = [
   'accounts/email-address.ts',
   'config/database-url.ts',
   'config/hash-strength.ts',
+  'config/misspelt-name.ts',
   'config/redis-target.ts',
   'core/clock.ts',
   'core/errors.ts',
@@ -67,6 +76,8 @@ const pureFiles = [
   'core/loopback.ts',
   'core/user-claims.ts',
   'gateway/forward-auth-request.ts',
+  'http/accept-header.ts',
+  'http/brand.ts',
   'keys/rotation-plan.ts',
   'oauth/client-authentication.ts',
   'oauth/client-secret.ts',
@@ -77,7 +88,9 @@ const pureFiles = [
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',
+  'verifier/setup-error.ts',
   'verifier/token-claims.ts',
+  'verifier/token-type.ts',
   'verifier/verifier-error.ts',
 ];
 const pureBuiltins = ['node:crypto', 'node:url'];
@@ -85,8 +98,10 @@ const pureBuiltins = ['node:crypto', 'node:url'];
 /** In addition to routes: plugins, and files that read or answer requests for several routes. */
 const fastifyFiles = [
   'app.ts',
+  'serve.ts',
   'server.ts',
   'gateway/gateway.ts',
+  'metrics/traces.ts',
   'oauth/oauth-problem.ts',
   'operator/command-socket.ts',
   'operator/take-commands.ts',

@@ -5,12 +5,16 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Program, parseSync } from 'oxc-parser';
+import { failuresOf } from './support/failures.ts';
 import { findOrStartPostgres, findOrStartRedis } from './support/servers.ts';
+
+/** Where tap keeps what each test file printed. */
+const RESULTS = '.tap/test-results';
 
 const args = process.argv.slice(2);
 const isPartialRun = args.some((arg) => existsSync(arg));
@@ -22,12 +26,14 @@ const database = await findOrStartPostgres();
 const redis = await findOrStartRedis();
 try {
   process.exitCode = await runTap(isPartialRun ? ['--disable-coverage', ...args] : args);
-  if (process.exitCode === 0 && !isPartialRun) failForFilesNeverLoaded();
+  if (process.exitCode !== 0) repeatFailures();
+  else if (!isPartialRun) failForFilesNeverLoaded();
 } finally {
   await Promise.all([database.stop(), redis.stop()]);
 }
 
 async function runTap(tapArgs: string[]): Promise<number> {
+  rmSync(RESULTS, { recursive: true, force: true });
   const env = {
     ...process.env,
     TEST_DATABASE_URL: database.url,
@@ -43,6 +49,14 @@ async function runTap(tapArgs: string[]): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => tap.kill(name));
   const [code, signal] = await once(tap, 'exit');
   return code ?? 128 + constants.signals[signal as NodeJS.Signals];
+}
+
+/** Of a long run often only the end is kept: there it must be possible to read what failed. */
+function repeatFailures(): void {
+  for (const path of globSync(`${RESULTS}/**/*.tap`).sort()) {
+    const failures = failuresOf(readFileSync(path, 'utf8'));
+    if (failures.length > 0) process.stderr.write(`\nFailed in ${path}:\n${failures.join('\n')}\n`);
+  }
 }
 
 /** tap sees only files that were loaded, so a file that no test loads would count as covered. */

@@ -1,4 +1,5 @@
-import { action, announce, element, heading, sentence } from './dom.js';
+import { onCount } from './basket.js';
+import { action, announce, element, heading, plural, sentence } from './dom.js';
 import { signIn, signUp } from './pages/account.js';
 import { cart } from './pages/cart.js';
 import { catalogue } from './pages/catalogue.js';
@@ -26,7 +27,13 @@ document.addEventListener('click', (event) => {
   event.preventDefault();
   void go(link.getAttribute('href'));
 });
+document.querySelector('.skip').addEventListener('click', (event) => {
+  // As a change of the address it would draw the page anew, without what the user has typed.
+  event.preventDefault();
+  main.focus();
+});
 addEventListener('popstate', () => arrive());
+onCount(showCount);
 auth.subscribe(showState);
 showState(auth.getSnapshot());
 createPanel(document.getElementById('panel'));
@@ -59,9 +66,11 @@ async function show({ isNew = false } = {}) {
   main.setAttribute('aria-busy', 'true');
   const page = await draw(route);
   if (mine !== turn) return;
+  // The button that had the focus may be gone. The focus must not go back to the top of the document.
+  const hadFocus = main.contains(document.activeElement);
   main.replaceChildren(page);
   main.removeAttribute('aria-busy');
-  if (isNew) main.querySelector('h1').focus();
+  if (isNew || hadFocus) main.querySelector('h1').focus();
 }
 
 async function draw(route) {
@@ -131,6 +140,15 @@ function member({ email }) {
 
 function guest() {
   return [element('a', { href: '/sign-in' }, 'Sign in'), element('a.button', { href: '/sign-up' }, 'Join')];
+}
+
+/** At the link to the cart. Screen readers read "Cart (2 items)". */
+function showCount(count) {
+  const parts = [
+    element('span.unseen', {}, ` (${plural(count, 'item')})`),
+    element('span.count', { 'aria-hidden': 'true' }, String(count)),
+  ];
+  document.getElementById('count').replaceChildren(...(count > 0 ? parts : []));
 }
 
 async function signOut() {

@@ -39,9 +39,19 @@ export function announce(text) {
   document.getElementById('status').textContent = text;
 }
 
+/** `1 item`, `2 items` */
+export function plural(number, noun) {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
 /** @param {number} cents */
 export function money(cents) {
   return new Intl.NumberFormat('en-IE', { style: 'currency', currency: 'EUR' }).format(cents / 100);
+}
+
+/** @param {string | Date} instant */
+export function when(instant) {
+  return new Date(instant).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 /**
@@ -61,6 +71,36 @@ export function action(button, run) {
     }
   });
   return button;
+}
+
+/**
+ * A button that asks once more, in its own place, before it does what cannot be undone.
+ * @param {string} label of the button @param {string} question @param {() => Promise<void>} run
+ */
+export function confirmed(label, question, run) {
+  const button = element('button.danger', { type: 'button' }, label);
+  const yes = action(element('button.danger', { type: 'button' }, 'Yes, end them'), run);
+  const no = element('button', { type: 'button', onclick: back }, 'No');
+  const place = element('div', {}, button);
+  const asked = element(
+    'div.confirm',
+    { role: 'group', 'aria-label': question },
+    element('p', {}, question),
+    yes,
+    no,
+  );
+  button.addEventListener('click', () => {
+    place.replaceChildren(asked);
+    // On the harmless answer, for those who press Enter twice.
+    no.focus();
+  });
+  asked.addEventListener('keydown', ({ key }) => key === 'Escape' && back());
+  return place;
+
+  function back() {
+    place.replaceChildren(button);
+    button.focus();
+  }
 }
 
 /** What to tell the user about an error. */

@@ -25,8 +25,12 @@ export function createPanel(root) {
   const once = element('p.none', {}, NO_ONCE);
   let seen = { jti: null, since: 0 };
 
-  root.append(
-    element('h2', { id: 'panel-title' }, 'What lives where'),
+  // A screen reader would read a name that changes each second again and again.
+  const brief = element('span.brief', { 'aria-hidden': 'true' });
+  const details = element(
+    'details',
+    {},
+    element('summary', {}, element('h2', { id: 'panel-title' }, 'What lives where'), brief),
     section('cookie', 'Generate token', 'A cookie that no script can see. It lasts for weeks.', [
       owned,
       element('p.check', {}, element('code', {}, 'document.cookie'), ' → ', cookie),
@@ -35,11 +39,16 @@ export function createPanel(root) {
     section('once', 'One-time token', 'Made for one call of one service, and not kept.', [once]),
     section('storage', 'Everywhere else', 'No token, ever.', [storage]),
   );
+  root.append(details);
+  openBesidePage(details);
   document.addEventListener('club:minted', () => {
     once.textContent = 'Made for payments. It ends in a minute, or when it is used.';
   });
   document.addEventListener('club:spent', () => {
     once.textContent = 'Spent at payments. It opens nothing any more.';
+  });
+  document.addEventListener('club:refused', () => {
+    once.textContent = 'Refused at payments when it was used again.';
   });
   auth.subscribe(({ status }) => {
     if (status === 'signed-out') once.textContent = NO_ONCE;
@@ -56,6 +65,7 @@ export function createPanel(root) {
     owned.textContent = OWNED[status];
     token.hidden = found === null;
     noToken.hidden = found !== null;
+    brief.textContent = BRIEF[status];
     noToken.textContent = status === 'signed-out' ? 'None. You are not signed in.' : 'None at the moment.';
     if (found === null) forget();
     else show(found);
@@ -75,9 +85,22 @@ export function createPanel(root) {
     const life = found.exp - found.iat;
     const seconds = Math.max(0, Math.round(life - (Date.now() - seen.since) / 1000));
     left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    brief.textContent = `Access token: ${left.textContent}`;
     bar.value = seconds / life;
   }
 }
+
+/** Open where there is a place for it beside the page. On a phone it is one line at the bottom, until it is opened. */
+function openBesidePage(details) {
+  const isWide = matchMedia('(min-width: 56.01rem)');
+  const follow = () => {
+    details.open = isWide.matches;
+  };
+  isWide.addEventListener('change', follow);
+  follow();
+}
+
+const BRIEF = { 'signed-in': 'No access token', 'signed-out': 'No access token', unknown: 'Not known yet' };
 
 const NO_ONCE = 'None yet. Buying makes one.';
 

@@ -16,8 +16,9 @@ export async function listCart() {
   return (await read(await auth.fetch('/shop/cart'))).items;
 }
 
+/** @returns what is in the cart now */
 export async function addToCart(id) {
-  await read(await auth.fetch('/shop/cart', { method: 'POST', ...json({ item: id }) }));
+  return (await read(await auth.fetch('/shop/cart', { method: 'POST', ...json({ item: id }) }))).items;
 }
 
 export async function removeFromCart(id) {
@@ -26,15 +27,20 @@ export async function removeFromCart(id) {
   if (response.status !== 404) await read(response);
 }
 
+/** @returns what was paid. Throws the refusal. */
+export async function buy(purchase) {
+  return read(await sendPurchase(purchase));
+}
+
 /**
  * A one-time door: `token` comes from `auth.singleUseToken('payments')`. While the result is unknown, keep `key` and
  * send it again with a fresh token: then it is the same purchase, which is not made twice.
- * @returns {Promise<{receipt: string, amount_cents: number}>}
+ * @returns {Promise<Response>} with `{receipt, amount_cents}` if it is paid
  */
-export async function buy({ token, key, body }) {
+export function sendPurchase({ token, key, body }) {
   const request = json(body);
   Object.assign(request.headers, { authorization: `Bearer ${token}`, 'idempotency-key': key });
-  return read(await auth.fetch('/payments/buy', { method: 'POST', ...request }));
+  return auth.fetch('/payments/buy', { method: 'POST', ...request });
 }
 
 function json(body) {

@@ -65,7 +65,7 @@ async function start() {
   ]);
   const gateway = createGateway(
     { doorward, shop, payments },
-    { page: pageFolder(), browser: join(root, 'dist/browser') },
+    { page: pageFolder(), browser: join(root, 'packages/browser/dist') },
   );
   cleanups.push(() => gateway.close());
   if (ending !== null) return;
@@ -138,7 +138,7 @@ function greet() {
   say(`
 The club is at ${origin}
 
-  1. Sign up, put something into the cart, and buy it.
+  1. Put something into the cart, sign up, and buy it. Then use the spent token again.
   2. Look at the panel: the cookie that no script can read, and the token that is in memory only.
   3. Sign in from another browser, and end that session from the first one.
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { doorwardFastify } from 'doorward/verifier/fastify';
+import { doorwardFastify } from '@doorward/verifier/fastify';
 import Fastify from 'fastify';
 
 const { PORT = '4002', HOST = '127.0.0.1', AUDIENCE = 'payments', CLIENT_ID = 'payments' } = process.env;
@@ -24,7 +24,7 @@ await app.register(doorwardFastify, {
   verifier: {
     issuer,
     audience: AUDIENCE,
-    on: { warning: (text) => app.log.warn(text) },
+    logger: app.log,
     ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
   },
   // For doors that ask Doorward: `checked` and `once`. From `doorward clients add payments --audience payments`.

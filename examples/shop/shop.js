@@ -1,4 +1,4 @@
-import { doorwardFastify } from 'doorward/verifier/fastify';
+import { doorwardFastify } from '@doorward/verifier/fastify';
 import Fastify from 'fastify';
 
 const { PORT = '4001', HOST = '127.0.0.1', AUDIENCE = 'shop' } = process.env;
@@ -29,7 +29,7 @@ await app.register(doorwardFastify, {
   verifier: {
     issuer,
     audience: AUDIENCE,
-    on: { warning: (text) => app.log.warn(text) },
+    logger: app.log,
     ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
   },
 });

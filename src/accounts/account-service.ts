@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { channels, tellOutcome } from '../core/channels.ts';
 import { AppError, validationFailed } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
@@ -37,37 +38,15 @@ export function createAccountService(parts: AccountServiceParts) {
      * Makes an account and signs it in, both or neither.
      * @throws AppError `validation_failed`, `email_taken`, `overloaded`, `unavailable`
      */
-    async signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
-      await passwords.requireRoom();
-      const address = readEmail(email);
-      requireGoodPassword(password, address.canonical);
-      const passwordHash = await passwords.hash(password);
-      const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
-      const signedIn = await transact(async (transaction) => {
-        const user = await store.insert(transaction, values);
-        if (user === null) throw new AppError('email_taken');
-        return { user, session: await startSession(transaction, user, visitor) };
-      });
-      await sessions.warm(signedIn.session.generateToken);
-      return signedIn;
-    },
+    signUp: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
+      tellOutcome(channels.signUp, () => signUp(credentials, visitor)),
 
     /**
      * Checks the password and starts a session. An unknown address costs as many hashes, so its time is the same.
      * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
      */
-    async signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
-      await passwords.requireRoom();
-      const { canonical } = readEmail(email);
-      const found = await store.findByEmail(canonical);
-      const matches = await passwords.verify(found?.passwordHash ?? null, password);
-      if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
-      const { passwordHash, ...user } = found;
-      await strengthenHash(user.id, passwordHash, password).catch(onRehashError);
-      const session = await transact((transaction) => startSession(transaction, user, visitor));
-      await sessions.warm(session.generateToken);
-      return { user, session };
-    },
+    signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
+      tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
 
     /** @throws AppError `not_signed_in` when the account is gone */
     async getUser(id: string): Promise<User> {
@@ -76,6 +55,34 @@ export function createAccountService(parts: AccountServiceParts) {
       return user;
     },
   };
+
+  async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+    await passwords.requireRoom();
+    const address = readEmail(email);
+    requireGoodPassword(password, address.canonical);
+    const passwordHash = await passwords.hash(password);
+    const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
+    const signedIn = await transact(async (transaction) => {
+      const user = await store.insert(transaction, values);
+      if (user === null) throw new AppError('email_taken');
+      return { user, session: await startSession(transaction, user, visitor) };
+    });
+    await sessions.warm(signedIn.session.generateToken);
+    return signedIn;
+  }
+
+  async function signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+    await passwords.requireRoom();
+    const { canonical } = readEmail(email);
+    const found = await store.findByEmail(canonical);
+    const matches = await passwords.verify(found?.passwordHash ?? null, password);
+    if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
+    const { passwordHash, ...user } = found;
+    await strengthenHash(user.id, passwordHash, password).catch(onRehashError);
+    const session = await transact((transaction) => startSession(transaction, user, visitor));
+    await sessions.warm(session.generateToken);
+    return { user, session };
+  }
 
   function startSession(
     transaction: Transaction,

@@ -109,9 +109,12 @@ function findProblem(rules: Rule[], text: string): EmailProblem | null {
   return rule === undefined ? null : { problem: `The address ${rule.problem}.` };
 }
 
-/** Word by word: the lower case of a final sigma depends on what follows, and a dot ends no word for `toLowerCase`. */
+/**
+ * In NFC: a small letter may have a form with its marks that the capital one does not have, as ΐ. Word by word: the lower
+ * case of a final sigma depends on what follows, and a dot ends no word for `toLowerCase`.
+ */
 function lowerCase(text: string): string {
-  return text.replace(WORD, (word) => word.toLowerCase());
+  return text.replace(WORD, (word) => word.toLowerCase()).normalize('NFC');
 }
 
 /** Whether upper case and back changes the text, as with the Turkish dotted capital I or the German sharp s. */

@@ -16,7 +16,7 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const service = createAccountService({
-    store: guardStore(createAccountStore(database), guard),
+    store: guardStore('accounts', createAccountStore(database), guard),
     sessions,
     passwords,
     transact,
@@ -27,5 +27,5 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     },
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, sweeps: [], close: passwords.close };
+  return { service, hashQueue: passwords.queue, sweeps: [], close: passwords.close };
 }

@@ -1,5 +1,6 @@
 import type { Cache } from '../cache/cache.ts';
 import type { Database } from '../db/database.ts';
+import type { BackupReceipt } from './backup-file.ts';
 
 /** Everything outside the process that the server needs, opened and ready. */
 export type Adapters = {
@@ -21,9 +22,26 @@ export type Adapters = {
    */
   prepare(): Promise<void>;
   /**
-   * Brings the schema up to date; safe to call from any number of replicas at once.
-   * @param onWait called once if another replica is at it
+   * When the newest migration that has run was made, in milliseconds since the epoch; 0 if none has. Changes nothing.
+   * @throws DatabaseSetupError when the role may not know; AppError `unavailable`
    */
-  migrate(onWait: () => void): Promise<void>;
+  lastMigration(): Promise<number>;
+  /**
+   * Brings the schema up to date; safe to call from any number of replicas at once.
+   * @param say called with a line for the log: what is waited for, or where the data was backed up
+   */
+  migrate(say: (line: string) => void): Promise<void>;
+  /**
+   * Whether the database has the tables of this release, and takes changes. Call it after `migrate`.
+   * @throws AppError `unavailable` while it is read-only; DatabaseError when tables are missing or not up to date
+   */
+  checkUse(): Promise<void>;
+  /** Writes all data into a new file; null where that is left to the tools of PostgreSQL. */
+  backup: ((file: string) => Promise<BackupReceipt>) | null;
+  /** How busy the connections to the database are. Left out by one that has no pool. */
+  pool?: () => PoolState;
   close(): Promise<void>;
 };
+
+/** Connections that work, and calls that wait for one. */
+export type PoolState = { size: number; inUse: number; waiting: number };

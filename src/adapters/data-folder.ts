@@ -4,6 +4,7 @@ import {
   chmodSync,
   constants,
   existsSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -11,7 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { hindranceOf } from './folder-hindrance.ts';
 
@@ -20,6 +21,10 @@ export const COMMAND_SOCKET = 'doorward.sock';
 
 /** The database: its name in the data folder. */
 export const DATABASE_FOLDER = 'postgres';
+
+const KEY_FILE = 'key-encryption-key';
+/** It is there while the data is exchanged. */
+const UNDER_RESTORE = 'restore-under-way';
 
 const KEY_BYTES = 32;
 const WRITABLE_BY_EVERYONE = 0o002;
@@ -71,13 +76,25 @@ function unusable(path: string, purpose: 'used' | 'locked', reason: string, caus
  */
 export function lockDataFolder(folder: string): () => void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     closeToOthers(folder);
     const lock = takeLock(folder);
     noteHolder(folder, lock);
     return () => lock.close();
   } catch (error) {
     throw toFolderError(folder, error);
+  }
+}
+
+/** With its parents. Node's own way (`recursive`) tries for ever where a parent is there and refuses, as in /proc. */
+function makeFolder(path: string): void {
+  const parent = dirname(path);
+  // A link that leads nowhere is there, too: nothing is made in its place.
+  if (lstatSync(parent, { throwIfNoEntry: false }) === undefined) makeFolder(parent);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
 }
 
@@ -152,7 +169,7 @@ function isTaken(error: unknown): boolean {
  */
 export function keyEncryptionKeyOf(folder: string): Buffer {
   try {
-    return readOrMakeKey(folder, join(folder, 'key-encryption-key'));
+    return readOrMakeKey(folder, join(folder, KEY_FILE));
   } catch (error) {
     throw toFolderError(folder, error);
   }
@@ -165,7 +182,7 @@ function readOrMakeKey(folder: string, file: string): Buffer {
         `${file} is gone: put it back from a backup, or set KEY_ENCRYPTION_KEY to what it held`,
       );
     }
-    makeKey(file);
+    writeKey(file, randomBytes(KEY_BYTES).toString('base64'));
   }
   chmodSync(file, 0o600);
   const key = Buffer.from(readFileSync(file, 'utf8').trim(), 'base64');
@@ -177,10 +194,57 @@ function readOrMakeKey(folder: string, file: string): Buffer {
 }
 
 /** Written under another name first: on a full disk, half a key would be left, and refused from then on. */
-function makeKey(file: string): void {
+function writeKey(file: string, key: string): void {
   const draft = `${file}.new`;
   rmSync(draft, { force: true });
-  const text = `${randomBytes(KEY_BYTES).toString('base64')}\n`;
-  writeFileSync(draft, text, { mode: 0o600, flag: 'wx', flush: true });
+  writeFileSync(draft, `${key}\n`, { mode: 0o600, flag: 'wx', flush: true });
   renameSync(draft, file);
+}
+
+/** Puts a database, and its key if there is one, in the place of what the folder holds. */
+export type Exchange = {
+  dataFolder: string;
+  /** The new database, in a folder beside its place. */
+  draft: string;
+  /** The key-encryption key in base64; null if it comes from the settings. */
+  key: string | null;
+  /** Makes the name of the folder to which the present data goes. */
+  now: Date;
+};
+
+/**
+ * Exchanges the data of a folder. If the process is killed in between, no server starts on the folder until it has been
+ * done again: it would begin with an empty database.
+ * @returns where the data that was there is now; null if there was none
+ * @throws DataFolderError
+ */
+export function exchangeData({ dataFolder, draft, key, now }: Exchange): string | null {
+  try {
+    const mark = join(dataFolder, UNDER_RESTORE);
+    writeFileSync(mark, '', { flush: true });
+    const aside = moveAside(dataFolder, now);
+    if (key !== null) writeKey(join(dataFolder, KEY_FILE), key);
+    renameSync(draft, join(dataFolder, DATABASE_FOLDER));
+    rmSync(mark);
+    return aside;
+  } catch (error) {
+    throw toFolderError(dataFolder, error);
+  }
+}
+
+function moveAside(folder: string, now: Date): string | null {
+  const names = [DATABASE_FOLDER, KEY_FILE].filter((name) => existsSync(join(folder, name)));
+  if (names.length === 0) return null;
+  const aside = join(folder, `replaced-${now.toISOString().replaceAll(/[:.]/g, '-')}`);
+  mkdirSync(aside, { mode: 0o700 });
+  for (const name of names) renameSync(join(folder, name), join(aside, name));
+  return aside;
+}
+
+/** @throws DataFolderError when a restore was cut short in the folder */
+export function refuseHalfRestored(folder: string): void {
+  if (!existsSync(join(folder, UNDER_RESTORE))) return;
+  throw new DataFolderError(
+    `A restore in ${folder} did not come to its end: run "doorward restore" again. The data that was there is in ${join(folder, 'replaced-…')}`,
+  );
 }

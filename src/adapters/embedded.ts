@@ -5,8 +5,10 @@ import { Worker } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import { createMemoryCache } from '../cache/memory-cache.ts';
 import type { Clock } from '../core/clock.ts';
+import { operations, publishCalls } from '../core/trace-channels.ts';
 import { loadPGliteDriver } from '../db/drizzle.ts';
-import { MIGRATIONS_FOLDER } from '../db/migrations.ts';
+import { lastMigrationOfPGlite, migratePGlite } from '../db/migrate-pglite.ts';
+import { pendingAfter } from '../db/migrations.ts';
 import * as schema from '../db/schema.ts';
 import type { Adapters } from './adapters.ts';
 import {
@@ -15,16 +17,20 @@ import {
   DataFolderError,
   keyEncryptionKeyOf,
   lockDataFolder,
+  refuseHalfRestored,
   toFolderError,
 } from './data-folder.ts';
+import { createEmbeddedBackup } from './embedded-backup.ts';
 import { openPGliteFolder } from './pglite-folder.ts';
 
-const { drizzle, migrate } = loadPGliteDriver();
+const { drizzle } = loadPGliteDriver();
 
 type EmbeddedSettings = {
   dataFolder: string;
   /** From the environment; if undefined, a key is made and kept in the data folder. */
   keyEncryptionKey?: Buffer | undefined;
+  /** Called before a new database is made, which takes seconds. */
+  onNewDatabase?: (() => void) | undefined;
 };
 
 /** An embedded database has no connections that could die, and no pool that could be too large. */
@@ -38,19 +44,30 @@ export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Pr
   const { dataFolder } = settings;
   const unlock = lockDataFolder(dataFolder);
   try {
+    refuseHalfRestored(dataFolder);
     const keyEncryptionKey = settings.keyEncryptionKey ?? keyEncryptionKeyOf(dataFolder);
-    const client = await openPGlite(join(dataFolder, DATABASE_FOLDER));
+    const client = await openPGlite(join(dataFolder, DATABASE_FOLDER), settings.onNewDatabase);
     const database = drizzle(client, { schema });
+    const isKeyFromSettings = settings.keyEncryptionKey !== undefined;
+    const { backup, backupBefore } = createEmbeddedBackup({
+      client,
+      dataFolder,
+      keyEncryptionKey,
+      isKeyFromSettings,
+    });
     return {
       database,
-      cache: createMemoryCache(clock),
+      cache: publishCalls(operations.redis, '', createMemoryCache(clock)),
       renewDatabase: nothingToDo,
       prepare: nothingToDo,
+      checkUse: nothingToDo,
       pingDatabase: () => client.query('select 1'),
       keyEncryptionKey,
       commandSocket: join(dataFolder, COMMAND_SOCKET),
       location: dataFolder,
-      migrate: () => migrate(database, { migrationsFolder: MIGRATIONS_FOLDER }),
+      lastMigration: () => lastMigrationOfPGlite(client),
+      migrate: (say) => migrateData(client, backupBefore, say),
+      backup,
       close: async () => {
         await client.close();
         unlock();
@@ -62,8 +79,27 @@ export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Pr
   }
 }
 
-async function openPGlite(folder: string): Promise<PGlite> {
-  if (!existsSync(folder)) await makeDatabase(folder);
+type BackupBefore = ReturnType<typeof createEmbeddedBackup>['backupBefore'];
+
+/** A new database has nothing to lose. */
+async function migrateData(
+  client: PGlite,
+  backupBefore: BackupBefore,
+  say: (line: string) => void,
+): Promise<void> {
+  const last = await lastMigrationOfPGlite(client);
+  const pending = pendingAfter(last);
+  const [next] = pending;
+  if (next === undefined) return;
+  if (last > 0) say(`The data was backed up before it is migrated: ${await backupBefore(next)}`);
+  await migratePGlite(client, pending);
+}
+
+async function openPGlite(folder: string, onNew?: () => void): Promise<PGlite> {
+  if (!existsSync(folder)) {
+    onNew?.();
+    await makeDatabase(folder);
+  }
   return openPGliteFolder(folder);
 }
 
@@ -74,7 +110,7 @@ async function openPGlite(folder: string): Promise<PGlite> {
 async function makeDatabase(folder: string): Promise<void> {
   const draft = `${folder}.new`;
   rmSync(draft, { recursive: true, force: true });
-  const thread = new Worker(new URL('./embedded-initdb.ts', import.meta.url), { workerData: draft });
+  const thread = new Worker(new URL('./empty-database.ts', import.meta.url), { workerData: draft });
   await once(thread, 'exit').catch((cause: Error) => {
     // Half a database is of no use, and may have filled the disk.
     rmSync(draft, { recursive: true, force: true });

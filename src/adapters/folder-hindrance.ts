@@ -24,7 +24,8 @@ const HINDRANCES: Hindrance[] = [
   },
   {
     signs: /\bENOMEM\b|_OUT_OF_MEMORY\b|out of memory|could not allocate memory/i,
-    says: () => 'this process gets no more memory. Raise its limit: a start needs 500 MB, the first one 1 GB',
+    says: () =>
+      'this process gets no more memory. Raise its limit: a start needs 450 MB, the first one 600 MB',
   },
   {
     signs: /\bEIO\b|i\/o error/i,
@@ -35,6 +36,10 @@ const HINDRANCES: Hindrance[] = [
     signs: /\bENOENT\b.*\bmkdir\b/,
     says: () =>
       'it cannot be made: its file system is read-only, or a link in its path leads nowhere. Set DATA_DIR to another folder',
+  },
+  {
+    signs: /\b(ENAMETOOLONG|ELOOP)\b/,
+    says: () => 'its path is too long, or has links that lead in a circle. Set DATA_DIR to another folder',
   },
   {
     signs: /\b(EEXIST|ENOTDIR)\b/,

@@ -2,14 +2,19 @@ import { PGlite } from '@electric-sql/pglite';
 import { DataFolderError, hinderedFolder } from './data-folder.ts';
 
 /**
- * Opens the database in a folder, and makes it first if the folder is not there.
+ * Opens the database in a folder.
+ * @param image a prepared database, as a tar file, to put into a folder that is not there yet
  * @throws DataFolderError that says what is in the way; only if nothing outside of the data is, that it is damaged
  */
-export async function openPGliteFolder(folder: string): Promise<PGlite> {
+export async function openPGliteFolder(folder: string, image?: Blob): Promise<PGlite> {
   // The error that PGlite throws says only that it failed: PostgreSQL writes the reason here.
   const lines: string[] = [];
   try {
-    return await PGlite.create(folder, { onStderr: (line) => lines.push(line) > 0 });
+    const options = {
+      onStderr: (line: string) => lines.push(line) > 0,
+      ...(image && { loadDataDir: image }),
+    };
+    return await PGlite.create(folder, options);
   } catch (cause) {
     throw unopened(folder, [...lines, reasonOf(cause)].join('\n'), cause);
   }

@@ -1,11 +1,14 @@
 import { createRedisCache, type RedisCacheEvents } from '../cache/redis-cache.ts';
 import type { RedisTarget } from '../config/redis-target.ts';
+import { operations, publishCalls } from '../core/trace-channels.ts';
 import { DATABASE_DEADLINE_MS } from '../db/database-guard.ts';
 import { loadPostgresDriver } from '../db/drizzle.ts';
 import { migratePostgres } from '../db/migrate-postgres.ts';
+import { checkSchema, findLastMigration } from '../db/migration-journal.ts';
 import {
   checkPoolSize,
   checkServer,
+  checkUse,
   connect,
   connectForMigration,
   createRenewableClient,
@@ -20,6 +23,8 @@ const { drizzle } = loadPostgresDriver();
 type ProductionSettings = {
   databaseUrl: string;
   poolSize: number;
+  /** Processes with a pool of this size each. */
+  workers: number;
   redis: RedisTarget;
   redisKeyPrefix: string;
   keyEncryptionKey: Buffer;
@@ -31,13 +36,13 @@ type ProductionEvents = RedisCacheEvents;
  * PostgreSQL and Redis. Connections are opened on first use, so a replica can start while Redis is down.
  */
 export function openProduction(settings: ProductionSettings, events: ProductionEvents): Adapters {
-  const { databaseUrl, poolSize, redis, redisKeyPrefix, keyEncryptionKey } = settings;
+  const { databaseUrl, poolSize, workers, redis, redisKeyPrefix, keyEncryptionKey } = settings;
   let route: Route = 'direct';
   const client = createRenewableClient(() => connect(databaseUrl, poolSize, route));
-  const cache = createRedisCache(redis, redisKeyPrefix, events);
+  const { close: closeCache, ...cache } = createRedisCache(redis, redisKeyPrefix, events);
   return {
     database: drizzle(client.sql, { schema }),
-    cache,
+    cache: publishCalls(operations.redis, '', cache),
     pingDatabase: () => client.current()`select 1`,
     renewDatabase: client.renew,
     keyEncryptionKey,
@@ -47,14 +52,24 @@ export function openProduction(settings: ProductionSettings, events: ProductionE
       route = await findRoute(client.current());
       if (route === 'pooled') client.renew();
       await checkServer(client.current());
-      await checkPoolSize(client.current(), poolSize);
+      await checkPoolSize(client.current(), poolSize, workers);
     },
-    migrate: async (onWait) => {
+    lastMigration: () => findLastMigration(client.current()),
+    migrate: async (say) => {
       const migrating = connectForMigration(databaseUrl, route);
-      await migratePostgres(migrating, onWait).finally(() => migrating.end({ timeout: 1 }));
+      await migratePostgres(migrating, say).finally(() => migrating.end({ timeout: 1 }));
     },
+    checkUse: async () => {
+      await checkUse(client.current());
+      await checkSchema(client.current());
+    },
+    pool: () => {
+      const inUse = Math.min(client.demand(), poolSize);
+      return { size: poolSize, inUse, waiting: client.demand() - inUse };
+    },
+    backup: null,
     close: async () => {
-      cache.close();
+      closeCache();
       await client.current().end({ timeout: DATABASE_DEADLINE_MS / 1000 });
     },
   };

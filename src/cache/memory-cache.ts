@@ -6,6 +6,7 @@ type Slot = { value: string; expiresAt: number };
 
 /**
  * The cache of a single process: a bounded map that drops the least recently used entries first.
+ * The end of an entry is by hand: with the library's `ttl` it comes 1 ms late, and a `ttl` or a clock of 0 means never.
  * @param clock tests pass one that they move
  * @param maxEntries about 1 KiB each at most
  */

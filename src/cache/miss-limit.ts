@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { channels, tell } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 
@@ -83,5 +84,6 @@ export function createMissLimit(now: Clock) {
 }
 
 function tooManyMisses(): AppError {
+  tell(channels.limitReached, { limit: 'misses' });
   return new AppError('rate_limited', { retryAfterSeconds: WINDOW_MS / 1000 });
 }

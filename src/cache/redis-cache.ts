@@ -25,8 +25,8 @@ type Scripts = {
 export type RedisCache = Cache & { close(): void };
 
 export type RedisCacheEvents = {
-  /** Called on connection errors. They do not contain the URL, which may hold a password. */
-  onError(error: Error): void;
+  /** Called on connection errors. They do not contain the URL, which may hold a password; the target does. */
+  onError(error: Error, target: RedisTarget): void;
   /** Called when requests stop waiting for Redis, and when they use it again. */
   onBreak(isOpen: boolean): void;
 };
@@ -49,8 +49,9 @@ export function createRedisCache(
     incrementInWindow: { numberOfKeys: 1, lua: INCREMENT },
   };
   const redis = connectRedis<Scripts>(target, scripts, commandTimeoutMs);
-  redis.on('error', events.onError);
+  redis.on('error', (error) => events.onError(error, target));
   const breaker = createCircuitBreaker({
+    part: 'redis',
     threshold: FAILURES_TO_OPEN,
     // A server that is full refuses to write and still answers reads.
     isFailure: (error) => !(error instanceof Error && error.message.startsWith('OOM')),

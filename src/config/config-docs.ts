@@ -1,4 +1,4 @@
-import { type SettingName, Settings, settingNames, settingSections } from './config.ts';
+import { type SettingName, Settings, settingNames, settingSections } from './settings.ts';
 
 /** One setting, for the documentation. `derived`: the default depends on something else, so words describe it. */
 type SettingRow = {
@@ -39,10 +39,11 @@ function explanation({ name, description, format, secret }: SettingRow): string 
   return `${sentences.join('. ')}.`;
 }
 
-/** The settings as plain text for a terminal. */
+/** The settings as plain text for a terminal, the defaults below each other. */
 export function settingsText(): string {
+  const width = Math.max(...settingNames.map((name) => name.length)) + 2;
   return describeSettings()
-    .map((row) => `${row.name.padEnd(29)}${row.default || '(unset)'}\n    ${explanation(row)}\n`)
+    .map((row) => `${row.name.padEnd(width)}${row.default || '(unset)'}\n    ${explanation(row)}\n`)
     .join('');
 }
 
@@ -58,12 +59,21 @@ export function settingsMarkdown(): string {
 
 const MARKDOWN_HEADING = `# Settings
 
-<!-- Made by \`npm run docs\` from src/config/config.ts. Change that file, not this one. -->
+<!-- Made by \`npm run docs\` from src/config/settings.ts. Change that file, not this one. -->
 
 Settings are environment variables. An empty variable counts as unset. If any of them is wrong, the server does not
 start, and lists everything that is wrong with them at once. Quotes or white space around a value are refused, because
-some readers of \`.env\` files keep them as a part of it. \`npx doorward settings\` prints this list, and
-[.env.example](../.env.example) is a file to copy.
+some readers of \`.env\` files keep them as a part of it. In production \`PUBLIC_URL\` is required, and it always ends
+with \`PATH_PREFIX\`. \`npx doorward settings\` prints this list, and [.env.example](../.env.example) is a file to copy.
+
+A variable that looks like a misspelt setting, such as \`AUDIENCE\`, has no effect; the server says so in its log when it
+starts. To find that and all errors before, for example in CI, run this with the settings of the server:
+
+    npx doorward settings check --strict
+
+It prints each error, and as warnings misspelt names and settings that protect less than their defaults. It opens no
+database and shows no secret, but it reads the files that \`FOO_FILE\` names. It ends with 1 on errors, and with \`--strict\`
+on warnings too. \`--json\` is for programs.
 
 Durations are a number and a unit: \`500ms\`, \`15s\`, \`30m\`, \`12h\`, \`30d\`. Lists are separated by commas. A secret may
 also come from a file: for a secret \`FOO\`, set \`FOO_FILE\` to the path of the file, and leave \`FOO\` unset.
@@ -89,7 +99,7 @@ export function settingsEnvExample(): string {
 }
 
 const ENV_EXAMPLE_HEADING =
-  '# Made by `npm run docs` from src/config/config.ts. An empty value counts as unset.\n';
+  '# Made by `npm run docs` from src/config/settings.ts. An empty value counts as unset.\n';
 
 function envExampleSection({ title, names }: SettingSection): string[] {
   return [`# --- ${title} ---\n`, ...names.map(describe).map(envExampleEntry)];

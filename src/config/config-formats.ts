@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { isReservedAudience } from '../verifier/token-type.ts';
 import { type DatabaseUrlError, parseDatabaseUrl } from './database-url.ts';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
 
@@ -83,7 +84,9 @@ export function list(what: string, accepts: (item: string) => boolean): Format<s
 }
 
 function isAudience(item: string): boolean {
-  return !/["\p{C}]|[^\S ]/u.test(item) && (!item.includes(':') || URL.canParse(item));
+  return (
+    !/["\p{C}]|[^\S ]/u.test(item) && (!item.includes(':') || URL.canParse(item)) && !isReservedAudience(item)
+  );
 }
 
 /** Values of `aud`: StringOrURI (RFC 7519 §2), in which a value with a colon must be a URI. No quotes or controls. */
@@ -91,6 +94,10 @@ export const audiences: Format<string[]> = {
   ...list('different names or URIs', isAudience),
   accepts: (text) =>
     listItems(text).every((item, i, all) => item && isAudience(item) && all.indexOf(item) === i),
+  problem: (text) =>
+    listItems(text).some(isReservedAudience)
+      ? 'a name that begins with urn:doorward:once: is the audience of single-use tokens; use another name'
+      : null,
 };
 
 /** A web origin (RFC 6454) spelled as browsers send it; `*` and `null` are refused. */
@@ -150,6 +157,12 @@ export const httpUrl: Format<string> = {
   ),
   respell: normalHttpUrl,
 };
+
+/** A bare http or https URL in any spelling, for a program that does not compare it. It is used unchanged. */
+export const baseUrl: Format<string> = text(
+  'an http:// or https:// URL without query, fragment, user or password',
+  (text) => normalHttpUrl(text) !== null,
+);
 
 /** 32 bytes as 64 hex digits, or as 43 characters of base64 or base64url with or without the closing `=`. */
 export const key256: Format<Buffer> = {

@@ -1,7 +1,8 @@
-type Waiting<Key, Value> = PromiseWithResolvers<Value> & { key: Key };
+type Waiting<Key, Value> = { key: Key; resolve(value: Value): void; reject(error: unknown): void };
 
 /**
  * Makes a function that collects the calls of one turn of the event loop and answers them with one call of `loadAll`.
+ * By hand: `dataloader` would save 20 lines and hardly any time, but it quotes the keys in its errors, and they may be secret.
  * @param loadAll returns one value per key, in the order of the keys; when it fails, every call of the batch fails
  * @param mostAtOnce the largest number of keys in one call
  */
@@ -11,12 +12,11 @@ export function createBatch<Key, Value>(
 ): (key: Key) => Promise<Value> {
   let waiting: Waiting<Key, Value>[] = [];
 
-  return (key) => {
-    if (waiting.length === 0) setImmediate(loadWaiting);
-    const one = { key, ...Promise.withResolvers<Value>() };
-    waiting.push(one);
-    return one.promise;
-  };
+  return (key) =>
+    new Promise((resolve, reject) => {
+      if (waiting.length === 0) setImmediate(loadWaiting);
+      waiting.push({ key, resolve, reject });
+    });
 
   function loadWaiting(): void {
     const all = waiting;

@@ -1,9 +1,13 @@
+import { type BreakerPart, channels, tell } from './channels.ts';
+
 /** Thrown while the breaker is open: no call is made until a probe has succeeded. */
 export class CircuitOpenError extends Error {
   override readonly name = 'CircuitOpenError';
 }
 
 type CircuitBreakerOptions = {
+  /** What it protects: its changes are published under this name. */
+  part: BreakerPart;
   /** The number of failures in a row that opens the breaker. */
   threshold: number;
   /** Which errors count: a missing answer counts, a refusal does not. */
@@ -24,7 +28,7 @@ export type CircuitBreaker = ReturnType<typeof createCircuitBreaker>;
  * would wait for the dead dependency again.
  */
 export function createCircuitBreaker(options: CircuitBreakerOptions) {
-  const { threshold, isFailure, probe, probeEveryMs, onChange } = options;
+  const { part, threshold, isFailure, probe, probeEveryMs, onChange } = options;
   let failures = 0;
   let isOpen = false;
   let isClosedForGood = false;
@@ -55,8 +59,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions) {
   function note(): void {
     failures += 1;
     if (isOpen || isClosedForGood || failures < threshold) return;
-    isOpen = true;
-    onChange(true);
+    change(true);
     probeNow();
   }
 
@@ -70,7 +73,12 @@ export function createCircuitBreaker(options: CircuitBreakerOptions) {
   function recover(): void {
     if (!isOpen) return;
     failures = 0;
-    isOpen = false;
-    onChange(false);
+    change(false);
+  }
+
+  function change(opens: boolean): void {
+    isOpen = opens;
+    tell(channels.breaker, { part, isOpen });
+    onChange(opens);
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CircuitOpenError, createCircuitBreaker } from '../core/circuit-breaker.ts';
 import { within } from '../core/deadline.ts';
 import { AppError, unavailable } from '../core/errors.ts';
+import { mapMethods, operations, publishCalls, traced } from '../core/trace-channels.ts';
 import type { Database, Transact, Transaction } from './database.ts';
 
 /** How long a request waits for the database before the answer is 503. */
@@ -19,17 +20,22 @@ const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|40000|40001|40P01|55P03)$/;
  * Not 40003, after which the outcome is unknown.
  */
 const CONTENTION_SQLSTATE = /^(40000|40001|40P01)$/;
+/** After a failover: the database is well and answers questions, but takes no changes yet. */
+const READ_ONLY_SQLSTATE = /^25006$/;
 const MAX_ATTEMPTS = 4;
 /** Random, so that transactions which met do not meet again. Milliseconds. */
 const WAIT_BEFORE_RETRY = { least: 1, most: 30 };
 
 /** Error codes of postgres.js and its socket when the server cannot be reached. */
 const CONNECTION_TROUBLE =
-  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO)/;
+  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOTFOUND|EAI_AGAIN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|ENOENT|ENOTDIR|ENOTSOCK|EACCES|EPERM|AUTH_TYPE_NOT_IMPLEMENTED|SASL_|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO)/;
 
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 
-type DriverError = { code?: unknown; constraint_name?: unknown; constraint?: unknown };
+/** How Node says that the server closed the connection instead of encrypting it. The code alone is that of any reset. */
+const TLS_REFUSED = /before secure TLS connection was established/;
+
+type DriverError = { code?: unknown; message?: unknown; constraint_name?: unknown; constraint?: unknown };
 
 /**
  * The database refused a statement. The error has the SQLSTATE and the constraint, and nothing else: the messages of
@@ -52,7 +58,8 @@ function driverErrorOf(error: unknown): DriverError {
 /** Makes an error safe for the rest of the server: `unavailable`, a DatabaseError, or itself if no driver made it. */
 export function cleanError(error: unknown): unknown {
   if (error instanceof AppError || error instanceof DatabaseError) return error;
-  const { code, constraint_name, constraint } = driverErrorOf(error);
+  const { code: said, message, constraint_name, constraint } = driverErrorOf(error);
+  const code = TLS_REFUSED.test(String(message)) ? 'ERR_TLS_NOT_OFFERED' : said;
   if (typeof code !== 'string' || !(SQLSTATE.test(code) || CONNECTION_TROUBLE.test(code))) {
     // Drizzle's error has the parameters in its message and its stack; its cause has them in neither.
     return error instanceof Error && 'params' in error
@@ -64,9 +71,13 @@ export function cleanError(error: unknown): unknown {
 }
 
 function isContention(error: unknown): boolean {
+  return isRefusal(error, CONTENTION_SQLSTATE);
+}
+
+function isRefusal(error: unknown, sqlState: RegExp): boolean {
   const clean = cleanError(error);
   const cause = clean instanceof AppError ? clean.cause : clean;
-  return cause instanceof DatabaseError && CONTENTION_SQLSTATE.test(cause.sqlState);
+  return cause instanceof DatabaseError && sqlState.test(cause.sqlState);
 }
 
 /**
@@ -101,13 +112,18 @@ type BreakingGuardOptions = {
 /**
  * A guard with a circuit breaker: after one call without an answer, all others fail with `unavailable` at once, until
  * a ping is answered. The first ping is sent right away, so a single lost connection does not affect other calls.
- * Contention is an answer.
+ * Contention is an answer, and so is a refusal of changes: whoever only reads must not wait for a failover to end.
  */
 export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { close(): void } {
   const { ping, deadlineMs = DATABASE_DEADLINE_MS, onProbeLost, onBreak } = options;
   const breaker = createCircuitBreaker({
+    part: 'database',
     threshold: 1,
-    isFailure: (error) => error instanceof AppError && error.code === 'unavailable' && !isContention(error),
+    isFailure: (error) =>
+      error instanceof AppError &&
+      error.code === 'unavailable' &&
+      !isContention(error) &&
+      !isRefusal(error, READ_ONLY_SQLSTATE),
     probe: () =>
       withDeadline(ping(), PROBE_DEADLINE_MS).catch((error: AppError) => {
         // If the server answers with a refusal, there are no dead connections to replace.
@@ -129,15 +145,22 @@ export function breakingGuard(options: BreakingGuardOptions): DatabaseGuard & { 
   };
 }
 
-type Method = (...parameters: never[]) => Promise<unknown>;
-
-/** Wraps a store: each of its calls runs through the guard. */
-export function guardStore<S extends Record<keyof S, Method>>(store: S, guard = deadlineGuard()): S {
-  const guarded = Object.entries<Method>(store).map(([name, method]) => [
-    name,
-    (...parameters: never[]) => guard.run(() => method(...parameters)),
-  ]);
-  return Object.fromEntries(guarded) as S;
+/**
+ * Wraps a store: each of its calls runs through the guard, and is published.
+ * @param name of the store, for metrics and traces
+ */
+export function guardStore<S extends Record<keyof S, (...parameters: never[]) => Promise<unknown>>>(
+  name: string,
+  store: S,
+  guard = deadlineGuard(),
+): S {
+  const guarded = mapMethods(
+    store,
+    (method) =>
+      (...parameters) =>
+        guard.run(() => method(...parameters)),
+  );
+  return publishCalls(operations.database, `${name}.`, guarded);
 }
 
 /**
@@ -145,15 +168,21 @@ export function guardStore<S extends Record<keyof S, Method>>(store: S, guard = 
  * caller has received 503. Work that met with contention is done again from the start, a few times.
  */
 export function createTransact(database: Database, guard = deadlineGuard()): Transact {
-  return (work) => {
-    const overdue = AbortSignal.timeout(guard.deadlineMs);
-    return guard.run(async () => {
-      const { result, afterCommit } = await retryContention(() => attempt(database, work, overdue), overdue);
-      // Also when the answer to the commit is late and the caller has received 503: the change is committed.
-      for (const action of afterCommit) await action();
-      return result;
-    });
-  };
+  return (work) => traced(operations.database, 'transaction', () => transactOnce(database, guard, work));
+}
+
+function transactOnce<T>(
+  database: Database,
+  guard: DatabaseGuard,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  const overdue = AbortSignal.timeout(guard.deadlineMs);
+  return guard.run(async () => {
+    const { result, afterCommit } = await retryContention(() => attempt(database, work, overdue), overdue);
+    // Also when the answer to the commit is late and the caller has received 503: the change is committed.
+    for (const action of afterCommit) await action();
+    return result;
+  });
 }
 
 async function retryContention<T>(
@@ -203,12 +232,7 @@ async function attempt<T>(
 
 /** Whether the connection is lost or about to close: 57P01 to 57P03 are the server's last message on it. */
 function isConnectionLost(error: unknown): boolean {
-  const clean = cleanError(error);
-  const cause = clean instanceof AppError ? clean.cause : clean;
-  return (
-    cause instanceof DatabaseError &&
-    (CONNECTION_TROUBLE.test(cause.sqlState) || /^57P0/.test(cause.sqlState))
-  );
+  return isRefusal(error, CONNECTION_TROUBLE) || isRefusal(error, /^57P0/);
 }
 
 /**

@@ -20,14 +20,8 @@ export function loadPostgresDriver() {
   return { drizzle };
 }
 
-/** Reads the migrations, for a migrator of our own. */
-export function loadMigrator(): typeof import('drizzle-orm/migrator') {
-  return load('drizzle-orm/migrator');
-}
-
 /** For the embedded database. */
 export function loadPGliteDriver() {
   const { drizzle }: typeof import('drizzle-orm/pglite') = load('drizzle-orm/pglite');
-  const { migrate }: typeof import('drizzle-orm/pglite/migrator') = load('drizzle-orm/pglite/migrator');
-  return { drizzle, migrate };
+  return { drizzle };
 }

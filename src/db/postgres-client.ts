@@ -39,7 +39,8 @@ function optionsOf(target: DatabaseTarget): ClientOptions {
     username,
     password,
     connect_timeout: target.connectTimeoutSeconds,
-    target_session_attrs: target.targetSession,
+    // With `read-write` the driver takes a standby too: it looks only at the default of transactions, which is off there.
+    target_session_attrs: target.targetSession && ('primary' as const),
     prepare: target.prepare,
     sslnegotiation: tls?.direct ? ('direct' as const) : undefined,
   };

@@ -6,6 +6,12 @@ import { openClient } from './postgres-client.ts';
 /** How a pooler refuses a start-up parameter. */
 const PROTOCOL_VIOLATION = '08P01';
 
+/** SQLSTATE of a change that a server does not take, because it follows another one or is set so. */
+const READ_ONLY = '25006';
+
+/** The first table of the first migration. */
+export const OLDEST_TABLE = 'signing_keys';
+
 /** What a role must have when a pooler does not pass it on. */
 const NEEDED: Record<string, string> = {
   DateStyle: 'ISO, MDY',
@@ -114,14 +120,30 @@ export async function checkServer(client: Sql): Promise<void> {
 }
 
 /**
+ * Checks that the server takes changes: one that follows another, or recovers, answers questions alone. And that the tables
+ * are there, of which one stands for all.
+ * @throws AppError `unavailable` when it is read-only; DatabaseError when there are no tables
+ */
+export async function checkUse(client: Sql): Promise<void> {
+  const asked = client<{ is_read_only: boolean }[]>`
+    select pg_is_in_recovery() or current_setting('transaction_read_only')::bool as is_read_only
+    from (select count(*) from ${client(OLDEST_TABLE)} where false) as tables`;
+  const rows = await withDeadline(asked, DATABASE_DEADLINE_MS);
+  if (rows.some((row) => row.is_read_only)) throw unavailable(new DatabaseError(READ_ONLY, undefined));
+}
+
+/**
  * A client whose connections can all be replaced at once. After a failover or a network failure, dead connections do
  * not end by themselves, and postgres.js would go on queueing queries on them.
  */
 export function createRenewableClient(open: () => Sql) {
   let current = open();
+  let demand = 0;
   return {
     // Drizzle keeps the client that it gets, so it gets one that always uses the current one.
-    sql: withCheckedCommits(() => current),
+    sql: withCheckedCommits(() => current, counted),
+    /** How many queries and transactions have a connection, or wait for one. The driver does not tell. */
+    demand: (): number => demand,
     current: () => current,
     renew(): void {
       const abandoned = current;
@@ -132,12 +154,26 @@ export function createRenewableClient(open: () => Sql) {
       void abandoned.end({ timeout: 0 }).catch(() => {});
     },
   };
+
+  function counted<Work extends Promise<unknown>>(work: Work): Work {
+    demand += 1;
+    const end = () => {
+      demand -= 1;
+    };
+    void work.then(end, end);
+    return work;
+  }
 }
 
-/** The same client, whose transactions fail when they are not committed. */
-function withCheckedCommits(current: () => Sql): Sql {
+type Count = <Work extends Promise<unknown>>(work: Work) => Work;
+
+/** The same client, whose transactions fail when they are not committed. Drizzle asks by `unsafe` and `begin` alone. */
+function withCheckedCommits(current: () => Sql, counted: Count): Sql {
+  const begin: Begin = (work) => counted(beginOf(current())(work));
+  const unsafe: Sql['unsafe'] = (...query) => counted(current().unsafe(...query));
+  const own: Record<string | symbol, unknown> = { begin, unsafe };
   return new Proxy(current(), {
-    get: (_first, name) => (name === 'begin' ? beginOf(current()) : Reflect.get(current(), name)),
+    get: (_first, name) => own[name] ?? Reflect.get(current(), name),
   });
 }
 
@@ -173,30 +209,34 @@ function requireCommit<T>(commit: { result: T; command: string } | undefined): T
   throw unavailable(new DatabaseError(TRANSACTION_ROLLBACK, undefined));
 }
 
-/** One connection for a migration, which may take long: the database does not end its statements. */
+/**
+ * Two connections for migrations, which may take long: the database does not end their statements. One holds the lock,
+ * and the other, opened when it is needed, does what cannot be done in a transaction.
+ */
 export function connectForMigration(databaseUrl: string, route: Route): Sql {
   const unlimited = { statement_timeout: '0', idle_in_transaction_session_timeout: '0' };
   return openClient(databaseUrl, {
     ...optionsOf(route),
-    max: 1,
+    max: 2,
     connection: route === 'direct' ? { ...PINNED_SETTINGS, ...unlimited } : TRACKED_SETTINGS,
   });
 }
 
-/** @throws PoolSizeError when one replica alone could open more connections than the server allows */
-export async function checkPoolSize(client: Sql, poolSize: number): Promise<void> {
+/** @throws PoolSizeError when one replica alone, with all its workers, could open more connections than the server allows */
+export async function checkPoolSize(client: Sql, poolSize: number, workers: number): Promise<void> {
   const asked = client<{ free: number }[]>`
     select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
   const [row] = await withDeadline(asked, DATABASE_DEADLINE_MS);
-  if (row !== undefined && poolSize > row.free) throw new PoolSizeError(poolSize, row.free);
+  if (row !== undefined && poolSize * workers > row.free)
+    throw new PoolSizeError(poolSize, workers, row.free);
 }
 
-/** The pool is larger than the server allows: the message has both numbers. */
+/** The pools of all workers are larger than the server allows: the message has the numbers. */
 export class PoolSizeError extends Error {
   override readonly name = 'PoolSizeError';
-  constructor(poolSize: number, free: number) {
+  constructor(poolSize: number, workers: number, free: number) {
     super(
-      `DATABASE_POOL_SIZE is ${poolSize}, and PostgreSQL allows ${free} connections in all: lower DATABASE_POOL_SIZE, or raise max_connections of PostgreSQL`,
+      `DATABASE_POOL_SIZE is ${poolSize}${workers > 1 ? ` in each of ${workers} workers` : ''}, and PostgreSQL allows ${free} connections in all: lower DATABASE_POOL_SIZE, or raise max_connections of PostgreSQL`,
     );
   }
 }

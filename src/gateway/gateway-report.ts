@@ -1,6 +1,6 @@
-import { BlockList, isIP } from 'node:net';
 import { isLoopbackHost } from '../core/loopback.ts';
 import { normalAddress } from '../http/client-address.ts';
+import { createProxyTrust } from '../http/trusted-proxies.ts';
 
 /** What a request looked like when it arrived. */
 export type ArrivedRequest = {
@@ -75,7 +75,7 @@ export function reportOnGateway(request: ArrivedRequest, settings: GatewaySettin
 }
 
 function chainOf({ peer, forwardedFor }: ArrivedRequest, trustedProxies: string[]): GatewayReport['chain'] {
-  const trusted = blockListOf(trustedProxies);
+  const isTrusted = createProxyTrust(trustedProxies);
   const told = (forwardedFor ?? '')
     .split(',')
     .map((address) => address.trim())
@@ -83,24 +83,9 @@ function chainOf({ peer, forwardedFor }: ArrivedRequest, trustedProxies: string[
   // Any client may have written the addresses beyond the first one that is not trusted.
   let believed = true;
   return [peer, ...told.reverse()].map(normalAddress).map((address) => {
-    believed &&= isIn(trusted, address);
+    believed &&= isTrusted(address);
     return { address, trusted: believed };
   });
-}
-
-function blockListOf(blocks: string[]): BlockList {
-  const list = new BlockList();
-  for (const block of blocks) {
-    const [address, prefix] = block.split('/') as [string, string?];
-    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
-    list.addSubnet(address, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family);
-  }
-  return list;
-}
-
-function isIn(list: BlockList, address: string): boolean {
-  const version = isIP(address);
-  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6');
 }
 
 function chainProblems({ forwardedFor }: ArrivedRequest, chain: GatewayReport['chain']): string[] {

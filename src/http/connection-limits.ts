@@ -8,9 +8,6 @@ const MAX_UNSENT_BYTES = 256 * 1024;
 /** The answers of each connection that have not been sent as a whole. */
 const waiting = new WeakMap<Socket, Set<ServerResponse>>();
 
-/** A connection that takes no byte of an answer, and sends none of a request, is closed after this time. */
-export const STALLED_CONNECTION_MS = 30_000;
-
 /**
  * Closes a connection on which too many answers, or too many bytes of them, wait to be read. Call it before other hooks.
  *

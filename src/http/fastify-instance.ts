@@ -1,31 +1,28 @@
-import { randomUUID } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Config } from '../config/config.ts';
-import { AppError } from '../core/errors.ts';
-import { STALLED_CONNECTION_MS } from './connection-limits.ts';
+import { AppError, unavailable } from '../core/errors.ts';
 import type { Lifecycle } from './health-routes.ts';
 import { addRequestLog, createRequestLogger } from './logging.ts';
-import { refuseConnection, sendProblem } from './problem.ts';
+import { refuseUrl, sendProblem } from './problem.ts';
+import { addRequestFacts } from './request-facts.ts';
+import { createRequestIds } from './request-id.ts';
 import { addResponseHeaders } from './response-headers.ts';
 import { isText } from './schemas.ts';
 
 const BODY_LIMIT_BYTES = 16 * 1024;
-/** Time for a whole request, and for its headers, to arrive. */
-const REQUEST_TIMEOUT_MS = 10_000;
-const HEADERS_TIMEOUT_MS = 5_000;
 
-/** An instance with limits on requests, and problem documents for what the framework refuses; without routes. */
+/**
+ * An instance with limits on requests, and problem documents for what the framework refuses; without routes. It does not
+ * listen: sockets, and limits on them, are the listener's.
+ */
 export function createFastify(config: Config, logger: FastifyBaseLogger): FastifyInstance {
   return Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: createRequestLogger,
-    genReqId: () => randomUUID(),
+    genReqId: createRequestIds(config.TRUSTED_PROXIES),
     trustProxy: config.TRUSTED_PROXIES.length > 0 ? config.TRUSTED_PROXIES : false,
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: STALLED_CONNECTION_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2 },
     // /health/ready and `Connection: close` announce the shutdown first; a request that still arrives is served.
     return503OnClosing: false,
     ajv: {
@@ -37,8 +34,7 @@ export function createFastify(config: Config, logger: FastifyBaseLogger): Fastif
         formats: { text: isText },
       },
     },
-    frameworkErrors: sendProblem,
-    clientErrorHandler: refuseConnection,
+    frameworkErrors: refuseUrl,
   });
 }
 
@@ -47,10 +43,18 @@ export function addEdges(app: FastifyInstance, lifecycle: Lifecycle): void {
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(new AppError('not_found'), request, reply));
   addRequestLog(app);
+  addRequestFacts(app);
   addResponseHeaders(app);
   // At the end of a request, so that one which was already running does not leave an idle connection either.
   app.addHook('onSend', (_request, reply, payload, done) => {
-    if (lifecycle.draining) reply.header('connection', 'close');
+    if (lifecycle.state === 'draining') reply.header('connection', 'close');
     done(null, payload);
+  });
+}
+
+/** Answers 503 to everything but the routes that exist: for a server whose other routes do not exist yet. */
+export function refuseStrangers(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.is404 ? unavailable(new Error('the server is starting')) : undefined);
   });
 }

@@ -1,18 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
 import type { Clock } from '../core/clock.ts';
-import { within } from '../core/deadline.ts';
+import { remembered } from '../core/remembered.ts';
 
 const PROBE_DEADLINE_MS = 1_000;
 const PROBE_EVERY_MS = 1_000;
 
-/** Whether this process is shutting down. The server's signal handler sets it. */
-export type Lifecycle = { draining: boolean };
+/** What this process is about. The start of the server sets it, and the handler of its signals. */
+export type Lifecycle = { state: 'starting' | 'running' | 'draining' };
 
 const Part = Type.Enum(['ok', 'down']);
 
 const Readiness = Type.Object({
-  status: Type.Enum(['ok', 'degraded', 'draining', 'unavailable'], {
+  status: Type.Enum(['ok', 'degraded', 'starting', 'draining', 'unavailable'], {
     description: '`degraded`: one part is down and the other serves',
   }),
   database: Part,
@@ -57,7 +57,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
     },
     async (_request, reply) => {
       const [database, cache] = await Promise.all([probeDatabase(), probeCache()]);
-      const status = lifecycle.draining ? 'draining' : statusOf(database, cache);
+      const status = lifecycle.state === 'running' ? statusOf(database, cache) : lifecycle.state;
       // If only one of the two is down, the replica stays ready: otherwise all replicas would leave the balancer at
       // once.
       const ready = status === 'ok' || status === 'degraded';
@@ -75,20 +75,10 @@ function statusOf(database: PartStatus, cache: PartStatus): Static<typeof Readin
 
 /** Pings at most once a second, however many ask: anyone may, and a flood would take the connections of others. */
 function createProbe(ping: () => Promise<unknown>, now: Clock): () => Promise<PartStatus> {
-  let probedAt = Number.NEGATIVE_INFINITY;
-  let status: Promise<PartStatus>;
-  return () => {
-    if (now() - probedAt >= PROBE_EVERY_MS) {
-      probedAt = now();
-      status = probe(ping);
-    }
-    return status;
+  const answer = async (): Promise<PartStatus> => {
+    await ping();
+    return 'ok';
   };
-}
-
-async function probe(ping: () => Promise<unknown>): Promise<PartStatus> {
-  return within(ping(), PROBE_DEADLINE_MS, () => new Error('no answer')).then(
-    () => 'ok',
-    () => 'down',
-  );
+  const lately = remembered(answer, { everyMs: PROBE_EVERY_MS, deadlineMs: PROBE_DEADLINE_MS, now });
+  return async () => (await lately()) ?? 'down';
 }

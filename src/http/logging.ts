@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import {
   type Bindings,
   type ChildLoggerOptions,
@@ -9,6 +9,13 @@ import {
   pino,
 } from 'pino';
 import { clientAddress } from './client-address.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of the trace that this request is recorded in. */
+    traceId?: string;
+  }
+}
 
 /** Fields whose values are never written, in any logged object. */
 const SECRET_FIELDS = [
@@ -48,19 +55,41 @@ export function createLogger(
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
-/** Logs one line for each request, at a level that depends on its route and its outcome. */
+/**
+ * Logs one line for each request: at level `error` if it failed on our side, else `info`. A route that sets `logLevel:
+ * 'warn'` is called too often for that, and its lines are for `debug`.
+ */
 export function addRequestLog(app: FastifyInstance): void {
   // Each field of these lines is chosen here: redaction would cost more than everything else about them.
   const log = app.log.child({}, { redact: [] } as ChildLoggerOptions);
   app.addHook('onResponse', (request, reply, done) => {
-    const { statusCode } = reply;
-    const level = statusCode >= 500 ? 'error' : 'info';
-    if (severityOf(level) >= severityOf(request.log.level)) {
-      const ms = Math.round(reply.elapsedTime * 10) / 10;
-      log[level]({ reqId: request.id, req: request, statusCode, ms }, 'answered');
-    }
+    logAnswer(log, request, reply);
     done();
   });
+}
+
+/** The same line, for an answer that no hook sees. */
+export function logAnswerWhenSent(request: FastifyRequest, reply: FastifyReply): void {
+  reply.raw.once('finish', () => logAnswer(reply.server.log, request, reply));
+}
+
+function logAnswer(log: FastifyBaseLogger, request: FastifyRequest, reply: FastifyReply): void {
+  const { statusCode } = reply;
+  const usual = request.log.level === log.level ? 'info' : 'debug';
+  const level = statusCode >= 500 ? 'error' : usual;
+  if (!isWritten(level, log.level)) return;
+  const ms = Math.round(reply.elapsedTime * 10) / 10;
+  const failure = failures.get(request);
+  const message = failure === undefined ? 'answered' : 'request failed';
+  const { id, traceId } = request;
+  log[level]({ reqId: id, traceId, req: request, statusCode, ms, ...failure }, message);
+}
+
+const failures = new WeakMap<FastifyRequest, { err: unknown; code: string }>();
+
+/** Puts the error that made a request fail, and the code that its client gets, into the request's line in the log. */
+export function noteFailure(request: FastifyRequest, err: unknown, code: string): void {
+  failures.set(request, { err, code });
 }
 
 /**
@@ -114,7 +143,7 @@ class RequestLogger implements FastifyBaseLogger {
   }
 
   #write(level: Level, args: unknown[]): void {
-    if (severityOf(level) >= severityOf(this.level)) this.#own()[level](...(args as Parameters<LogFn>));
+    if (isWritten(level, this.level)) this.#own()[level](...(args as Parameters<LogFn>));
   }
 
   #own(): FastifyBaseLogger {
@@ -123,7 +152,12 @@ class RequestLogger implements FastifyBaseLogger {
   }
 }
 
-/** NaN for `silent`, which no level reaches. */
+/** @param threshold a level, or `silent`, which no level reaches */
+function isWritten(level: Level, threshold: string): boolean {
+  return severityOf(level) >= severityOf(threshold);
+}
+
+/** NaN for `silent`. */
 function severityOf(level: string): number {
   return Number(pino.levels.values[level]);
 }

@@ -2,9 +2,11 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import { channels, tell } from '../core/channels.ts';
 import { AppError, type ErrorCode, type FieldError, PROBLEMS, unavailable } from '../core/errors.ts';
 import { addChallenge } from './challenge.ts';
 import { findAnswer } from './connection-limits.ts';
+import { logAnswerWhenSent, noteFailure } from './logging.ts';
 
 /** Our codes for errors of Fastify and its plugins. For errors that are not listed, the status decides. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
@@ -81,9 +83,7 @@ export function sendProblem(
 ): FastifyReply {
   const appError = toAppError(error);
   const { status, body } = problemOf(appError);
-  // A refusal under overload is no failure, and a flood must not fill the log with stack traces: one line is enough.
-  if (status >= 500 && appError.code !== 'overloaded')
-    request.log.error({ err: appError.cause ?? error, code: appError.code }, 'request failed');
+  noteCause(appError, error, request);
   challenge(appError, reply);
   if (appError.retryAfterSeconds !== undefined) reply.header('retry-after', appError.retryAfterSeconds);
   // `serializer`: these bytes are final, and the route's response schema does not apply.
@@ -96,6 +96,20 @@ export function sendProblem(
       .serializer((bytes: string) => bytes)
       .send(body)
   );
+}
+
+/** Adds what went wrong on our side to the request's line in the log. */
+export function noteCause({ code, cause }: AppError, error: unknown, request: FastifyRequest): void {
+  // A refusal under overload is no failure, and a flood must not fill the log with stack traces.
+  if (PROBLEMS[code].status >= 500 && code !== 'overloaded') noteFailure(request, cause ?? error, code);
+}
+
+/** For a URL that Fastify refuses by itself: no hook runs for it. */
+export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  logAnswerWhenSent(request, reply);
+  const answer = sendProblem(error, request, reply);
+  tell(channels.unreadableRequest, { status: reply.statusCode });
+  return answer;
 }
 
 /** RFC 6750 §3.1: a request without a token gets no error code. */
@@ -114,6 +128,7 @@ export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (answer !== undefined) return void answer.once('close', () => socket.end());
   const code = CONNECTION_CODES[error.code] ?? 'malformed_request';
   const { status, body } = problemOf(new AppError(code));
+  tell(channels.unreadableRequest, { status });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `Content-Type: ${PROBLEM_TYPE}`,

@@ -2,6 +2,7 @@ import rateLimit, { type FastifyRateLimitStore, type FastifyRateLimitStoreCtor }
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Cache } from '../cache/cache.ts';
+import { channels, tell } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from './client-address.ts';
@@ -77,8 +78,10 @@ export async function addRateLimits(
     global: false,
     keyGenerator: clientNetwork,
     store: limitStore(shared, now, nameOf),
-    errorResponseBuilder: (_request, { ttl }) =>
-      new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) }),
+    errorResponseBuilder: (_request, { ttl }) => {
+      tell(channels.limitReached, { limit: 'credentials' });
+      return new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) });
+    },
   });
 }
 

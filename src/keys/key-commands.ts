@@ -16,6 +16,15 @@ export type KeyListing = {
   delete_after: string | null;
 };
 
+/** What `rotate` did. Nothing when the next key waits already, or a leaked one is revoked already. */
+export type KeyRotation = {
+  changed: boolean;
+  /** Why nothing was changed, in words for operators; null if something was. */
+  reason: string | null;
+  /** All keys, as they are now. */
+  keys: KeyListing[];
+};
+
 type RotateArguments = {
   /** Do not wait until verifiers can have the new key. */
   now?: boolean;
@@ -26,12 +35,14 @@ type RotateArguments = {
 type KeyCommandParts = {
   store: KeyStore;
   rotator: KeyRotator;
+  /** From the publication of a key to its first signature. */
+  publishAheadMs: number;
   /** Makes the server that runs the command use the change at once; other replicas look every two seconds. */
   afterChange(): Promise<void>;
 };
 
 /** What operators can do to the signing keys. Plain JSON in, plain JSON out. */
-export function createKeyCommands({ store, rotator, afterChange }: KeyCommandParts) {
+export function createKeyCommands({ store, rotator, publishAheadMs, afterChange }: KeyCommandParts) {
   const list = async (): Promise<KeyListing[]> => {
     const { keys } = await store.list();
     // Looking needs no key-encryption key: without the right one, the rows are shown as they are.
@@ -43,14 +54,14 @@ export function createKeyCommands({ store, rotator, afterChange }: KeyCommandPar
 
     /**
      * Rotates the keys before they are due, or in an emergency.
-     * @returns all keys after the change
      * @throws AppError `not_found` for an unknown kid, KeyEncryptionKeyError
      */
-    async rotate({ now = false, revoke }: RotateArguments): Promise<KeyListing[]> {
+    async rotate({ now = false, revoke }: RotateArguments): Promise<KeyRotation> {
+      const before = await list();
       const kid = await (now ? rotator.replaceNow(revoke ?? null) : rotator.publishNext());
       try {
         await afterChange();
-        return await list();
+        return await describe(before, revoke ?? kid);
       } catch (cause) {
         const detail = `The keys have been rotated, to ${kid}; do not do it again. They could not be read afterwards: see \`doorward keys list\`.`;
         throw new AppError('internal_error', { detail, cause });
@@ -60,6 +71,26 @@ export function createKeyCommands({ store, rotator, afterChange }: KeyCommandPar
     /** @returns the kids of the keys that were encrypted anew, with the current key-encryption key */
     rewrap: (): Promise<string[]> => rotator.rewrap(),
   };
+
+  /** @param kid of the key that the command was about */
+  async function describe(before: KeyListing[], kid: string): Promise<KeyRotation> {
+    const { keys: stored, databaseNow } = await store.list();
+    const keys = stored.map(toListing);
+    const statuses = new Map(before.map((key) => [key.kid, key.status]));
+    const changed = keys.some((key) => statuses.get(key.kid) !== key.status);
+    if (changed) return { changed, reason: null, keys };
+    // Without an active key, the next one is due at once.
+    const now = keys.some(({ status }) => status === 'active') ? databaseNow : Number.POSITIVE_INFINITY;
+    const told = stored.filter((key) => key.kid === kid).map((key) => whyUnchanged(key, now));
+    return { changed, reason: told.join(), keys };
+  }
+
+  function whyUnchanged({ kid, revokedAt, publishedAt }: StoredKey, now: number): string {
+    if (revokedAt !== null) return `the key ${kid} was revoked at ${iso(revokedAt)}.`;
+    const signsAt = publishedAt + publishAheadMs;
+    const start = now < signsAt ? `from ${iso(signsAt)} on` : 'as soon as a server runs';
+    return `the next key, ${kid}, was published at ${iso(publishedAt)}, and signs ${start}. To change keys at once: doorward keys rotate --now`;
+  }
 }
 
 const iso = (instant: number | null): string | null =>

@@ -7,10 +7,14 @@ import type { KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, StoredKey } from './key-store.ts';
 import {
   findBrokenSigner,
+  type KeyStatus,
+  type KeyTimes,
   keyStatus,
+  nextActivationAt,
   nextKeySetChangeAt,
   type RotationPolicy,
   signsNowOrLater,
+  statusSince,
 } from './rotation-plan.ts';
 
 /** After this time several looks at the database have failed. */
@@ -36,6 +40,16 @@ export type PublicKey = {
 /** The key set as it is served: RFC 7517 §5, in JSON, with its HTTP validators. */
 export type ServedKeySet = { body: string; etag: string; maxAgeSeconds: number };
 
+/** What a replica knows of the keys. Times in milliseconds. */
+export type KeyState = {
+  /** How long each key has had its status. */
+  keys: { status: KeyStatus; ageMs: number }[];
+  /** Until the next key signs; negative if that is overdue, null without an active key. */
+  untilRotationMs: number | null;
+  /** Since the database has confirmed all this. */
+  unconfirmedMs: number;
+};
+
 type KeyServiceParts = {
   /** One that says which keys to trust. */
   store: KeyStore;
@@ -60,6 +74,7 @@ export function createKeyService(parts: KeyServiceParts) {
   let signers = new Map<string, Sign>();
   let active: { kid: string; sign: Sign } | undefined;
   let publicKeys = new Map<string, PublicKey>();
+  let known: KeyTimes[] = [];
   let confirmedAt = Number.NEGATIVE_INFINITY;
   let served = { body: '{"keys":[]}', etag: '""' };
   let nextChangeAt = Number.POSITIVE_INFINITY;
@@ -98,6 +113,16 @@ export function createKeyService(parts: KeyServiceParts) {
       return { ...served, maxAgeSeconds: Math.floor(Math.min(jwksMaxAgeMs, untilChangeMs) / 1000) };
     },
 
+    /** For metrics. */
+    state(): KeyState {
+      const rotationAt = nextActivationAt(known, policy);
+      return {
+        keys: known.map((key) => ({ status: keyStatus(key), ageMs: clock.now() - statusSince(key) })),
+        untilRotationMs: rotationAt === null ? null : rotationAt - clock.now(),
+        unconfirmedMs: clock.local() - confirmedAt,
+      };
+    },
+
     /**
      * Reads the keys from the database.
      * @throws KeyEncryptionKeyError or KeyRowError when an active or pending key is not to be trusted; AppError
@@ -107,6 +132,7 @@ export function createKeyService(parts: KeyServiceParts) {
       const askedAt = clock.local();
       const ring = await store.list();
       clock.observe(new Date(ring.databaseNow));
+      known = ring.keys;
       showKeySet(ring.keys);
       const broken = findBrokenSigner(ring.keys);
       if (broken !== undefined) throw broken;

@@ -1,5 +1,6 @@
 import type { Platform } from '../adapters/platform.ts';
-import { type Config, KEY_MARGIN_MS } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { KEY_MARGIN_MS } from '../config/config-rules.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createKeyCommands } from './key-commands.ts';
@@ -25,7 +26,7 @@ export function openKeys(
 ) {
   const policy = policyOf(config);
   const seal = createKeySeal(keyEncryptionKey, config.KEY_ENCRYPTION_KEY_PREVIOUS);
-  const stored = guardStore(createKeyStore(database), guard);
+  const stored = guardStore('keys', createKeyStore(database), guard);
   const store = trustKeys(stored, seal, warning(log, 'a signing key in the database is not trusted'));
   const service = createKeyService({
     store,
@@ -49,7 +50,8 @@ export function openKeys(
     /** Finds the keys of our own tokens, even if another replica has just made one. */
     findKey: createKeyLookup(service, schedule.look, clock.local),
     /** @param afterChange makes the server that runs the command use the change at once */
-    commands: (afterChange: () => Promise<void>) => createKeyCommands({ store, rotator, afterChange }),
+    commands: (afterChange: () => Promise<void>) =>
+      createKeyCommands({ store, rotator, publishAheadMs: policy.publishAheadMs, afterChange }),
     sweeps: [],
     close: schedule.close,
   };

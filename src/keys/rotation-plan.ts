@@ -104,6 +104,22 @@ export function nextKeySetChangeAt(keys: KeyTimes[], policy: RotationPolicy): nu
   return Math.min(publishDueAt(last ?? active, policy), ...deletions);
 }
 
+/**
+ * When the next key begins to sign, in milliseconds since the epoch: in the past if that is overdue. Null without an
+ * active key.
+ */
+export function nextActivationAt(keys: KeyTimes[], policy: RotationPolicy): number | null {
+  const active = keys.find((key) => keyStatus(key) === 'active');
+  if (active === undefined) return null;
+  const publishedAt = oldestPending(keys)?.publishedAt ?? publishDueAt(active, policy);
+  return publishedAt + policy.publishAheadMs;
+}
+
+/** Since when a key has its status, in milliseconds since the epoch. */
+export function statusSince({ publishedAt, activatedAt, retiredAt, revokedAt }: KeyTimes): number {
+  return revokedAt ?? retiredAt ?? activatedAt ?? publishedAt;
+}
+
 /** After a change of the algorithm, the next key is due at once. */
 function publishDueAt(
   active: KeyTimes,

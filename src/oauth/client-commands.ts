@@ -3,7 +3,7 @@ import type { Transact } from '../db/database.ts';
 import { readPublicKeys } from './client-keys.ts';
 import { createClientSecret, hashClientSecret } from './client-secret.ts';
 import { isClientId } from './client-service.ts';
-import type { ClientStore, StoredClient, StoredCredentials } from './client-store.ts';
+import type { ClientChanges, ClientStore, StoredClient, StoredCredentials } from './client-store.ts';
 
 /** One service client, as operators and their programs see it. Instants are RFC 3339 in UTC. */
 export type ClientListing = {
@@ -27,6 +27,9 @@ type AddArguments = {
   /** A JWK or JWK Set, for `private_key_jwt`; without it a secret is made. */
   public_keys?: unknown;
 };
+
+/** `scopes` may be empty, to take all away. */
+type UpdateArguments = { id: string } & ClientChanges;
 
 type RotateArguments = {
   id: string;
@@ -62,21 +65,13 @@ export function createClientCommands(parts: ClientCommandParts) {
       audiences = [],
       public_keys,
     }: AddArguments): Promise<NewCredentials> {
-      refuse([
-        ...problemsOfName(id, name),
-        ...scopes
-          .filter((scope) => !SCOPE.test(scope))
-          .map((scope) => problem('/scopes', scope, 'is not a scope')),
-        ...audiences
-          .filter((audience) => !known.includes(audience))
-          .map((audience) => problem('/audiences', audience, `is none of ${known.join(', ')}`)),
-      ]);
+      refuse([...problemsOfId(id), ...problemsOf({ name, scopes, audiences })]);
       const { stored, secret } = newCredentials(public_keys);
       const client = {
         id,
         name,
-        scopes: [...new Set(scopes)],
-        audiences: [...new Set(audiences)],
+        scopes: unique(scopes),
+        audiences: unique(audiences),
         ...stored,
       };
       // Read before the commit: what fails after it would keep the secret from being shown.
@@ -88,16 +83,35 @@ export function createClientCommands(parts: ClientCommandParts) {
     },
 
     /**
+     * Replaces what is given; the rest stays. Its tokens that say more than it has then are inactive.
+     * @throws AppError `not_found`, `validation_failed`
+     */
+    async update({ id, name, scopes, audiences }: UpdateArguments): Promise<ClientListing> {
+      const changes = {
+        ...(name !== undefined && { name }),
+        ...(scopes && { scopes: unique(scopes) }),
+        ...(audiences && { audiences: unique(audiences) }),
+      };
+      if (Object.keys(changes).length === 0)
+        throw new AppError('validation_failed', { detail: NOTHING_TO_CHANGE });
+      refuse(problemsOf(changes));
+      await store.update(id, changes);
+      return get(id);
+    },
+
+    /**
      * New credentials for a client. Its earlier secrets stay valid for the overlap; public keys are replaced at once.
      * @throws AppError `not_found`, `validation_failed`
      */
     async rotateSecret({ id, overlap_ms, public_keys }: RotateArguments): Promise<NewCredentials> {
       const { stored, secret } = newCredentials(public_keys);
-      const changed = await transact(async (transaction) =>
-        (await store.replaceCredentials(transaction, id, stored, overlap_ms))
-          ? store.findIn(transaction, id)
-          : undefined,
-      );
+      const changed = await transact(async (transaction) => {
+        await store.replaceCredentials(transaction, id, stored, overlap_ms);
+        const client = await store.findIn(transaction, id);
+        // Thrown here, so that nothing is changed: the new secret would not be accepted.
+        if (client !== undefined && client.disabledAt !== null) throw disabled(id);
+        return client;
+      });
       if (changed === undefined) throw unknown(id);
       return { client: toListing(changed), client_secret: secret };
     },
@@ -105,6 +119,12 @@ export function createClientCommands(parts: ClientCommandParts) {
     /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */
     async disable({ id }: { id: string }): Promise<ClientListing> {
       await store.disable(id);
+      return get(id);
+    },
+
+    /** Takes back `disable`: the credentials and the tokens count again. @throws AppError `not_found` */
+    async enable({ id }: { id: string }): Promise<ClientListing> {
+      await store.enable(id);
       return get(id);
     },
   };
@@ -115,7 +135,7 @@ export function createClientCommands(parts: ClientCommandParts) {
     return toListing(client);
   }
 
-  function problemsOfName(id: string, name: string): FieldError[] {
+  function problemsOfId(id: string): FieldError[] {
     const problems: FieldError[] = [];
     if (!isClientId(id))
       problems.push(
@@ -126,10 +146,31 @@ export function createClientCommands(parts: ClientCommandParts) {
         ),
       );
     if (reservedIds.includes(id)) problems.push(problem('/id', id, 'is taken by this server'));
-    if (name === '' || name.length > MAX_NAME_LENGTH || !/^[^\p{Cc}]*$/u.test(name))
-      problems.push({ path: '/name', message: `must be 1 to ${MAX_NAME_LENGTH} characters on one line` });
     return problems;
   }
+
+  /** The rules for what is given. */
+  function problemsOf({ name, scopes, audiences }: ClientChanges): FieldError[] {
+    return [
+      ...(name === undefined ? [] : problemsOfName(name)),
+      ...(scopes ?? [])
+        .filter((scope) => !SCOPE.test(scope))
+        .map((scope) => problem('/scopes', scope, 'is not a scope')),
+      ...(audiences ?? [])
+        .filter((audience) => !known.includes(audience))
+        .map((audience) => problem('/audiences', audience, `is none of ${known.join(', ')}`)),
+      ...(audiences?.length === 0 ? [noAudience(known)] : []),
+    ];
+  }
+}
+
+const NOTHING_TO_CHANGE = 'There is nothing to change: give --name, --audience or --scope.';
+
+const unique = (texts: string[]): string[] => [...new Set(texts)];
+
+function problemsOfName(name: string): FieldError[] {
+  if (name !== '' && name.length <= MAX_NAME_LENGTH && /^[^\p{Cc}]*$/u.test(name)) return [];
+  return [{ path: '/name', message: `must be 1 to ${MAX_NAME_LENGTH} characters on one line` }];
 }
 
 function newCredentials(publicKeys: unknown): { stored: StoredCredentials; secret: string | null } {
@@ -141,6 +182,16 @@ function newCredentials(publicKeys: unknown): { stored: StoredCredentials; secre
 
 function problem(path: string, value: string, message: string): FieldError {
   return { path, message: `${JSON.stringify(value)} ${message}` };
+}
+
+/** A client without an audience can get no token and see none. */
+function noAudience(known: string[]): FieldError {
+  return { path: '/audiences', message: `must name at least one service (--audience): ${known.join(', ')}` };
+}
+
+function disabled(id: string): AppError {
+  const message = `"${id}" is disabled, so a new secret would not be accepted: run \`doorward clients enable ${id}\` first`;
+  return validationFailed([{ path: '/id', message }]);
 }
 
 function refuse(errors: FieldError[]): void {

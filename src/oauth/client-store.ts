@@ -23,6 +23,9 @@ export type StoredCredentials =
 
 export type NewClient = Pick<StoredClient, 'id' | 'name' | 'scopes' | 'audiences'> & StoredCredentials;
 
+/** What an operator may change of a client, beside its credentials. */
+export type ClientChanges = Partial<Pick<StoredClient, 'name' | 'scopes' | 'audiences'>>;
+
 export type ClientStore = ReturnType<typeof createClientStore>;
 
 const MAX_LISTED = 1_000;
@@ -112,6 +115,16 @@ export function createClientStore(database: Database) {
         .where(ofClient);
       if (secretHash !== null) await database.insert(clientSecrets).values({ secretHash, clientId: id });
       return true;
+    },
+
+    /** Replaces what is given. An unknown id changes nothing. @param changes at least one */
+    async update(id: string, changes: ClientChanges): Promise<void> {
+      await database.update(serviceClients).set(changes).where(eq(serviceClients.id, id));
+    },
+
+    /** Lets a disabled client authenticate again, with the credentials that it has. An unknown id changes nothing. */
+    async enable(id: string): Promise<void> {
+      await database.update(serviceClients).set({ disabledAt: null }).where(eq(serviceClients.id, id));
     },
 
     /** @returns false if there is no client with that id, or it was disabled before */

@@ -2,7 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { AppError } from '../core/errors.ts';
 import { addChallenge } from '../http/challenge.ts';
-import { problemOf, toAppError } from '../http/problem.ts';
+import { noteCause, problemOf, toAppError } from '../http/problem.ts';
 import { OAuthError } from './oauth-error.ts';
 
 /** The body of every error of `/oauth/*`: RFC 6749 §5.2. */
@@ -36,9 +36,8 @@ export function sendOAuthProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const answer = error instanceof OAuthError ? refusal(error) : failure(error);
+  const answer = error instanceof OAuthError ? refusal(error) : failure(error, request);
   const { status, error: code, description, retryAfterSeconds } = answer;
-  if (status >= 500) request.log.error({ err: error.cause ?? error, code }, 'request failed');
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
   if (code === 'invalid_client') addChallenge(reply, 'Basic', { charset: 'UTF-8' });
   return (
@@ -55,8 +54,9 @@ function refusal({ code, message }: OAuthError): Answer {
   return { status: code === 'invalid_client' ? 401 : 400, error: code, description: message };
 }
 
-function failure(error: FastifyError | AppError): Answer {
+function failure(error: FastifyError | AppError, request: FastifyRequest): Answer {
   const appError = toAppError(error);
+  noteCause(appError, error, request);
   const { status, title } = problemOf(appError);
   if (status === 415) return { status, error: 'invalid_request', description: 'The body must be a form' };
   const places = (appError.errors ?? []).map(

@@ -58,7 +58,11 @@ const IntrospectionResponse = Type.Object(
     token_type: Type.Optional(Type.Literal('Bearer')),
     iss: Type.Optional(Type.String()),
     sub: Type.Optional(Type.String()),
-    aud: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])),
+    aud: Type.Optional(
+      Type.Union([Type.String(), Type.Array(Type.String())], {
+        description: 'Of a single-use token: `urn:doorward:once:` and the name of the service',
+      }),
+    ),
     client_id: Type.Optional(Type.String()),
     iat: Type.Optional(Type.Integer()),
     exp: Type.Optional(Type.Integer()),

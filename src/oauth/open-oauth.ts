@@ -16,7 +16,7 @@ export function openOAuth(
   { service: tokens, statuses }: Tokens,
 ) {
   const service = createClientService({
-    store: guardStore(createClientStore(database), guard),
+    store: guardStore('clients', createClientStore(database), guard),
     statuses,
     tokens,
     failures: createMissLimit(clock.local),
@@ -34,7 +34,7 @@ export function openOAuth(
  */
 export function openClientCommands({ config, database, guard, transact }: Platform, reservedIds: string[]) {
   return createClientCommands({
-    store: guardStore(createClientStore(database), guard),
+    store: guardStore('clients', createClientStore(database), guard),
     transact,
     audiences: [...config.AUDIENCES, config.PUBLIC_URL],
     reservedIds: [config.CLIENT_ID, ...reservedIds],

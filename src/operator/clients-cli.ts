@@ -10,7 +10,7 @@ import { print, table } from './table.ts';
 type ClientOptions = {
   json?: boolean;
   name?: string;
-  scope?: string[];
+  scope?: string[] | true;
   audience?: string[];
   publicKeys?: string;
   overlap: string;
@@ -21,24 +21,35 @@ async function listClients(options: ClientOptions): Promise<void> {
 }
 
 async function addClient(id: string, options: ClientOptions): Promise<void> {
-  const { name, scope: scopes, audience: audiences } = options;
-  const wish = { id, ...(name && { name }), ...(scopes && { scopes }), ...(audiences && { audiences }) };
-  const added = await runCommand(loadConfig(process.env), 'clients.add', {
-    ...wish,
-    ...publicKeysOf(options),
-  });
-  print(added, options, credentialsText);
+  const wish = { id, ...wishOf(options), ...publicKeysOf(options) };
+  printCredentials(await runCommand(loadConfig(process.env), 'clients.add', wish), options);
+}
+
+async function updateClient(id: string, options: ClientOptions): Promise<void> {
+  const wish = { id, ...wishOf(options) };
+  printClient(await runCommand(loadConfig(process.env), 'clients.update', wish), options);
+}
+
+/** What is given of the options that say what a client is. */
+function wishOf({ name, scope, audience }: ClientOptions) {
+  return {
+    ...(name !== undefined && { name }),
+    ...(scope && { scopes: scope === true ? [] : scope }),
+    ...(audience && { audiences: audience }),
+  };
 }
 
 async function rotateClientSecret(id: string, options: ClientOptions): Promise<void> {
   const wish = { id, overlap_ms: overlap.decode(options.overlap), ...publicKeysOf(options) };
-  print(await runCommand(loadConfig(process.env), 'clients.rotate-secret', wish), options, credentialsText);
+  printCredentials(await runCommand(loadConfig(process.env), 'clients.rotate-secret', wish), options);
 }
 
 async function disableClient(id: string, options: ClientOptions): Promise<void> {
-  print(await runCommand(loadConfig(process.env), 'clients.disable', { id }), options, (client) =>
-    clientTable([client]),
-  );
+  printClient(await runCommand(loadConfig(process.env), 'clients.disable', { id }), options);
+}
+
+async function enableClient(id: string, options: ClientOptions): Promise<void> {
+  printClient(await runCommand(loadConfig(process.env), 'clients.enable', { id }), options);
 }
 
 /** @throws CommandLineError for a file that cannot be read, or is not JSON */
@@ -48,9 +59,16 @@ function publicKeysOf({ publicKeys: path }: ClientOptions): { public_keys?: unkn
     return { public_keys: JSON.parse(readFileSync(path, 'utf8')) };
   } catch (error) {
     // Without the parser's message, which quotes the file: it may hold a private key by mistake.
-    const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
-    throw new CommandLineError(`${path} is not a file with JSON in it${code}.`);
+    throw new CommandLineError(
+      `--public-keys ${JSON.stringify(path)}: ${hindranceOfFile(Object(error).code)}.`,
+    );
   }
+}
+
+function hindranceOfFile(code: unknown): string {
+  if (code === undefined) return 'this file is not JSON. Write the JWK or JWK Set of the client into it';
+  if (code === 'EISDIR') return 'this is a folder. Name the file with the JWK or JWK Set in it';
+  return `there is no file that this user can read (${code}). Correct the path, or the rights to the file`;
 }
 
 const overlap = duration('0s', '30d');
@@ -71,6 +89,16 @@ function clientTable(clients: ClientListing[]): string {
   return table(['CLIENT', 'BY', 'AUDIENCES', 'SCOPES', 'DISABLED'], rows);
 }
 
+function printClient(client: ClientListing, options: ClientOptions): void {
+  print(client, options, () => clientTable([client]));
+}
+
+function printCredentials(credentials: NewCredentials, options: ClientOptions): void {
+  const { client_id: id } = credentials.client;
+  const ifLost = `The secret of ${id} is lost. Make a new one with \`doorward clients rotate-secret ${id}\`.\n`;
+  print(credentials, options, credentialsText, credentials.client_secret === null ? '' : ifLost);
+}
+
 function credentialsText({ client, client_secret }: NewCredentials): string {
   if (client_secret === null) return clientTable([client]);
   return `client_id      ${client.client_id}\nclient_secret  ${client_secret}\n\nKeep the secret now: it is not shown again.\n`;
@@ -81,6 +109,9 @@ export function addClients(program: Command): void {
   const clients = program
     .command('clients')
     .description('the service clients: machine callers with credentials');
+  const name = ['--name <name>', 'for people'] as const;
+  const audience = ['--audience <name...>', 'services whose tokens it may get, see and redeem'] as const;
+  const scope = ['--scope [scope...]', 'scopes that it may have; with no name, none'] as const;
   const publicKeys = [
     '--public-keys <file>',
     'JWK or JWK Set of the client, for private_key_jwt instead of a secret',
@@ -93,12 +124,20 @@ export function addClients(program: Command): void {
   clients
     .command('add <id>')
     .description('register a service client, and print its secret once')
-    .option('--name <name>', 'for people')
-    .option('--audience <name...>', 'services whose tokens it may get, see and redeem')
-    .option('--scope <scope...>', 'scopes that it may have')
+    .option(...name)
+    .option(...audience)
+    .option(...scope)
     .option(...publicKeys)
     .option('--json', 'for programs')
     .action(addClient);
+  clients
+    .command('update <id>')
+    .description('replace what is given; tokens that say more than that become inactive')
+    .option(...name)
+    .option(...audience)
+    .option(...scope)
+    .option('--json', 'for programs')
+    .action(updateClient);
   clients
     .command('rotate-secret <id>')
     .description('make a new secret, and print it once')
@@ -111,4 +150,9 @@ export function addClients(program: Command): void {
     .description('disable a service client, and make its own tokens inactive')
     .option('--json', 'for programs')
     .action(disableClient);
+  clients
+    .command('enable <id>')
+    .description('take back `disable`: the client and its tokens count again')
+    .option('--json', 'for programs')
+    .action(enableClient);
 }

@@ -44,7 +44,7 @@ export async function serveCommands(
 function forOperator(error: Error, log: Log): AppError {
   if (error instanceof AppError) return error;
   log.error({ err: error }, 'a command failed');
-  return new AppError('internal_error', { detail: explainError(error), cause: error });
+  return new AppError('internal_error', { detail: explainError(error, process.env), cause: error });
 }
 
 /** No socket, one left by a killed process, or a path too long for a server to listen at. */

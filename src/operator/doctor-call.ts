@@ -1,5 +1,6 @@
 import type { GatewayReport } from '../gateway/gateway-report.ts';
 import { CommandLineError } from './command-line-error.ts';
+import { aligned } from './table.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -9,11 +10,14 @@ const DEADLINE_MS = 10_000;
  * @throws CommandLineError with how far the request got
  */
 export async function fetchGatewayReport(url: string, accessToken: string): Promise<GatewayReport> {
+  if (!isPlainUrl(url)) throw new CommandLineError(NO_URL);
   const at = `${url.replace(/\/+$/, '')}/admin/doctor`;
   const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' };
   const options = { headers, redirect: 'manual', signal: AbortSignal.timeout(DEADLINE_MS) } as const;
   const unreached = (cause: Error): never => {
-    throw new CommandLineError(`${at} cannot be reached: ${reasonOf(cause)}.`);
+    throw new CommandLineError(
+      `${at} cannot be reached: ${reasonOf(cause)}. Look at the URL (--url, otherwise PUBLIC_URL), and whether the server and its gateway run.`,
+    );
   };
   const response = await fetch(at, options).catch(unreached);
   const body = await response.text().catch(unreached);
@@ -22,9 +26,18 @@ export async function fetchGatewayReport(url: string, accessToken: string): Prom
   return report;
 }
 
+// Without what was given: it may hold a password.
+const NO_URL =
+  '--url is no http or https URL without user and password. Give one such as https://auth.example.com, or leave it out for PUBLIC_URL.';
+
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && `${url.username}${url.password}` === '';
+}
+
 function reasonOf({ message, cause }: Error): string {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return code || message;
+  if (!(cause instanceof Error)) return message;
+  return 'code' in cause ? String(cause.code) : cause.message;
 }
 
 function parse(body: string): GatewayReport | null {
@@ -47,26 +60,33 @@ function explain(at: string, response: Response, body: string): string {
 
 /** The report as text. */
 export function gatewayReportText(report: GatewayReport): string {
-  const told = Object.entries(report.headers).map(
-    ([name, value]) => `  ${name.padEnd(18)} ${value ?? '(none)'}`,
-  );
-  const chain = report.chain.map(
-    ({ address, trusted }) => `  ${address.padEnd(40)} ${trusted ? 'trusted' : 'not trusted'}`,
-  );
-  const lines = [
-    'Headers as they arrived',
-    ...told,
-    'Chain, from the connection outwards',
-    ...chain,
-    'What the server makes of it',
-    `  client address     ${report.client_address}`,
-    `  scheme and host    ${report.scheme}://${report.host}`,
-    `  path               ${report.path} (PATH_PREFIX ${report.path_prefix || 'is empty'})`,
-    `  PUBLIC_URL         ${report.public_url}`,
-    `  cookie             ${report.cookie.name} ${report.cookie.sticks ? 'sticks' : 'does not stick'}`,
-    ...(report.problems.length === 0
-      ? ['All is well.']
-      : ['To mend', ...report.problems.map((one) => `  ${one}`)]),
+  const { headers, chain, cookie, problems } = report;
+  const outcome = [
+    ['client address', report.client_address],
+    ['scheme and host', `${report.scheme}://${report.host}`],
+    ['path', `${report.path} (PATH_PREFIX ${report.path_prefix || 'is empty'})`],
+    ['PUBLIC_URL', report.public_url],
+    ['cookie', `${cookie.name} ${cookie.sticks ? 'sticks' : 'does not stick'}`],
   ];
-  return `${lines.join('\n')}\n`;
+  return [
+    part(
+      'Headers as they arrived',
+      Object.entries(headers).map(([name, value]) => [name, value ?? '(none)']),
+    ),
+    part(
+      'Chain, from the connection outwards',
+      chain.map(({ address, trusted }) => [address, trusted ? 'trusted' : 'not trusted']),
+    ),
+    part('What the server makes of it', outcome),
+    problems.length === 0
+      ? 'All is well.\n'
+      : part(
+          'To mend',
+          problems.map((one) => [one]),
+        ),
+  ].join('');
+}
+
+function part(title: string, rows: string[][]): string {
+  return `${title}\n${aligned(rows.map(([first, ...rest]) => [`  ${first}`, ...rest]))}`;
 }

@@ -1,11 +1,15 @@
+import { BackupError } from '../adapters/backup-file.ts';
 import { DataFolderError } from '../adapters/data-folder.ts';
-import { ConfigError } from '../config/config.ts';
+import { hindranceOf } from '../adapters/folder-hindrance.ts';
+import { ConfigError, loadConfig } from '../config/config.ts';
 import { AppError, type FieldError } from '../core/errors.ts';
-import { DatabaseError } from '../db/database-guard.ts';
+import { DATABASE_DEADLINE_MS, DatabaseError } from '../db/database-guard.ts';
 import { DatabaseSetupError, PoolSizeError } from '../db/postgres.ts';
 import { KeyEncryptionKeyError } from '../keys/key-material.ts';
 import { CommandLineError } from './command-line-error.ts';
-import { explainDatabase } from './explain-database.ts';
+import { databasePlace, explainDatabase } from './explain-database.ts';
+import { explainListen } from './explain-listen.ts';
+import { RedisSettingsError } from './redis-watch.ts';
 
 /** Their messages are written for operators. */
 const SELF_EXPLAINING = [
@@ -13,38 +17,49 @@ const SELF_EXPLAINING = [
   KeyEncryptionKeyError,
   DatabaseSetupError,
   PoolSizeError,
+  RedisSettingsError,
   CommandLineError,
+  BackupError,
 ];
 
 /**
  * The text for an operator when the server or a command cannot go on: clear lines for what an operator can fix, the
  * stack for everything else. Contains no secret.
+ * @param env the settings, to name the place of a database that cannot be used
  */
-export function explainError(error: unknown): string {
+export function explainError(error: unknown, env: NodeJS.ProcessEnv): string {
   if (error instanceof ConfigError) return `These settings cannot be used:\n${error.message}`;
   if (SELF_EXPLAINING.some((kind) => error instanceof kind)) return (error as Error).message;
-  const databaseError = databaseErrorIn(error);
-  const explained = databaseError && explainDatabase(databaseError.sqlState);
-  if (explained) return explained;
-  if (error instanceof AppError && error.code === 'unavailable') {
-    return 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.';
-  }
+  const trouble = explainTrouble(error);
+  if (trouble !== null) return `${databasePlace(loadConfig(env))}: ${trouble}`;
   if (error instanceof AppError && error.errors) return error.errors.map(explainField).join('\n');
   if (error instanceof AppError) return error.message;
-  if (error instanceof DatabaseError) return `Cannot go on: ${error.message}.`;
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `${error.message}: stop what listens there, or set PORT to another one.`;
-  }
+  const notListening = explainListen(error, env);
+  if (notListening !== null) return notListening;
   if (error instanceof Error && 'code' in error && error.code === 'EACCES') {
     return `${error.message}: run this as the user that the server runs as.`;
   }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const hindrance = hindranceOf(code, process.getuid?.());
+  if (hindrance !== null) return `${(error as Error).message}: ${hindrance}.`;
   return error instanceof Error ? String(error.stack) : String(error);
 }
 
-/** The answer of the database, on its own or as the cause of `unavailable`. */
-function databaseErrorIn(error: unknown): DatabaseError | null {
-  const inner = error instanceof AppError ? error.cause : error;
-  return inner instanceof DatabaseError ? inner : null;
+/** Null if the error is not one of the database. */
+function explainTrouble(error: unknown): string | null {
+  const trouble = databaseTroubleOf(error);
+  return trouble && (explainDatabase(trouble) ?? `${(error as Error).message}. Look at its log.`);
+}
+
+/**
+ * By what a failure of the database is known: a SQLSTATE, the code of an error of the connection, or `no answer…`.
+ * @returns null if the error is not one of the database
+ */
+export function databaseTroubleOf(error: unknown): string | null {
+  const isUnavailable = error instanceof AppError && error.code === 'unavailable';
+  const inner = isUnavailable ? error.cause : error;
+  if (inner instanceof DatabaseError) return inner.sqlState;
+  return isUnavailable ? `no answer within ${DATABASE_DEADLINE_MS / 1000} s` : null;
 }
 
 function explainField({ path, message }: FieldError): string {

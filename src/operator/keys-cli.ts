@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../config/config.ts';
-import type { KeyListing } from '../keys/key-commands.ts';
+import type { KeyListing, KeyRotation } from '../keys/key-commands.ts';
 import { runCommand } from './run-command.ts';
 import { print, table } from './table.ts';
 
@@ -11,12 +11,16 @@ async function listKeys(options: KeyOptions): Promise<void> {
 }
 
 async function rotateKeys({ json, ...options }: KeyOptions): Promise<void> {
-  print(await runCommand(loadConfig(process.env), 'keys.rotate', options), { json }, keyTable);
+  print(await runCommand(loadConfig(process.env), 'keys.rotate', options), { json }, rotationText);
 }
 
 async function rewrapKeys(options: KeyOptions): Promise<void> {
   const kids = await runCommand(loadConfig(process.env), 'keys.rewrap');
   print(kids, options, () => `Put under the current KEY_ENCRYPTION_KEY: ${kids.length || 'no'} keys\n`);
+}
+
+function rotationText({ keys, reason }: KeyRotation): string {
+  return reason === null ? keyTable(keys) : `${keyTable(keys)}\nNothing was changed: ${reason}\n`;
 }
 
 function keyTable(keys: KeyListing[]): string {

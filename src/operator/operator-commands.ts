@@ -1,13 +1,19 @@
+import type { Adapters } from '../adapters/adapters.ts';
+import type { BackupReceipt } from '../adapters/backup-file.ts';
 import type { Platform } from '../adapters/platform.ts';
 import { createDoctorCommand, DOCTOR_CLIENT_ID } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
 import { openClientCommands } from '../oauth/open-oauth.ts';
 import { openOutboxCommands } from '../outbox/open-outbox.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import { CommandLineError } from './command-line-error.ts';
 
 /** The commands of operators, by name. */
 export type OperatorCommands = ReturnType<typeof createOperatorCommands>;
 
 type OperatorCommandParts = {
+  adapters: Adapters;
+  sessions: SessionService;
   keys: ReturnType<typeof openKeys>;
   /** Makes the server that runs the command use a change of the keys at once. */
   afterKeyChange(): Promise<void>;
@@ -18,7 +24,7 @@ type OperatorCommandParts = {
 /** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
   platform: Platform,
-  { keys, afterKeyChange, prepareKeys }: OperatorCommandParts,
+  { adapters, sessions, keys, afterKeyChange, prepareKeys }: OperatorCommandParts,
 ) {
   const { config, clock } = platform;
   const signing = keys.commands(afterKeyChange);
@@ -32,11 +38,23 @@ export function createOperatorCommands(
     'keys.rewrap': signing.rewrap,
     'clients.list': clients.list,
     'clients.add': clients.add,
+    'clients.update': clients.update,
     'clients.rotate-secret': clients.rotateSecret,
     'clients.disable': clients.disable,
+    'clients.enable': clients.enable,
     'outbox.list': outbox.list,
     'outbox.retry': outbox.retry,
     'outbox.drop': outbox.drop,
     'doctor.ticket': doctor.ticket,
+    'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
+    'migrations.last': async () => ({ last: await adapters.lastMigration() }),
+    'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),
   };
+}
+
+async function writeBackup({ backup, location }: Adapters, file: string): Promise<BackupReceipt> {
+  if (backup !== null) return backup(file);
+  throw new CommandLineError(
+    `The data is in ${location}: back it up with the tools of PostgreSQL, see docs/backups.md`,
+  );
 }

@@ -5,6 +5,8 @@ import { openCommandPlatform } from '../adapters/platform.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock, steadyClock } from '../core/clock.ts';
 import { openKeys } from '../keys/open-keys.ts';
+import { openOutbox } from '../outbox/open-outbox.ts';
+import { openSessions } from '../sessions/open-sessions.ts';
 import { callCommand } from './command-socket.ts';
 import { createOperatorCommands, type OperatorCommands } from './operator-commands.ts';
 
@@ -36,6 +38,8 @@ export async function runCommand<Name extends keyof OperatorCommands>(
     const platform = openCommandPlatform(config, adapters, createDatabaseClock(steadyClock));
     const keys = openKeys(platform);
     const commands = createOperatorCommands(platform, {
+      adapters,
+      sessions: openSessions(platform, openOutbox(platform).service).service,
       keys,
       afterKeyChange: async () => {},
       prepareKeys: keys.service.refresh,

@@ -1,20 +1,33 @@
-/** Writes a command's answer to stdout: as JSON for programs, or as `render` shows it to people. */
+/**
+ * Writes a command's answer to stdout: as JSON for programs, or as `render` shows it to people.
+ * @param ifLost written to stderr when the answer cannot be written, beside the reason
+ */
 export function print<T>(
   answer: T,
   { json }: { json?: boolean | undefined },
   render: (answer: T) => string,
+  ifLost = '',
 ): void {
-  process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : render(answer));
+  process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : render(answer), (error) => {
+    if (error) process.stderr.write(ifLost);
+  });
 }
 
-/** Columns for a terminal, two spaces apart. */
+/** Columns for a terminal under a head, two spaces apart. */
 export function table(head: string[], rows: string[][]): string {
-  const lines = [head, ...rows];
-  const widths = head.map((_, at) => Math.max(...lines.map((cells) => String(cells[at]).length)));
-  const line = (cells: string[]) =>
-    cells
+  return aligned([head, ...rows]);
+}
+
+/** Columns for a terminal, two spaces apart. @param rows all with the same number of cells */
+export function aligned(rows: string[][]): string {
+  const widths = rows.reduce<number[]>(
+    (most, row) => row.map((cell, at) => Math.max(cell.length, most[at] ?? 0)),
+    [],
+  );
+  const line = (row: string[]) =>
+    row
       .map((cell, at) => cell.padEnd(Number(widths[at])))
       .join('  ')
       .trimEnd();
-  return `${lines.map(line).join('\n')}\n`;
+  return `${rows.map(line).join('\n')}\n`;
 }

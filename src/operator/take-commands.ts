@@ -3,7 +3,7 @@ import type { Log } from '../core/log.ts';
 import { serveCommands } from './command-socket.ts';
 import type { OperatorCommands } from './operator-commands.ts';
 
-/** Opens the socket for operators' commands when the server starts to listen, if it has such a socket. */
+/** Opens the socket for operators' commands when the server is ready, if it has such a socket. */
 export function takeCommands(
   app: FastifyInstance,
   path: string | null,
@@ -12,7 +12,7 @@ export function takeCommands(
 ): void {
   if (path === null) return;
   let stop = async () => {};
-  app.addHook('onListen', async () => {
+  app.addHook('onReady', async () => {
     try {
       stop = await serveCommands(path, commands, log);
     } catch (err) {

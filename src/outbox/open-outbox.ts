@@ -7,7 +7,7 @@ import { createOutboxStore } from './outbox-store.ts';
 /** The outbox. Its lanes are opened by the features above; nothing runs until `service.start()`. */
 export function openOutbox({ database, guard, log }: Platform) {
   const service = createOutboxService({
-    store: guardStore(createOutboxStore(database), guard),
+    store: guardStore('outbox', createOutboxStore(database), guard),
     log,
     databaseDeadlineMs: guard.deadlineMs,
   });
@@ -16,5 +16,5 @@ export function openOutbox({ database, guard, log }: Platform) {
 
 /** What operators can do with messages that could not be delivered. */
 export function openOutboxCommands({ database, guard }: Platform) {
-  return createOutboxCommands(guardStore(createOutboxStore(database), guard));
+  return createOutboxCommands(guardStore('outbox', createOutboxStore(database), guard));
 }

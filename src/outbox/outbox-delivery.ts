@@ -1,8 +1,9 @@
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { channels, tell } from '../core/channels.ts';
 import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
-import { publishDelivery } from './delivery-channel.ts';
+import { operations, traced } from '../core/trace-channels.ts';
 import { errorName, type RetryPolicy, retryDelayMs } from './outbox-rules.ts';
 import type { ClaimedMessage, Failure } from './outbox-store.ts';
 
@@ -44,27 +45,30 @@ export function createAttempt<Payload extends TSchema>(
     const failure = error === null ? null : failureOf(message, error);
     const durationMs = performance.now() - startedAt;
     const outcome = failure === null ? 'delivered' : failure.delayMs === null ? 'dead' : 'failed';
-    publishDelivery({ kind, outcome, attempts: message.attempts, durationMs, ageMs: message.ageMs });
+    tell(channels.delivery, { kind, outcome, attempts: message.attempts, durationMs, ageMs: message.ageMs });
     note(message, durationMs, failure, error);
     return failure;
   };
 
   /** @returns null when the message was delivered, else why not */
-  async function attempt({ id, payload, attempts, ageMs }: ClaimedMessage): Promise<unknown> {
+  async function attempt(message: ClaimedMessage): Promise<unknown> {
     try {
-      // Delivered once more, it could end this process as well.
-      if (attempts > retry.maxAttempts)
-        throw new LostAttempt('its last attempt never told how it went: that process may have ended by it');
-      if (!shape.Check(payload))
-        throw new PayloadError('another release wrote this payload, in another form');
-      await inTime(
-        (signal) => deliver(payload as Static<Payload>, { id, attempts, ageMs, signal }),
-        deadlineMs,
-      );
+      await traced(operations.delivery, kind, () => attemptInTime(message));
       return null;
     } catch (error) {
       return error ?? new Error('a delivery failed without saying why');
     }
+  }
+
+  async function attemptInTime({ id, payload, attempts, ageMs }: ClaimedMessage): Promise<void> {
+    // Delivered once more, it could end this process as well.
+    if (attempts > retry.maxAttempts)
+      throw new LostAttempt('its last attempt never told how it went: that process may have ended by it');
+    if (!shape.Check(payload)) throw new PayloadError('another release wrote this payload, in another form');
+    await inTime(
+      (signal) => deliver(payload as Static<Payload>, { id, attempts, ageMs, signal }),
+      deadlineMs,
+    );
   }
 
   function failureOf({ id, attempts }: ClaimedMessage, error: unknown): Failure {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Static, TSchema } from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import { createBatch } from '../core/batch.ts';
@@ -51,6 +52,7 @@ export function createLane<Payload extends TSchema>(
   const attempt = createAttempt(settings, { log, random });
   const forget = createBatch(answeringEach(store.delete), WRITTEN_AT_ONCE);
   const fail = createBatch(answeringEach(store.fail), WRITTEN_AT_ONCE);
+  const apart = AsyncLocalStorage.snapshot();
   const underWay = new Set<Promise<void>>();
   let room = atOnce;
   let mayBeMore = false;
@@ -134,9 +136,12 @@ export function createLane<Payload extends TSchema>(
   function lookAgain(): void {
     if (isClosed || isLookDue || isAway()) return;
     isLookDue = true;
-    setImmediate(() => {
-      isLookDue = false;
-      look().catch(noteLostLook);
+    // A look finds messages of others as well: they are no part of the request that asked for it.
+    apart(() => {
+      setImmediate(() => {
+        isLookDue = false;
+        look().catch(noteLostLook);
+      });
     });
   }
 

@@ -1,7 +1,10 @@
 import type { TSchema } from 'typebox';
 import type { Log } from '../core/log.ts';
 import { createLane, type Lane, type LaneSettings } from './outbox-lane.ts';
-import type { OutboxStore } from './outbox-store.ts';
+import type { LaneCount, OutboxStore } from './outbox-store.ts';
+
+/** Messages that `depths` looks at: it is asked again and again. */
+const COUNTED_AT_MOST = 100_000;
 
 type OutboxServiceParts = {
   store: OutboxStore;
@@ -21,12 +24,14 @@ export type OutboxService = ReturnType<typeof createOutboxService>;
  */
 export function createOutboxService({ random = Math.random, ...parts }: OutboxServiceParts) {
   const lanes: ReturnType<typeof createLane>[] = [];
+  const kinds: string[] = [];
 
   return {
     /** To be called before `start`, once for each kind. */
     openLane<Payload extends TSchema>(settings: LaneSettings<Payload>): Lane<Payload> {
       const lane = createLane(settings, { ...parts, random });
       lanes.push(lane);
+      kinds.push(settings.kind);
       return lane;
     },
 
@@ -38,6 +43,16 @@ export function createOutboxService({ random = Math.random, ...parts }: OutboxSe
     /** Delivers what is due now, and resolves once all of that has been tried. */
     async deliverDue(): Promise<void> {
       await Promise.all(lanes.map((lane) => lane.deliverDue()));
+    },
+
+    /**
+     * For metrics: how many messages each lane has, and other kinds that have some. No more than 100,000 are counted.
+     * @throws AppError `unavailable`
+     */
+    async depths(): Promise<LaneCount[]> {
+      const counts = await parts.store.count(COUNTED_AT_MOST);
+      const empty = kinds.filter((name) => !counts.some(({ kind }) => kind === name));
+      return [...counts, ...empty.map((kind) => ({ kind, waiting: 0, oldestAt: null, dead: 0 }))];
     },
 
     async close(): Promise<void> {

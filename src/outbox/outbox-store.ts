@@ -103,19 +103,24 @@ export function createOutboxStore(database: Database) {
         where ${outbox.id} = failed.id and ${outbox.attempts} = failed.attempts and ${outbox.deadAt} is null`);
     },
 
-    /** Every kind that has messages, by name. */
-    async count(): Promise<LaneCount[]> {
-      const isWaiting = sql`filter (where ${outbox.deadAt} is null)`;
+    /**
+     * Every kind that has messages, by name.
+     * @param atMost looks at no more messages than that, for those who ask again and again
+     */
+    async count(atMost = Number.MAX_SAFE_INTEGER): Promise<LaneCount[]> {
+      const { kind, createdAt, deadAt } = outbox;
+      const some = database.select({ kind, createdAt, deadAt }).from(outbox).limit(atMost).as('some');
+      const isWaiting = sql`filter (where ${some.deadAt} is null)`;
       return database
         .select({
-          kind: outbox.kind,
+          kind: some.kind,
           waiting: sql`count(*) ${isWaiting}`.mapWith(Number),
-          oldestAt: sql<Date | null>`min(${outbox.createdAt}) ${isWaiting}`.mapWith(outbox.createdAt),
-          dead: sql`count(${outbox.deadAt})`.mapWith(Number),
+          oldestAt: sql<Date | null>`min(${some.createdAt}) ${isWaiting}`.mapWith(outbox.createdAt),
+          dead: sql`count(${some.deadAt})`.mapWith(Number),
         })
-        .from(outbox)
-        .groupBy(outbox.kind)
-        .orderBy(asc(outbox.kind))
+        .from(some)
+        .groupBy(some.kind)
+        .orderBy(asc(some.kind))
         .limit(MAX_LISTED);
     },
 

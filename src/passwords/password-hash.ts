@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ParsedHashOptions, parseOptions } from '@node-rs/argon2';
 import { Piscina } from 'piscina';
+import { channels, tell } from '../core/channels.ts';
 import { AppError, unavailable } from '../core/errors.ts';
 import { hashPassword } from './password-hash-worker.ts';
 import { formerForm, normalizePassword } from './password-policy.ts';
@@ -33,6 +34,9 @@ export type PasswordHashSettings = {
   /** Called when a worker failed between two tasks; it has been replaced. */
   onWorkerError?: (error: Error) => void;
 };
+
+/** Hashes under way, and those that wait for a thread. */
+export type HashQueue = { running: number; queued: number };
 
 export type PasswordHasher = ReturnType<typeof createPasswordHasher>;
 
@@ -105,6 +109,9 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
       );
     },
 
+    /** How much work there is at this moment. */
+    queue: pool.state,
+
     /** Waits for the accepted tasks, then ends the threads. Later calls throw `unavailable`. */
     close: pool.close,
   };
@@ -161,7 +168,7 @@ function createPool(
     async requireRoom(): Promise<void> {
       if (!isFull()) return;
       await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
-      throw OVERLOADED;
+      throw refusal();
     },
 
     async run<Name extends keyof Tasks>(
@@ -169,10 +176,19 @@ function createPool(
       task: Parameters<Tasks[Name]>[0],
     ): Promise<ReturnType<Tasks[Name]>> {
       if (isClosed) throw unavailable(new Error('The password hasher is closed'));
-      if (isFull()) throw OVERLOADED;
+      if (isFull()) throw refusal();
+      const startedAt = performance.now();
       const result: Promise<ReturnType<Tasks[Name]>> = pool.run(task, { name });
       accepted.add(result);
-      return result.catch(rethrowUnavailable).finally(() => accepted.delete(result));
+      return result.catch(rethrowUnavailable).finally(() => {
+        accepted.delete(result);
+        tell(channels.passwordHash, { durationMs: performance.now() - startedAt });
+      });
+    },
+
+    state(): HashQueue {
+      const running = Math.min(accepted.size, threads);
+      return { running, queued: accepted.size - running };
     },
 
     // Piscina's own close() ends threads that are still busy when another becomes idle, and accepts new tasks
@@ -187,6 +203,11 @@ function createPool(
 
 function rethrowUnavailable(cause: unknown): never {
   throw unavailable(cause);
+}
+
+function refusal(): AppError {
+  tell(channels.passwordRefused, {});
+  return OVERLOADED;
 }
 
 function parsePhc(phc: string): ParsedHashOptions {

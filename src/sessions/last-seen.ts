@@ -1,5 +1,5 @@
-const FLUSH_EVERY_MS = 5_000;
-const BATCH_SIZE = 500;
+export const FLUSH_EVERY_MS = 5_000;
+export const SEEN_AT_ONCE = 500;
 /** The most in one interval. Others are dropped: they are noted again at their next use. */
 const MAX_PENDING = 50_000;
 
@@ -40,7 +40,7 @@ export function createLastSeen(
     const ids = [...pending];
     pending.clear();
     try {
-      for (let at = 0; at < ids.length; at += BATCH_SIZE) await write(ids.slice(at, at + BATCH_SIZE));
+      for (let at = 0; at < ids.length; at += SEEN_AT_ONCE) await write(ids.slice(at, at + SEEN_AT_ONCE));
     } catch (error) {
       onError(error);
     }

@@ -23,7 +23,7 @@ export function openSessions(
   table: SessionStore = createSessionStore(platform.database),
 ) {
   const { config, guard, transact, cache, seal, clock, log } = platform;
-  const store = guardStore(table, guard);
+  const store = guardStore('sessions', table, guard);
   const findSession = createBatch(store.findAll, SESSIONS_AT_ONCE);
   const sessionCache = createSessionCache({
     cache,

@@ -3,13 +3,14 @@ import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Cache } from '../cache/cache.ts';
 import type { Binding, CacheSeal } from '../cache/cache-seal.ts';
+import { channels, type LookUpResult, outcomeOf, tell } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { within } from '../core/deadline.ts';
-import { AppError, unavailable } from '../core/errors.ts';
+import { unavailable } from '../core/errors.ts';
 import { UserClaims } from '../core/user-claims.ts';
 import type { SessionRecord } from './session-rules.ts';
 
-const FRESH_MS = 60_000;
+export const FRESH_MS = 60_000;
 /** No copy of a session lives longer than this. */
 export const KEEP_MS = 10 * 60_000;
 /** A fill that takes longer than this is not written. */
@@ -100,19 +101,17 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
     async find(tokenHash: Buffer, admit: Admission = FREE): Promise<SessionRecord | null> {
       const id = tokenHash.toString('hex');
       const seen = await look(id);
-      if (seen.kind === 'entry' && now() < seen.freshUntil) return seen.record;
-      if (seen.kind === 'absent') return null;
-      if (seen.kind === 'entry' && now() < restsUntil) return seen.record;
-      if (seen.kind !== 'entry') return admit(() => loadOnce(id, tokenHash, seen));
+      if (seen.kind === 'entry' && now() < seen.freshUntil) return telling('hit', seen.record);
+      if (seen.kind === 'absent') return telling('absent', null);
+      if (seen.kind === 'entry' && now() < restsUntil) return telling('stale', seen.record);
       try {
-        return await loadOnce(id, tokenHash, seen);
+        if (seen.kind === 'entry') return found('renewed', await loadOnce(id, tokenHash, seen));
+        return found('miss', await admit(() => loadOnce(id, tokenHash, seen)));
       } catch (error) {
         // An entry that is no longer fresh may be used only when the database does not answer.
-        if (error instanceof AppError && error.code === 'unavailable') {
-          restsUntil = now() + REST_MS;
-          return seen.record;
-        }
-        throw error;
+        if (seen.kind !== 'entry' || !isUnavailable(error)) throw toldFailure(error);
+        restsUntil = now() + REST_MS;
+        return telling('stale', seen.record);
       }
     },
 
@@ -225,6 +224,25 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
     // If a fill fails, the next look-up reads the row again, nothing worse.
     await cache.replace(keyOf(id), expected, sealed, record ? KEEP_MS : ABSENT_MS).catch(() => false);
   }
+}
+
+/** For metrics. The usual result by far is a hit: no message is made unless there is a subscriber. @returns the record */
+function telling<Found extends SessionRecord | null>(result: LookUpResult, record: Found): Found {
+  if (channels.sessionLookUp.hasSubscribers) channels.sessionLookUp.publish({ result });
+  return record;
+}
+
+function found(result: LookUpResult, record: SessionRecord | null): SessionRecord | null {
+  return telling(record === null ? 'unknown' : result, record);
+}
+
+function toldFailure(error: unknown): unknown {
+  tell(channels.sessionLookUp, { result: outcomeOf(error) === 'rate_limited' ? 'refused' : 'error' });
+  return error;
+}
+
+function isUnavailable(error: unknown): boolean {
+  return outcomeOf(error) === 'unavailable';
 }
 
 function keyOf(id: string): string {

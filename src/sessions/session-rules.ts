@@ -19,7 +19,7 @@ export type SessionRecord = {
 /** Where a list of sessions goes on: microseconds since the epoch, and a session's id. */
 export const CURSOR_PATTERN = '^[0-9]{1,16}\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
 
-const SEEN_EVERY_MS = 60_000;
+export const SEEN_EVERY_MS = 60_000;
 
 /** When the session ends if it is not used again. A use may put that off, but never past `expiresAt`. */
 export function endsAt({

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { MAX, v7 as uuidv7 } from 'uuid';
 import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -127,6 +127,21 @@ export function createSessionService(parts: SessionServiceParts) {
       await endInTurn(userId, () => endAllOthers(userId, exceptSessionId, giveUpAt));
     },
 
+    /**
+     * Ends the sessions of all users, in many transactions. Those that start meanwhile go on: ids grow with time, so they
+     * come after all that are listed.
+     * @returns how many
+     * @throws AppError `unavailable`: what has ended until then stays ended
+     */
+    async endAll(): Promise<number> {
+      let ended = 0;
+      for (let ids = await listOpen(MAX); ids.length > 0; ids = await listOpen(String(ids.at(-1)))) {
+        const some = { sessionIds: ids };
+        ended += await transact((transaction) => end(transaction, some, 'ended_by_operator'));
+      }
+      return ended;
+    },
+
     /** The user's live sessions, the latest used first. */
     async list(userId: string, { limit, after }: PageWish): Promise<SessionPage> {
       // One more shows whether the list goes on.
@@ -138,6 +153,10 @@ export function createSessionService(parts: SessionServiceParts) {
       return { sessions, next: last?.cursor ?? null };
     },
   };
+
+  function listOpen(below: string): Promise<string[]> {
+    return transact((transaction) => store.listOpen(transaction, below));
+  }
 
   async function endAllOthers(userId: string, exceptSessionId: string, giveUpAt: number): Promise<void> {
     const listOthers = () =>

@@ -13,9 +13,10 @@ import type { SessionRecord } from './session-rules.ts';
 export type SessionSelector =
   | { tokenHash: Buffer }
   | { userId: string; sessionId: string }
-  | { userId: string; sessionIds: string[] };
+  | { userId: string; sessionIds: string[] }
+  | { sessionIds: string[] };
 
-export type EndReason = 'signed_out' | 'replaced' | 'too_many' | 'ended_by_user';
+export type EndReason = 'signed_out' | 'replaced' | 'too_many' | 'ended_by_user' | 'ended_by_operator';
 
 /** What a new session takes the place of. */
 export type MakeRoom = {
@@ -75,6 +76,7 @@ function isAfter(cursor: string): SQL {
 
 function matches(selector: SessionSelector): SQL | undefined {
   if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
+  if (!('userId' in selector)) return isOneOf(selector.sessionIds);
   const own = eq(sessions.userId, selector.userId);
   return 'sessionId' in selector
     ? and(own, eq(sessions.id, selector.sessionId))
@@ -174,6 +176,17 @@ export function createSessionStore(database: Database) {
         .orderBy(asc(sessions.lastSeenAt), asc(sessions.id))
         .limit(ENDED_AT_ONCE);
       return others.map(({ id }) => id);
+    },
+
+    /** The ids of open sessions of all users, at most 1,000, the last ones first. @param below where to go on */
+    async listOpen({ database }: Transaction, below: string): Promise<string[]> {
+      const open = await database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(and(lt(sessions.id, below), isOpenSession()))
+        .orderBy(desc(sessions.id))
+        .limit(ENDED_AT_ONCE);
+      return open.map(({ id }) => id);
     },
 
     /** A user's open sessions, the latest used first. */

@@ -23,6 +23,6 @@ export function openTokens({ config, database, guard, clock }: Platform, { sessi
     ttlMs: config.ACCESS_TOKEN_TTL,
     reuseMs: config.ACCESS_TOKEN_REUSE,
   });
-  const store = guardStore(createTokenStatusStore(database), guard);
+  const store = guardStore('tokenStatuses', createTokenStatusStore(database), guard);
   return { service, statuses: createTokenStatusService(store), sweeps: [store.sweep], close: nothingToClose };
 }

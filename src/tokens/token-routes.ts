@@ -15,7 +15,8 @@ const TokenRequest = OptionalBody({
   ),
   single_use: Type.Optional(
     Type.Boolean({
-      description: 'Whether the token is to pass one door once, within 60 seconds; needs an audience',
+      description:
+        'Whether the token is to pass one door once, within 60 seconds; needs an audience, and has `urn:doorward:once:` and that name as its `aud`',
     }),
   ),
 });

@@ -1,3 +1,4 @@
+import { channels } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { SIGNING_ALGORITHMS } from '../core/jwk.ts';
@@ -5,7 +6,8 @@ import type { FindKey } from '../keys/key-lookup.ts';
 import type { KeyService, PublicKey } from '../keys/key-service.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
-import { type CheckedToken, checkToken, type TokenRules, type TokenType } from '../verifier/check-token.ts';
+import { type CheckedToken, checkToken, type TokenRules } from '../verifier/check-token.ts';
+import { audienceIn, type TokenType } from '../verifier/token-type.ts';
 import { VerifierError } from '../verifier/verifier-error.ts';
 import { accessTokenClaims, clientTokenClaims, type TokenResponse } from './access-token.ts';
 import { createTokenId } from './token-id.ts';
@@ -32,7 +34,7 @@ type TokenServiceParts = {
 /** Which of our tokens to accept. */
 export type TokenCheck = {
   types: TokenType[];
-  /** The token must name one of these; null: any audience is accepted. */
+  /** The token must be for one of these; null: any audience is accepted. */
   audiences: string[] | null;
 };
 
@@ -73,10 +75,8 @@ export function createTokenService(parts: TokenServiceParts) {
      */
     mintForClient(client: string, scope: string, clientAudiences: string[], lifeMs = ttlMs): TokenResponse {
       const options = optionsFor(clientAudiences, lifeMs);
-      return signed(
-        clientTokenClaims({ clientId: client, scope }, { ...options, clientId: client }),
-        'at+jwt',
-      );
+      const claims = clientTokenClaims({ clientId: client, scope }, { ...options, clientId: client });
+      return told('client', signed(claims, 'at+jwt'));
     },
 
     /**
@@ -97,16 +97,18 @@ export function createTokenService(parts: TokenServiceParts) {
   function mintFor(session: SessionRecord, wish: TokenWish): TokenResponse {
     const { audience = defaultAudience, singleUse = false } = wish;
     const tokenAudiences = audience === undefined ? audiences : [audience];
-    if (singleUse) return signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS);
+    if (singleUse)
+      return told('single_use', signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS));
     const earlier = reuse.find(session, audience);
-    if (earlier !== null) return earlier;
+    if (earlier !== null) return told('reused', earlier);
     const response = signFor(session, tokenAudiences, 'at+jwt', ttlMs);
     reuse.keep(session, audience, response);
-    return response;
+    return told('access', response);
   }
 
   function signFor(session: SessionRecord, tokenAudiences: string[], type: TokenType, lifeMs: number) {
-    return signed(accessTokenClaims(session, optionsFor(tokenAudiences, lifeMs)), type);
+    const named = tokenAudiences.map((audience) => audienceIn(type, audience));
+    return signed(accessTokenClaims(session, optionsFor(named, lifeMs)), type);
   }
 
   function signed(claims: { iat: number; exp: number }, type: TokenType): TokenResponse {
@@ -137,6 +139,12 @@ export function createTokenService(parts: TokenServiceParts) {
     if (key === null) throw new VerifierError('key_unknown');
     return key;
   }
+}
+
+/** For metrics. @returns the response */
+function told(kind: 'access' | 'single_use' | 'client' | 'reused', response: TokenResponse): TokenResponse {
+  if (channels.token.hasSubscribers) channels.token.publish({ kind });
+  return response;
 }
 
 /** All of them: `SIGNING_ALGORITHM` may change while tokens of the old one are still valid. */

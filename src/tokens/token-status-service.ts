@@ -1,5 +1,5 @@
 import type { TokenClaims } from '../verifier/check-token.ts';
-import type { TokenStatusStore } from './token-status-store.ts';
+import type { ClientRights, TokenStatusStore } from './token-status-store.ts';
 
 export type TokenStatusService = ReturnType<typeof createTokenStatusService>;
 
@@ -12,12 +12,16 @@ const REMEMBER_AFTER_EXPIRY_MS = 60_000;
 export function createTokenStatusService(store: TokenStatusStore) {
   return {
     /**
-     * The current claims of an access token; null if it was revoked, or if its session or its client is no longer live.
+     * The current claims of an access token; null if it was revoked, if its session or its client is no longer live, or
+     * if it names a scope or an audience that its client has lost.
      * @throws AppError `unavailable`
      */
     async findLive(claims: TokenClaims): Promise<TokenClaims | null> {
       const { jti, sub, sid } = claims;
-      if (sid === undefined) return (await store.isClientTokenLive(jti, sub)) ? claims : null;
+      if (sid === undefined) {
+        const rights = await store.findClientRights(jti, sub);
+        return rights !== null && isWithin(claims, rights) ? claims : null;
+      }
       const user = await store.findUserClaims({ jti, sessionId: sid, userId: sub });
       return user && { ...claims, ...user };
     },
@@ -52,6 +56,12 @@ export function createTokenStatusService(store: TokenStatusStore) {
      */
     spendAssertion: store.spendAssertion,
   };
+}
+
+/** Services compare the scope with the token itself, so a token that says too much is as good as revoked. */
+function isWithin({ scope, aud }: TokenClaims, { scopes, audiences }: ClientRights): boolean {
+  const named = scope.split(' ').filter(Boolean);
+  return named.every((one) => scopes.includes(one)) && [aud].flat().every((one) => audiences.includes(one));
 }
 
 function rememberUntil(exp: number): Date {

@@ -17,6 +17,9 @@ export type Redemption = UserToken & {
   expiresAt: Date;
 };
 
+/** What a service client may put into its own tokens. */
+export type ClientRights = { scopes: string[]; audiences: string[] };
+
 export type TokenStatusStore = ReturnType<typeof createTokenStatusStore>;
 
 const notSpent = (): SQL =>
@@ -32,7 +35,7 @@ export function createTokenStatusStore(database: Database) {
     .where(and(isSame, isLiveSession(), notSpent()))
     .prepare('find_user_of_live_token');
   const findLiveClient = database
-    .select({ id: serviceClients.id })
+    .select({ scopes: serviceClients.scopes, audiences: serviceClients.audiences })
     .from(serviceClients)
     .where(
       and(eq(serviceClients.id, sql.placeholder('clientId')), isNull(serviceClients.disabledAt), notSpent()),
@@ -46,10 +49,10 @@ export function createTokenStatusStore(database: Database) {
       return row === undefined ? null : toUserClaims(row);
     },
 
-    /** Whether a client's own token is valid: the client was not disabled, the token not revoked. */
-    async isClientTokenLive(jti: string, clientId: string): Promise<boolean> {
-      const found = await findLiveClient.execute({ jti, clientId });
-      return found.length > 0;
+    /** What the client may have now; null when it was disabled, or its own token `jti` was revoked. */
+    async findClientRights(jti: string, clientId: string): Promise<ClientRights | null> {
+      const [row] = await findLiveClient.execute({ jti, clientId });
+      return row ?? null;
     },
 
     /**

@@ -1,24 +1,14 @@
-import {
-  type CompactJWSHeaderParameters,
-  type CompactVerifyGetKey,
-  type CryptoKey,
-  compactVerify,
-  errors,
-  type KeyObject,
-} from 'jose';
+import { type CompactJWSHeaderParameters, type CompactVerifyGetKey, compactVerify, errors } from 'jose';
+import type { ImportedKey } from './key-types.ts';
 import { type ClaimRules, checkClaims, type TokenClaims } from './token-claims.ts';
+import { audienceIn, isReservedAudience, type TokenType } from './token-type.ts';
 import { VerifierError } from './verifier-error.ts';
 
 export type { TokenClaims } from './token-claims.ts';
+export type { TokenType } from './token-type.ts';
 
-/** The `typ` of an access token (RFC 9068 §2.1), and that of a single-use token. */
-export type TokenType = 'at+jwt' | 'one-time+jwt';
-
-/** A public key to verify with. */
-type VerificationKey = CryptoKey | KeyObject;
-
-/** A key and the one algorithm that it is for. */
-export type KnownKey = { algorithm: string; key: VerificationKey };
+/** A public key and the one algorithm that it is for. */
+export type KnownKey = { algorithm: string; key: ImportedKey };
 
 /**
  * Finds the key of a token in the configured issuer's key set, by its `kid` and never by what else the token says.
@@ -66,8 +56,11 @@ export function assertTokenRules(
   const refused = algorithms.find((algorithm) => !ASYMMETRIC.has(algorithm));
   if (refused !== undefined || algorithms.length === 0)
     throw new TypeError(`algorithms must be some of ${[...ASYMMETRIC].join(', ')}`);
-  if (audiences !== null && !(audiences.length > 0 && audiences.every((audience) => audience !== '')))
-    throw new TypeError('audience must name this service');
+  const reserved = audiences?.find(isReservedAudience);
+  if (reserved !== undefined)
+    throw new TypeError(
+      `audience must be the name of this service alone, not ${reserved}: verify and the once doors take the audience of single-use tokens by themselves`,
+    );
   if (!(leewaySeconds >= 0 && leewaySeconds <= MAX_LEEWAY_SECONDS))
     throw new TypeError(`leewaySeconds must be from 0 to ${MAX_LEEWAY_SECONDS}`);
 }
@@ -83,11 +76,17 @@ export async function checkToken(token: string, getKey: GetKey, rules: TokenRule
   checkShape(token);
   const findKey = (header: CompactJWSHeaderParameters) => {
     const found = findKeyOf(header, getKey, rules);
-    return found instanceof Promise ? found.then(({ key }) => key) : found.key;
+    return found instanceof Promise ? found.then(joseKeyOf) : joseKeyOf(found);
   };
   const { algorithms } = rules;
   const { payload, protectedHeader } = await verifySignature(token, findKey, algorithms);
-  return { claims: checkClaims(payload, rules), type: checkHeader(protectedHeader, rules) };
+  const type = checkHeader(protectedHeader, rules);
+  const audiences = rules.audiences?.map((audience) => audienceIn(type, audience)) ?? null;
+  return { claims: checkClaims(payload, { ...rules, audiences }), type };
+}
+
+function joseKeyOf({ key }: KnownKey): CryptoKey {
+  return key as CryptoKey;
 }
 
 async function verifySignature(token: string, findKey: CompactVerifyGetKey, algorithms: string[]) {

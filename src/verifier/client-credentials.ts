@@ -1,4 +1,6 @@
-import { type CryptoKey, importJWK, importPKCS8, type JWK, SignJWT } from 'jose';
+import { importJWK, importPKCS8, type JWK, SignJWT } from 'jose';
+import type { ImportedKey, PrivateJwk } from './key-types.ts';
+import { SetupFault } from './setup-error.ts';
 
 /** How this service authenticates at the auth server: with a secret, or with a key of its own (RFC 7523). */
 export type ClientCredentials =
@@ -6,7 +8,7 @@ export type ClientCredentials =
   | {
       clientId: string;
       /** PKCS #8 as PEM, a JWK, or an imported key. */
-      privateKey: string | JWK | CryptoKey;
+      privateKey: string | PrivateJwk | ImportedKey;
       kid: string;
       /** Algorithm of the key; ES256 by default. */
       algorithm?: string;
@@ -21,6 +23,7 @@ const ASSERTION_LIFE_SECONDS = 60;
 /**
  * Returns a function that makes the authentication of one request, because an assertion can be used only once.
  * @param now milliseconds since the epoch
+ * @returns a function that rejects with SetupFault if the key cannot be used
  * @throws TypeError for incomplete credentials
  */
 export function createAuthenticator(
@@ -33,7 +36,13 @@ export function createAuthenticator(
   const { clientId, privateKey, kid, algorithm = 'ES256' } = credentials;
   if (!privateKey || !kid)
     throw new TypeError('introspection needs a clientSecret, or a privateKey and its kid');
-  const imported = importKey(privateKey, algorithm);
+  const imported = importKey(privateKey, algorithm).catch(() => {
+    // Without its cause, which may quote the key.
+    throw new SetupFault(
+      'client key',
+      `The private key of the client ${clientId} cannot be used for ${algorithm}: check privateKey and algorithm`,
+    );
+  });
   // The first request gets this error. Until then it must not count as an unhandled rejection.
   imported.catch(() => {});
   return async () => {
@@ -61,7 +70,7 @@ function formEncode(value: string): string {
   return new URLSearchParams({ '': value }).toString().slice(1);
 }
 
-async function importKey(key: string | JWK | CryptoKey, algorithm: string) {
+async function importKey(key: string | PrivateJwk | ImportedKey, algorithm: string) {
   if (typeof key === 'string') return importPKCS8(key, algorithm);
-  return 'kty' in key ? importJWK(key, algorithm) : (key as CryptoKey);
+  return 'kty' in key ? importJWK(key as JWK, algorithm) : (key as CryptoKey);
 }

@@ -1,32 +1,87 @@
-import { type Fetch, fetchDocument, objectOf, secureUrl } from './fetch-document.ts';
-import { tell, type VerifierHooks } from './hooks.ts';
+import { fetchDocument, objectOf, secureUrl } from './fetch-document.ts';
+import { tell } from './hooks.ts';
+import { printable, SetupFault } from './setup-error.ts';
+import { about, shownUrl } from './source.ts';
+import type { VerifierSettings } from './verifier-settings.ts';
 
-type DiscoveryParts = {
-  issuer: string;
-  fetch: Fetch;
-  timeoutMs: number;
-  steadyNow: () => number;
-  allowInsecure: boolean;
-  on: VerifierHooks;
-};
+const NAME = 'oauth-authorization-server';
+/** `Date` has whole seconds, and the answer takes a moment. */
+const DATE_TOLERANCE_SECONDS = 2;
 
 /**
  * Finds the address of the key set in the issuer's metadata (RFC 8414 §3).
  *
  * The document is fetched below the issuer's own path, where Doorward serves it even behind a gateway's prefix.
- * @throws Error when it cannot be fetched, or belongs to another issuer (§3.3)
+ * @throws SetupFault when it cannot be fetched, or belongs to another issuer (§3.3)
  */
-export async function discoverJwksUri(parts: DiscoveryParts): Promise<string> {
-  const { issuer, fetch, timeoutMs, steadyNow, allowInsecure, on } = parts;
-  const startedAt = steadyNow();
-  const url = `${issuer.replace(/\/$/, '')}/.well-known/oauth-authorization-server`;
-  const document = await fetchDocument(fetch, url, timeoutMs, { headers: { accept: 'application/json' } });
-  tell(on.fetched, steadyNow() - startedAt, document.status);
-  const metadata = objectOf(document);
-  if (metadata.issuer !== issuer) throw new Error('The metadata is that of another issuer');
-  if (typeof metadata.jwks_uri !== 'string') throw new Error('The metadata has no jwks_uri');
+export async function discoverJwksUri(settings: VerifierSettings): Promise<string> {
+  const url = metadataUrl(settings.issuer);
+  const { metadata } = await fetchMetadata(settings, url);
+  try {
+    return jwksUriOf(metadata.jwks_uri, settings);
+  } catch (error) {
+    const { message } = error as TypeError;
+    throw new SetupFault(
+      'metadata address',
+      `The metadata at ${url} is not usable, because its ${message}: check PUBLIC_URL of the auth server, or set jwksUri`,
+    );
+  }
+}
+
+/** @throws TypeError for an address that cannot be trusted */
+function jwksUriOf(uri: unknown, { issuer, allowInsecure }: VerifierSettings): string {
   // Plain http only if the issuer uses it too: otherwise the document could point to a service on this host.
-  if (issuer.startsWith('https:') && !metadata.jwks_uri.startsWith('https:'))
-    throw new Error('The jwks_uri is not https, as the issuer is');
-  return secureUrl(metadata.jwks_uri, 'jwks_uri', allowInsecure);
+  if (issuer.startsWith('https:') && !String(uri).startsWith('https:'))
+    throw new TypeError('jwks_uri must be https, as the issuer is');
+  return secureUrl(String(uri), 'jwks_uri', allowInsecure);
+}
+
+/**
+ * Makes sure that the metadata is that of the issuer, and that the clocks agree.
+ * @param jwksUri where the keys are configured: the metadata is then read beside them
+ * @throws SetupFault
+ */
+export async function checkMetadata(settings: VerifierSettings, jwksUri?: string): Promise<void> {
+  const url = jwksUri === undefined ? metadataUrl(settings.issuer) : new URL(NAME, jwksUri).href;
+  const { headers } = await fetchMetadata(settings, url);
+  const fault = clockFault(headers, settings);
+  if (fault) throw fault;
+}
+
+function metadataUrl(issuer: string): string {
+  return `${issuer.replace(/\/$/, '')}/.well-known/${NAME}`;
+}
+
+/** @throws SetupFault when it cannot be fetched, or is of another issuer */
+async function fetchMetadata(settings: VerifierSettings, url: string) {
+  const { issuer, fetch, timeoutMs, steadyNow, on } = settings;
+  const cure =
+    'set issuer to PUBLIC_URL of the auth server, letter for letter, and jwksUri if this service reaches it by another address';
+  return about({ name: 'metadata', url, cure }, async () => {
+    const startedAt = steadyNow();
+    const document = await fetchDocument(fetch, url, timeoutMs, { headers: { accept: 'application/json' } });
+    tell(on.fetched, steadyNow() - startedAt, document.status);
+    const metadata = objectOf(document);
+    if (metadata.issuer === issuer) return { metadata, headers: document.headers };
+    throw new SetupFault(
+      'metadata issuer',
+      `The metadata at ${shownUrl(url)} is of the issuer ${printable(String(metadata.issuer))}, not ${issuer}: set issuer to PUBLIC_URL of the auth server, letter for letter`,
+    );
+  });
+}
+
+/** The difference between this host's clock and the server's, by its `Date` (RFC 9110 §6.6.1), if it matters. */
+export function clockFault(
+  headers: Headers,
+  { now, leewaySeconds }: Pick<VerifierSettings, 'now' | 'leewaySeconds'>,
+): SetupFault | null {
+  const ageMs = (Number(headers.get('age')) || 0) * 1000;
+  const aheadSeconds = Math.round((now() - ageMs - Date.parse(headers.get('date') ?? '')) / 1000);
+  // Without a date this is NaN, and nothing is known.
+  if (!(Math.abs(aheadSeconds) > leewaySeconds + DATE_TOLERANCE_SECONDS)) return null;
+  const difference = `${Math.abs(aheadSeconds)} s ${aheadSeconds > 0 ? 'ahead of' : 'behind'}`;
+  return new SetupFault(
+    'clock',
+    `The clock of this host is ${difference} that of the auth server: set both by NTP`,
+  );
 }

@@ -1,9 +1,11 @@
 import { checkBodyRule, checkClaimRules, type Door, type DoorPlan, planDoor } from './door-rules.ts';
 import { createIntrospection, type Introspection, type IntrospectionOptions } from './introspection.ts';
 import { type Refusal, refuse } from './refusal.ts';
+import { runChecks } from './setup-error.ts';
 import type { TokenClaims } from './token-claims.ts';
-import { createVerifier, type Verifier, type VerifierOptions } from './verifier.ts';
+import { createVerifier, type Verifier } from './verifier.ts';
 import { VerifierError } from './verifier-error.ts';
+import type { VerifierOptions } from './verifier-settings.ts';
 
 export type DoorsOptions = {
   verifier: Verifier | VerifierOptions;
@@ -62,7 +64,16 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
   const introspection = asked && introspectionOf(asked, verifier);
   if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
 
-  return { declare, check };
+  return { declare, check, checkSetup };
+
+  /**
+   * Makes sure, when the service starts, that issuer, keys and clock are right, and with `introspection` also the client
+   * and the audience.
+   * @throws SetupError with all problems
+   */
+  function checkSetup(): Promise<void> {
+    return runChecks([verifier.check(), ...(introspection ? [introspection.check()] : [])]);
+  }
 
   /**
    * Reads a door's rule, once, when the service starts.

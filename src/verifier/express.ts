@@ -2,13 +2,15 @@ import type { Door } from './door-rules.ts';
 import type { DoorRequest, Doors, Passed } from './doors.ts';
 import type { Refusal } from './refusal.ts';
 import { type HeaderSource, headerValues } from './request-headers.ts';
-import type { TokenClaims } from './token-claims.ts';
+
+export { userOf } from './user-of.ts';
 
 /** A request of Express 4 or 5, or of `node:http`. */
 type GuardedRequest = HeaderSource & {
   /** As the body parser left it, which must come first at a door with `matchEmail`. */
   body?: unknown;
-  user?: TokenClaims | null;
+  /** `unknown`, because passport declares a type of its own for it. See `userOf`. */
+  user?: unknown;
 };
 
 /** A response of Express 4 or 5, or of `node:http`. */
@@ -27,9 +29,9 @@ export type DoorMiddleware = (
 /**
  * Makes middleware of doors: `app.post('/buy', express.json(), door({ door: 'once', matchEmail: true }), buy)`.
  *
- * The claims of a request that passes are in `request.user`. Other requests are answered here. `next` gets an error only
- * if it is unexpected. A `next` without parameters, which is possible without Express, would ignore the error and let the
- * request pass: then the promise rejects instead.
+ * The claims of a request that passes are in `request.user`: `userOf(request)` gives them with their type. Other requests
+ * are answered here. `next` gets an error only if it is unexpected. A `next` without parameters, which is possible without
+ * Express, would ignore the error and let the request pass: then the promise rejects instead.
  * @returns a function that declares a door; it throws TypeError for a rule that makes no sense
  */
 export function createDoorMiddleware(doors: Doors): (door: Door) => DoorMiddleware {

@@ -9,7 +9,6 @@ import {
 } from './doors.ts';
 import type { Refusal } from './refusal.ts';
 import { type HeaderSource, headerValues } from './request-headers.ts';
-import type { TokenClaims } from './token-claims.ts';
 
 // Not `request.user`: @fastify/jwt declares it too, and a service that has both would not compile. See `userOf`.
 declare module 'fastify' {
@@ -19,17 +18,21 @@ declare module 'fastify' {
   }
 }
 
+export { userOf } from './user-of.ts';
+
 export type DoorwardFastifyOptions = DoorsOptions & {
   /** The door of routes that declare none: `verified`, so that a forgotten route is not open. */
   default?: Door;
+  /** Whether the service refuses to start when `checkSetup` of the doors finds a problem; false by default. */
+  checkAtStart?: boolean;
 };
 
 /** The parts of Fastify that are used here, so that this module does not depend on its types. */
 type Host = {
   decorateRequest(name: string, value: null): unknown;
-  hasRequestDecorator(name: string): boolean;
   addHook(name: 'onRoute', hook: (route: { config?: { door?: Door } }) => void): unknown;
   addHook(name: 'onRequest' | 'preHandler', hook: RequestHook): unknown;
+  addHook(name: 'onReady', hook: () => Promise<void>): unknown;
 };
 type RequestHook = (request: DoorwardRequest, reply: Reply) => Promise<unknown>;
 type DoorwardRequest = {
@@ -54,17 +57,20 @@ type Reply = {
  * right before the handler, so that a request whose body is refused redeems no token.
  */
 export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions): Promise<void> {
-  const { default: fallback = 'verified' } = options;
-  const find = createDoorFinder(createDoors(options), fallback);
+  const { default: fallback = 'verified', checkAtStart = false } = options;
+  const doors = createDoors(options);
+  const find = createDoorFinder(doors, fallback);
+  if (checkAtStart) app.addHook('onReady', () => doors.checkSetup());
 
   // Throws if it is registered twice in one scope: each token would be redeemed twice.
   app.decorateRequest('doorwardVisit', null);
-  if (!app.hasRequestDecorator('user')) app.decorateRequest('user', null);
   // A door that makes no sense throws when its route is declared, not at the first request.
   app.addHook('onRoute', ({ config }) => void find(config?.door));
 
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) return undefined;
+    // Here, and not as a decorator: @fastify/jwt makes that one, and throws if it is there already.
+    request.user = null;
     const door = find(request.routeOptions.config.door);
     const entered = await door.enter(headerValues(request.raw, 'authorization'));
     if (!('visit' in entered)) return send(reply, entered);
@@ -79,11 +85,6 @@ export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions
     if (visit) return finish(find(request.routeOptions.config.door), visit, request, reply);
     return undefined;
   });
-}
-
-/** `request.user` with its type: the claims of the token; null if an open door let the request pass without a good one. */
-export function userOf(request: object): TokenClaims | null {
-  return (request as { user?: TokenClaims | null }).user ?? null;
 }
 
 // Its hooks apply to the scope that registers it, as with the package fastify-plugin.

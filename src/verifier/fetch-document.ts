@@ -5,10 +5,20 @@ export type FetchedDocument = { status: number; headers: Headers; text: string }
 
 const MAX_BYTES = 64 * 1024;
 
+/** An answer that says nothing. The message completes "The metadata at …". */
+export class UnusableAnswer extends Error {
+  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys';
+
+  constructor(kind: UnusableAnswer['kind'], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
 /**
  * Fetches from the auth server: with a timeout, without redirects, 64 KiB at most.
  * @param timeoutMs for the whole answer
- * @throws what `fetch` throws; RangeError for an answer that is too large
+ * @throws what `fetch` throws; UnusableAnswer for an answer that is too large
  */
 export async function fetchDocument(
   fetch: Fetch,
@@ -28,7 +38,7 @@ async function readText({ body }: Response): Promise<string> {
   let bytes = 0;
   for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
-    if (bytes > MAX_BYTES) throw new RangeError(`The answer is larger than ${MAX_BYTES} bytes`);
+    if (bytes > MAX_BYTES) throw new UnusableAnswer('content', `is larger than ${MAX_BYTES} bytes`);
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
@@ -36,14 +46,30 @@ async function readText({ body }: Response): Promise<string> {
 
 /**
  * The JSON object of a 200.
- * @throws Error for any other status or content
+ * @throws UnusableAnswer for any other status or content
  */
 export function objectOf({ status, text }: FetchedDocument): Record<string, unknown> {
-  if (status !== 200) throw new Error(`The answer has the status ${status}`);
-  const value: unknown = JSON.parse(text);
+  if (status !== 200) throw wrongStatus(status);
+  const value = parse(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Error('The answer is not a JSON object');
+    throw new UnusableAnswer('content', 'is not a JSON object');
   return value as Record<string, unknown>;
+}
+
+function wrongStatus(status: number): UnusableAnswer {
+  if (status === 404) return new UnusableAnswer('missing', 'is not there (404)');
+  if (status >= 300 && status < 400)
+    return new UnusableAnswer('redirect', `is answered with a redirect (${status}), which is not followed`);
+  return new UnusableAnswer('status', `is answered with the status ${status}`);
+}
+
+/** Undefined for a text that is not JSON. The parser's error would quote it. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const LOOPBACK = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;

@@ -1,3 +1,4 @@
+import type { SetupFault } from './setup-error.ts';
 import type { VerifierErrorCode } from './verifier-error.ts';
 
 /** For metrics and logs. A hook that throws or rejects changes nothing. */
@@ -13,13 +14,16 @@ export type VerifierHooks = {
   verified?: (outcome: 'ok' | VerifierErrorCode | 'unexpected') => unknown;
   /** A token was checked with keys that could not be renewed in time. */
   stale?: (ageMs: number) => unknown;
-  /** Something that an operator must put right, as a sentence for the log. Called once a minute at most. */
+  /** Something that an operator must put right, as the sentence that the logger gets. Once a minute for each cause. */
   warning?: (text: string) => unknown;
   /** The auth server answered an introspection. */
   introspected?: (ms: number, status: number) => unknown;
   /** An introspection failed. A status of 400 to 403 is a mistake in the settings: wrong credentials, say. */
   introspectionFailed?: (error: unknown, status: number | null) => unknown;
 };
+
+/** Where warnings go: `console`, `app.log` of Fastify, pino… */
+export type WarningLogger = { warn(text: string): unknown };
 
 /** Calls a hook, if there is one. Never throws. */
 export function tell<Args extends unknown[]>(
@@ -36,15 +40,24 @@ export function tell<Args extends unknown[]>(
 
 const WARN_EVERY_MS = 60_000;
 
+export type Warn = (fault: SetupFault) => void;
+
 /**
- * Warns once a minute at most, or clients could fill the log by repeating a request.
+ * Warns once a minute for each kind of fault, or clients could fill the log by repeating a request.
+ * @param logger false: warns no one but the hook
  * @param steadyNow milliseconds on a clock that is never set
  */
-export function createWarner(on: VerifierHooks, steadyNow: () => number): (text: string) => void {
-  let warnedAt = Number.NEGATIVE_INFINITY;
-  return (text) => {
-    if (steadyNow() - warnedAt < WARN_EVERY_MS) return;
-    warnedAt = steadyNow();
-    tell(on.warning, text);
+export function createWarner(
+  on: VerifierHooks,
+  logger: WarningLogger | false,
+  steadyNow: () => number,
+): Warn {
+  const warnedAt = new Map<string, number>();
+  return ({ kind, message }) => {
+    const now = steadyNow();
+    if (now - (warnedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return;
+    warnedAt.set(kind, now);
+    if (logger) tell((text: string) => logger.warn(text), message);
+    tell(on.warning, message);
   };
 }

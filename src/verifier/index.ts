@@ -1,4 +1,4 @@
-/** `doorward/verifier`: checks access tokens, and who may pass which door, without a framework. */
+/** `@doorward/verifier`: checks access tokens, and who may pass which door, without a framework. */
 export type { TokenType } from './check-token.ts';
 export type { ClientCredentials } from './client-credentials.ts';
 export type { Door, DoorKind, DoorRule } from './door-rules.ts';
@@ -9,7 +9,7 @@ export {
   type DoorsOptions,
   type Passed,
 } from './doors.ts';
-export type { VerifierHooks } from './hooks.ts';
+export type { VerifierHooks, WarningLogger } from './hooks.ts';
 export {
   createIntrospection,
   type Introspection,
@@ -17,6 +17,9 @@ export {
   type IntrospectionOptions,
 } from './introspection.ts';
 export type { Refusal } from './refusal.ts';
+export { SetupError } from './setup-error.ts';
 export type { TokenClaims } from './token-claims.ts';
-export { createVerifier, type Verifier, type VerifierOptions } from './verifier.ts';
+export { userOf } from './user-of.ts';
+export { createVerifier, type Verifier } from './verifier.ts';
 export { VerifierError, type VerifierErrorCode } from './verifier-error.ts';
+export type { VerifierOptions } from './verifier-settings.ts';

@@ -1,6 +1,6 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose';
 import type { KnownKey } from './check-token.ts';
-import { type FetchedDocument, objectOf } from './fetch-document.ts';
+import { type FetchedDocument, objectOf, UnusableAnswer } from './fetch-document.ts';
 
 /** The keys of an issuer by their `kid`. */
 export type KeySet = ReadonlyMap<string, KnownKey>;
@@ -14,14 +14,14 @@ const MIN_RSA_BITS = 2048;
  * The usable keys of a JWKS (RFC 7517 §5), imported. As §5 asks, keys that are not for signatures, of another
  * algorithm, broken or too small are left out: a token that names one gets "no such key" instead of an unexpected
  * error.
- * @throws Error when no key is left: such an answer says nothing about the earlier keys
+ * @throws UnusableAnswer when no key is left: such an answer says nothing about the earlier keys
  */
 export async function readKeySet(document: FetchedDocument, algorithms: string[]): Promise<KeySet> {
   const { keys } = objectOf(document);
   const candidates: unknown[] = Array.isArray(keys) ? keys : [];
   const imported = await Promise.all(candidates.map((jwk) => importKey(jwk, algorithms)));
   const set = new Map(imported.filter((entry) => entry !== null));
-  if (set.size === 0) throw new Error('The key set has no usable key');
+  if (set.size === 0) throw new UnusableAnswer('keys', `has no usable key for ${algorithms.join(', ')}`);
   return set;
 }
 

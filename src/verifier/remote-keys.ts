@@ -1,24 +1,27 @@
 import type { KnownKey } from './check-token.ts';
-import { type Fetch, type FetchedDocument, fetchDocument } from './fetch-document.ts';
-import { tell, type VerifierHooks } from './hooks.ts';
+import { clockFault } from './discovery.ts';
+import { type FetchedDocument, fetchDocument } from './fetch-document.ts';
+import { tell } from './hooks.ts';
 import { freshForMs, type KeySet, readKeySet } from './key-set.ts';
+import type { SetupFault } from './setup-error.ts';
+import { about } from './source.ts';
 import { VerifierError } from './verifier-error.ts';
+import type { VerifierSettings } from './verifier-settings.ts';
 
 type RemoteKeysParts = {
-  /** Finds the URL of the key set. Called again after a failure: it may have moved. */
+  /** `steadyNow` measures all ages: with the wall clock, a step back would keep a revoked key in use. */
+  settings: VerifierSettings;
+  /** Finds the URL of the key set. Called again after a failure: it may have moved. Rejects with SetupFault alone. */
   findJwksUri: () => Promise<string>;
+  /** What to do if that URL is not the right one. */
+  cure: string;
   algorithms: string[];
-  fetch: Fetch;
-  timeoutMs: number;
   /** For an unknown `kid` the keys are fetched anew, but not more often than this. */
   cooldownMs: number;
   /** The longest that keys count as fresh, whatever `max-age` says. */
   cacheMaxAgeMs: number;
   /** How long keys are still used if they cannot be renewed. */
   staleForMs: number;
-  /** Milliseconds on a clock that is never set: with the wall clock, a step back would keep a revoked key in use. */
-  steadyNow: () => number;
-  on: VerifierHooks;
 };
 
 type Held = { keys: KeySet; etag: string | null; fetchedAt: number; freshForMs: number };
@@ -36,7 +39,8 @@ const FIRST_BACKOFF_MS = 1000;
  * gone. After a failure the next try waits 1 s, then 2, 4 and so on up to the cool-down.
  */
 export function createRemoteKeys(parts: RemoteKeysParts) {
-  const { cooldownMs, staleForMs, steadyNow, on } = parts;
+  const { settings, cooldownMs, staleForMs } = parts;
+  const { steadyNow, on, warn } = settings;
   let held: Held | null = null;
   let jwksUri: string | null = null;
   let pending: Promise<void> | null = null;
@@ -58,6 +62,12 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
     async load(): Promise<void> {
       await freshen();
       if (!usable()) throw new VerifierError('keys_unavailable', undefined, lastError);
+    },
+
+    /** Makes sure that there are keys. @throws SetupFault */
+    async check(): Promise<void> {
+      await freshen();
+      if (!usable()) throw lastError;
     },
   };
 
@@ -122,21 +132,27 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
       failures = 0;
     } catch (error) {
       // Any error means that the keys were not fetched, which says nothing about a token. The hook gets the error, and
-      // so does the caller if no keys are left: it is the cause of `keys_unavailable`.
+      // so does the caller if no keys are left: it is the cause of `keys_unavailable`. `fetchKeys` makes it a fault.
       failures += 1;
       lastError = error;
       jwksUri = null;
       tell(on.fetchFailed, error);
+      warn(error as SetupFault);
     }
   }
 
   async function fetchKeys(): Promise<Held> {
     jwksUri ??= await parts.findJwksUri();
-    const startedAt = steadyNow();
-    const headers = { accept: 'application/json', ...(held?.etag && { 'if-none-match': held.etag }) };
-    const document = await fetchDocument(parts.fetch, jwksUri, parts.timeoutMs, { headers });
-    tell(on.fetched, steadyNow() - startedAt, document.status);
-    return { ...(await keysOf(document)), fetchedAt: startedAt, freshForMs: freshness(document) };
+    const url = jwksUri;
+    return about({ name: 'key set', url, cure: parts.cure }, async () => {
+      const startedAt = steadyNow();
+      const headers = { accept: 'application/json', ...(held?.etag && { 'if-none-match': held.etag }) };
+      const document = await fetchDocument(settings.fetch, url, settings.timeoutMs, { headers });
+      tell(on.fetched, steadyNow() - startedAt, document.status);
+      const fault = clockFault(document.headers, settings);
+      if (fault) warn(fault);
+      return { ...(await keysOf(document)), fetchedAt: startedAt, freshForMs: freshness(document) };
+    });
   }
 
   async function keysOf(document: FetchedDocument): Promise<Pick<Held, 'keys' | 'etag'>> {

@@ -1,3 +1,4 @@
+import { printable, SetupFault } from './setup-error.ts';
 import { VerifierError } from './verifier-error.ts';
 
 /** The claims of an access token (RFC 9068 §2.2). Times are seconds since the epoch (NumericDate). */
@@ -29,8 +30,8 @@ export type ClaimRules = {
   leewaySeconds: number;
   /** Milliseconds since the epoch. */
   now: () => number;
-  /** Called for a token that is refused only because its `iat` is later than `now` and the leeway. */
-  onIssuedInFuture?: (seconds: number) => void;
+  /** Called if the settings or the clock may be wrong, and not the token. */
+  warn?: (fault: SetupFault) => void;
 };
 
 type Unchecked = Record<string, unknown>;
@@ -73,8 +74,11 @@ export function checkClaims(payload: Uint8Array, rules: ClaimRules): TokenClaims
     if (claims[claim] !== undefined && !isValid(claims[claim])) throw claimInvalid(claim);
   claims.scope ??= '';
   const checked = claims as TokenClaims;
-  if (checked.iss !== rules.issuer) throw new VerifierError('issuer_mismatch');
-  if (!isMeantFor(checked.aud, rules.audiences)) throw new VerifierError('audience_mismatch');
+  if (checked.iss !== rules.issuer) {
+    rules.warn?.(otherIssuer(checked.iss, rules.issuer));
+    throw new VerifierError('issuer_mismatch');
+  }
+  if (rules.audiences !== null) checkAudience(checked.aud, rules.audiences, rules);
   checkTimes(checked, rules);
   return checked;
 }
@@ -96,18 +100,50 @@ function claimInvalid(claim: string): VerifierError {
   return new VerifierError('claim_invalid', `The claim ${claim} of the token is missing or not valid`);
 }
 
-function isMeantFor(aud: string | string[], audiences: string[] | null): boolean {
-  if (audiences === null) return true;
-  return audiences.some((audience) => (typeof aud === 'string' ? aud === audience : aud.includes(audience)));
+function checkAudience(aud: string | string[], audiences: string[], { warn }: ClaimRules): void {
+  if (audiences.some((name) => (typeof aud === 'string' ? aud === name : aud.includes(name)))) return;
+  warn?.(otherAudience([aud].flat(), audiences));
+  throw new VerifierError('audience_mismatch');
 }
 
 /** RFC 7519 §4.1.4 to 4.1.6: valid before `exp`, from `nbf` on, and not issued in the future. */
 function checkTimes({ exp, nbf, iat }: TokenClaims, rules: ClaimRules): void {
   const seconds = rules.now() / 1000;
-  const { leewaySeconds, onIssuedInFuture } = rules;
+  const { leewaySeconds, warn } = rules;
   // Written so that a clock which returns NaN refuses every token.
   if (!(seconds - leewaySeconds < exp)) throw new VerifierError('token_expired');
   if (seconds + leewaySeconds >= Math.max(iat, nbf ?? iat)) return;
-  if (iat > seconds + leewaySeconds) onIssuedInFuture?.(iat - seconds);
+  if (iat > seconds + leewaySeconds) warn?.(clockBehind(iat - seconds));
   throw new VerifierError('token_not_yet_valid');
+}
+
+/** The issuer alone can make such a token: the signature has been verified with a key of its own. */
+function otherIssuer(found: string, issuer: string): SetupFault {
+  return new SetupFault(
+    'token issuer',
+    `A token with a good signature is of the issuer ${printable(found)}, not ${issuer}: set issuer to PUBLIC_URL of the auth server, letter for letter`,
+  );
+}
+
+/** Perhaps no fault at all: any client can send a token of another service here. */
+function otherAudience(found: string[], audiences: string[]): SetupFault {
+  return new SetupFault(
+    'token audience',
+    `A token with a good signature is for ${listed(found)}, and this service takes tokens for ${listed(audiences)}: if this service is among the first, set audience to that name; otherwise a client sends tokens of another service`,
+  );
+}
+
+const MAX_LISTED = 5;
+
+/** The first names of a list, for a log. */
+function listed(names: string[]): string {
+  const shown = names.slice(0, MAX_LISTED).map(printable).join(', ');
+  return names.length > MAX_LISTED ? `${shown} and ${names.length - MAX_LISTED} more` : shown;
+}
+
+function clockBehind(seconds: number): SetupFault {
+  return new SetupFault(
+    'token clock',
+    `A token was issued in the future by ${Math.ceil(seconds)} s: check the clock of this host`,
+  );
 }

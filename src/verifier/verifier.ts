@@ -6,45 +6,13 @@ import {
   type TokenRules,
   type TokenType,
 } from './check-token.ts';
-import { discoverJwksUri } from './discovery.ts';
-import { type Fetch, secureUrl } from './fetch-document.ts';
-import { createWarner, tell, type VerifierHooks } from './hooks.ts';
+import { checkMetadata, discoverJwksUri } from './discovery.ts';
+import { secureUrl } from './fetch-document.ts';
+import { tell } from './hooks.ts';
 import { createRemoteKeys } from './remote-keys.ts';
+import { runChecks } from './setup-error.ts';
 import { VerifierError } from './verifier-error.ts';
-
-export type VerifierOptions = {
-  /** `PUBLIC_URL` of the auth server, exactly as tokens say it in `iss`. */
-  issuer: string;
-  /** This service's own name among `AUDIENCES`; a token must name it, or one of several. */
-  audience: string | string[];
-  /** URL of the key set; by default it comes from the issuer's metadata. */
-  jwksUri?: string;
-  /** ES256, EdDSA and RS256 by default. */
-  algorithms?: string[];
-  /** How far the clocks may be apart; 60 at most, 5 by default. */
-  leewaySeconds?: number;
-  /** For each request to the auth server; 2 s by default. */
-  timeoutMs?: number;
-  /** Between two fetches for unknown keys; 30 s by default. */
-  cooldownMs?: number;
-  /** How long keys are kept before they are fetched again, whatever `max-age` says; 10 min by default and at most. */
-  cacheMaxAgeMs?: number;
-  /** How long known keys are used while the auth server does not answer; 24 h by default. */
-  staleForMs?: number;
-  /** Allows plain http to other machines. Only for a network that no one else can reach. */
-  allowInsecure?: boolean;
-  fetch?: Fetch;
-  /** Milliseconds since the epoch; for the times in tokens. */
-  now?: () => number;
-  /** Milliseconds on a clock that is never set; for everything that lasts. `performance.now` by default. */
-  steadyNow?: () => number;
-  on?: VerifierHooks;
-};
-
-/** How the auth server and the clocks are reached: shared by key fetching and introspection. */
-export type VerifierSettings = Required<
-  Pick<VerifierOptions, 'issuer' | 'timeoutMs' | 'allowInsecure' | 'fetch' | 'now' | 'steadyNow' | 'on'>
->;
+import { settingsOf, type VerifierOptions, type VerifierSettings } from './verifier-settings.ts';
 
 export type Verifier = ReturnType<typeof createVerifier>;
 
@@ -60,8 +28,8 @@ export function createVerifier(options: VerifierOptions) {
   const { on } = settings;
   const rules = rulesOf(options, settings);
   const keys = createRemoteKeys({
-    ...settings,
-    findJwksUri: jwksUriOf(options, settings),
+    settings,
+    ...keySetOf(options, settings),
     algorithms: rules.algorithms,
     cooldownMs: options.cooldownMs ?? 30_000,
     cacheMaxAgeMs: Math.min(options.cacheMaxAgeMs ?? MAX_CACHE_AGE_MS, MAX_CACHE_AGE_MS),
@@ -90,33 +58,30 @@ export function createVerifier(options: VerifierOptions) {
 
     /** Fetches the keys before the first token comes. @throws VerifierError `keys_unavailable` */
     load: () => keys.load(),
+
+    /**
+     * Makes sure, when the service starts, that the issuer is right, that there are keys, and that the clocks agree.
+     * Only an introspection can see whether the audience is right: see `checkSetup` of doors.
+     * @throws SetupError with all problems
+     */
+    check: () => runChecks([checkMetadata(settings, options.jwksUri), keys.check()]),
   };
 }
 
-function settingsOf(options: VerifierOptions): VerifierSettings {
-  const { issuer, allowInsecure = false, timeoutMs = 2000, now = Date.now, on = {} } = options;
-  const { steadyNow = () => performance.now() } = options;
-  secureUrl(issuer, 'issuer', allowInsecure);
-  // Read at each call, because tools that instrument or mock `fetch` may replace it later.
-  const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
-  return { issuer, allowInsecure, timeoutMs, now, steadyNow, on, fetch };
-}
-
 function rulesOf(options: VerifierOptions, settings: VerifierSettings): Omit<TokenRules, 'types'> {
-  const { issuer, audience, algorithms = DEFAULT_ALGORITHMS, leewaySeconds = 5 } = options;
-  const audiences = typeof audience === 'string' ? [audience] : [...audience];
-  const { now, steadyNow, on } = settings;
-  const warn = createWarner(on, steadyNow);
-  // Only the issuer can cause this: the signature has been verified by then.
-  const onIssuedInFuture = (seconds: number) =>
-    warn(`A token was issued in the future by ${Math.ceil(seconds)} s: check the clock of this host`);
-  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now, onIssuedInFuture };
+  const { algorithms = DEFAULT_ALGORITHMS } = options;
+  const { issuer, audiences, leewaySeconds, now, warn } = settings;
+  const rules = { issuer, audiences, algorithms: [...algorithms], leewaySeconds, now, warn };
   assertTokenRules(rules);
   return rules;
 }
 
-function jwksUriOf({ jwksUri }: VerifierOptions, settings: VerifierSettings): () => Promise<string> {
-  if (jwksUri === undefined) return () => discoverJwksUri(settings);
+function keySetOf({ jwksUri }: VerifierOptions, settings: VerifierSettings) {
+  if (jwksUri === undefined)
+    return {
+      findJwksUri: () => discoverJwksUri(settings),
+      cure: 'check PUBLIC_URL of the auth server, or set jwksUri',
+    };
   const configured = secureUrl(jwksUri, 'jwksUri', settings.allowInsecure);
-  return async () => configured;
+  return { findJwksUri: async () => configured, cure: 'check jwksUri' };
 }

@@ -410,6 +410,15 @@ test('what is typed around, or composed otherwise, makes no difference', async (
   );
 });
 
+test('a small letter that is one character with its marks, and a capital that is several, make no difference', async (t) => {
+  for (const letter of ['\u0390', '\u03b0', '\u1fe2', '\u1f56'])
+    for (const capital of [letter.toUpperCase(), letter.toUpperCase().normalize('NFC')]) {
+      t.not(capital, letter);
+      t.equal(canonicalOf(`a@${capital}.example`), canonicalOf(`a@${letter}.example`));
+      t.equal(canonicalOf(`${capital}@example.com`), canonicalOf(`${letter}@example.com`));
+    }
+});
+
 test('case makes no difference to an accepted address', async (t) => {
   // A capital ß is SS, which is another domain, so letters of a domain keep their case if they change by it.
   const capitals = (domain: string) =>

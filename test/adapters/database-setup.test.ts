@@ -19,6 +19,7 @@ function open(t: Test, place: Place, databaseUrl = place.DATABASE_URL) {
     {
       databaseUrl,
       poolSize: 2,
+      workers: 1,
       redis: redisTarget(place.REDIS_URL),
       redisKeyPrefix: place.REDIS_KEY_PREFIX,
       keyEncryptionKey: Buffer.from(place.KEY_ENCRYPTION_KEY, 'base64'),
@@ -96,7 +97,7 @@ test('a migration that waits for another one says so once, and gives up in time'
   const another = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
   t.teardown(() => another.end());
   await another`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`;
-  await t.rejects(migratePostgres(another, wait, 500), {
+  await t.rejects(migratePostgres(another, wait, { patienceMs: 500 }), {
     name: 'DatabaseSetupError',
     message: /holds the lock for migrations/,
   });
@@ -119,9 +120,9 @@ test('a server and a command that start while another replica migrates say so, a
     where created_at = (select max(created_at) from drizzle.__drizzle_migrations) returning *`;
   await holder`select pg_advisory_lock(${LOCKS.migrate})`;
   const server = startServer(t, place);
-  await server.says(/waiting for another replica, which is migrating the database/);
+  await server.says(/waiting for another process, which is migrating the database/);
   const command = runCommand(t, ['migrate'], place);
-  while (!/Waiting for another process/.test(command.stderr)) await new Promise((go) => setTimeout(go, 20));
+  while (!/waiting for another process/.test(command.stderr)) await new Promise((go) => setTimeout(go, 20));
   await holder`insert into drizzle.__drizzle_migrations ${holder(last ?? {})}`;
   await holder`select pg_advisory_unlock(${LOCKS.migrate})`;
   t.equal(await command.exited, 0, command.stderr);

@@ -36,6 +36,7 @@ test('knows a cause by its code, and by the words of SQLite and PostgreSQL', asy
     ],
     ['its disk reports', ['EIO', 'could not read file: I/O error']],
     ['it cannot be made', ["ENOENT: no such file or directory, mkdir '/data'"]],
+    ['its path is too long', ['ENAMETOOLONG', 'ELOOP']],
     ['a part of this path is a file', ['EEXIST', 'ENOTDIR']],
   ];
   for (const [start, reasons] of causes) {

@@ -19,7 +19,10 @@ async function setUp(ping: () => Promise<unknown>) {
     commandSocket: null,
     location: 'a test',
     prepare: async () => {},
+    lastMigration: async () => 0,
     migrate: async () => {},
+    checkUse: async () => {},
+    backup: null,
     close: async () => {},
   };
   return { adapters, config: loadConfig({}), clock: createDatabaseClock(Date.now), renewed };

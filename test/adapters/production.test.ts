@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
@@ -24,6 +25,7 @@ async function setUp(t: Test) {
   const settings = {
     databaseUrl,
     poolSize: 2,
+    workers: 1,
     redis: redisTarget(redisUrl),
     redisKeyPrefix,
     keyEncryptionKey,
@@ -137,7 +139,7 @@ test('a database that is not there is unavailable, and closing is still possible
     { code: 'unavailable' },
   );
   await t.rejects(gone.pingDatabase(), { code: 'ECONNREFUSED' });
-  await t.rejects(guardStore(createAccountStore(gone.database)).findById(randomUUID()), {
+  await t.rejects(guardStore('accounts', createAccountStore(gone.database)).findById(randomUUID()), {
     code: 'unavailable',
   });
   await t.resolves(gone.close());
@@ -173,6 +175,12 @@ test('a pool that is larger than what the server ever gives is refused, with the
     message: new RegExp(`^DATABASE_POOL_SIZE is ${free + 1}, and PostgreSQL allows ${free} connections`),
   });
   await t.resolves(open({ poolSize: free }).prepare());
+  const half = Math.ceil((free + 1) / 2);
+  await t.rejects(open({ poolSize: half, workers: 2 }).prepare(), {
+    message: new RegExp(
+      `^DATABASE_POOL_SIZE is ${half} in each of 2 workers, and PostgreSQL allows ${free} conn`,
+    ),
+  });
 });
 
 test('a connection given up before it was ready is no error that nobody hears', async (t) => {
@@ -219,4 +227,26 @@ test('connections that a broken network left half-dead are renewed, and everythi
   await createTransact(database)(async (transaction) => {
     t.match(await transaction.database.select().from(users), [{ id: user.id }]);
   });
+});
+
+test('knows how many calls have a connection to the database, and how many wait for one', async (t) => {
+  const { open } = await setUp(t);
+  const { database, pool, renewDatabase } = open();
+  const slowly = sql`select pg_sleep(0.5)`;
+  const work = Promise.all([
+    database.execute(slowly),
+    database.transaction(async (tx) => void (await tx.execute(slowly))),
+    database.execute(slowly),
+    database.execute(sql`select 1 / 0`).catch(() => {}),
+  ]);
+  await setImmediate();
+  t.same(pool?.(), { size: 2, inUse: 2, waiting: 2 });
+  await work;
+  t.same(pool?.(), { size: 2, inUse: 0, waiting: 0 }, 'also after a failure');
+  const lost = database.execute(slowly).catch(() => {});
+  await setImmediate();
+  t.equal(pool?.().inUse, 1);
+  renewDatabase();
+  await lost;
+  t.same(pool?.(), { size: 2, inUse: 0, waiting: 0 }, 'and after a connection was given up');
 });

@@ -32,13 +32,17 @@ async function takeAll(t: Test, to: string): Promise<void> {
         baseURL: origin,
       });
       const page = await context.newPage();
-      const take = (name: string) =>
-        page.screenshot({
+      const take = async (name: string) => {
+        // On a whole page, the status line would cover what is below it.
+        if (size === 'desktop') await page.evaluate('scrollTo(0, 0)');
+        await page.screenshot({
           path: join(to, `${name}-${size}-${colorScheme}.jpg`),
-          fullPage: true,
+          // On a phone: what one sees without scrolling, with the line of the panel.
+          fullPage: size === 'desktop',
           type: 'jpeg',
           quality: 55,
         });
+      };
       await visitAll(page, origin, take);
       await context.close();
     }
@@ -63,7 +67,7 @@ async function visitAll(page: Page, origin: string, take: (name: string) => Prom
   await page.getByRole('heading', { name: 'Things from the club' }).waitFor();
   await page.getByRole('button', { name: 'Add to cart: Reading lamp' }).click();
   await page.getByText('is in your cart').waitFor();
-  await page.getByText('It ends in').waitFor();
+  await page.locator('.claims dt').first().waitFor({ state: 'attached' });
   await take('catalogue');
   await page.getByRole('button', { name: 'Add to cart: Notebook' }).click();
   await page.getByText('Notebook is in your cart').waitFor();
@@ -72,11 +76,16 @@ async function visitAll(page: Page, origin: string, take: (name: string) => Prom
   await take('cart');
   await page.getByRole('button', { name: 'Buy for' }).click();
   await page.getByText('Thank you').waitFor();
-  await take('bought');
+  await page.getByRole('button', { name: 'Use the spent token again' }).click();
+  await page.getByText('Payments answered 401').waitFor();
+  await take('spent-token');
   await signInElsewhere(origin, { email, password });
   await page.getByRole('link', { name: 'Sessions' }).click();
   await page.getByRole('heading', { name: 'Other devices' }).waitFor();
   await take('sessions');
+  await page.locator('summary').click();
+  await take('panel');
+  await page.locator('summary').click();
   await page.getByRole('button', { name: 'Sign out', exact: true }).first().click();
   await page.getByText('You are signed out, in all tabs').waitFor();
   await page.getByRole('link', { name: 'Sign in' }).click();

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { type Test, test } from 'tap';
 import { createAuth } from '../../src/browser/index.ts';
@@ -10,14 +12,13 @@ import { buildModule } from './support/built-module.ts';
 const run = promisify(execFile);
 
 /** Runs a module in a Node process of its own, which must end by itself. @returns what it prints, as JSON */
-async function runOnServer(t: Test, source: string) {
-  const built = join(await buildModule(t), 'dist/browser');
+async function runOnServer(t: Test, source: string, moreImports: string[] = []) {
+  const built = join(await buildModule(t), 'packages/browser/dist');
   const file = join(built, 'page.mjs');
   const imports = [
     `import { createAuth } from './index.js';`,
     `import { createUseAuth } from './react.js';`,
-    `import React from ${JSON.stringify(import.meta.resolve('react'))};`,
-    `import { renderToString } from ${JSON.stringify(import.meta.resolve('react-dom/server'))};`,
+    ...moreImports,
     `globalThis.fetch = () => { throw new Error('fetch was called'); };`,
   ];
   await writeFile(file, [...imports, source].join('\n'));
@@ -62,13 +63,30 @@ test('in Node, a page knows no user, asks no server and lets the process end', a
   t.strictSame(answers, { before: state, after: state, refusals: Array(5).fill(unavailable) });
 });
 
-test('React renders a page on the server, with a user who is not known yet', async (t) => {
-  const html = await runOnServer(
-    t,
-    `
-    const useAuth = createUseAuth(React, createAuth({ url: '/auth' }));
-    const Greeting = () => React.createElement('p', null, useAuth().status);
-    console.log(JSON.stringify(renderToString(React.createElement(Greeting))));`,
-  );
-  t.equal(html, '<p>unknown</p>');
-});
+/** @param folder whose React to import */
+function reactImports(folder: string): string[] {
+  const { resolve } = createRequire(join(process.cwd(), folder, 'package.json'));
+  const urlOf = (name: string) => JSON.stringify(pathToFileURL(resolve(name)));
+  return [
+    `import React from ${urlOf('react')};`,
+    `import { renderToString } from ${urlOf('react-dom/server')};`,
+  ];
+}
+
+for (const [major, folder] of [
+  ['18', '.'],
+  ['19', 'test/react-19'],
+] as const)
+  test(`React ${major} renders a page on the server, with a user who is not known yet`, async (t) => {
+    const { version, html } = await runOnServer(
+      t,
+      `
+      const useAuth = createUseAuth(React, createAuth({ url: '/auth' }));
+      const Greeting = () => React.createElement('p', null, useAuth().status);
+      const html = renderToString(React.createElement(Greeting));
+      console.log(JSON.stringify({ version: React.version, html }));`,
+      reactImports(folder),
+    );
+    t.match(version, `${major}.`);
+    t.equal(html, '<p>unknown</p>');
+  });

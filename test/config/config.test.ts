@@ -3,19 +3,14 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  type Config,
-  ConfigError,
-  loadConfig,
-  type SettingName,
-  settingNames,
-} from '../../src/config/config.ts';
+import { type Config, ConfigError, loadConfig, type SettingName } from '../../src/config/config.ts';
 import {
   describeSettings,
   settingsEnvExample,
   settingsMarkdown,
   settingsText,
 } from '../../src/config/config-docs.ts';
+import { settingNames } from '../../src/config/settings.ts';
 
 type Env = Parameters<typeof loadConfig>[0];
 type ReadFile = NonNullable<Parameters<typeof loadConfig>[1]>;
@@ -95,7 +90,11 @@ t.test('an empty environment gives the defaults', async (t) => {
     CREDENTIAL_RATE_LIMIT: 30,
     MAX_EVENT_LOOP_DELAY: 1_000,
     DRAIN_DELAY: 5000,
+    WORKERS: 1,
+    STARTUP_TIMEOUT: 60_000,
     LOG_LEVEL: 'info',
+    METRICS_PORT: undefined,
+    OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
   } satisfies Config);
 });
 
@@ -112,11 +111,15 @@ t.test('defaults follow the settings that they derive from', async (t) => {
   t.strictSame(loadConfig({ PUBLIC_URL: 'https://x.test/auth' }).APP_ORIGINS, ['https://x.test']);
   t.equal(loadConfig({ NODE_ENV: 'test' }).EMBEDDED, true);
   t.equal(loadConfig(connected()).EMBEDDED, false);
+  const { PASSWORD_HASH_THREADS: threads } = loadConfig({ ...connected(), WORKERS: '3' });
+  t.equal(threads, Math.max(1, Math.floor((availableParallelism() - 1) / 3)));
 });
 
 t.test('what is derived from a bad setting is not blamed', async (t) => {
   t.match(problemsOf({ PORT: 'http' }), [/^PORT: /]);
   t.match(problemsOf({ PUBLIC_URL: 'localhost' }), [/^PUBLIC_URL: /]);
+  t.match(problemsOf({ WORKERS: 'many' }), [/^WORKERS: /]);
+  t.equal(problemsOf({ WORKERS: 'many' }).length, 1);
   t.equal(problemsOf({ PORT: 'http' }).length, 1);
   t.equal(problemsOf({ PUBLIC_URL: 'localhost' }).length, 1);
 });
@@ -219,6 +222,14 @@ t.test('refuses, by name and with what is expected, what a format does not allow
       t.ok(problem.endsWith(` is not accepted; expected ${formats.get(name)}`), problem);
     }
   }
+});
+
+t.test('refuses an audience that could be taken for that of single-use tokens', async (t) => {
+  for (const name of ['urn:doorward:once:api', 'URN:Doorward:once:'])
+    t.strictSame(problemsOf({ AUDIENCES: `api,${name}` }), [
+      `AUDIENCES: "api,${name}" is not accepted: a name that begins with urn:doorward:once: is the audience of single-use tokens; use another name`,
+    ]);
+  t.strictSame(problemsOf({ AUDIENCES: 'urn:doorward:twice:api,once' }), []);
 });
 
 /** What is wrong with the way a setting is written, and how a file of settings would say it. */
@@ -366,6 +377,8 @@ t.test('an encryption key of another length or mixed alphabets is refused', asyn
   }
 });
 
+const production = { NODE_ENV: 'production', PUBLIC_URL: 'https://auth.test' };
+
 const ruleCases: [string, Env, string][] = [
   ['PostgreSQL without Redis', connected({ REDIS_URL: '' }), 'DATABASE_URL: goes with REDIS_URL'],
   ['Redis without PostgreSQL', connected({ DATABASE_URL: '' }), 'DATABASE_URL: goes with REDIS_URL'],
@@ -374,9 +387,11 @@ const ruleCases: [string, Env, string][] = [
     connected({ EMBEDDED: 'true' }),
     'EMBEDDED: cannot be true together with DATABASE_URL',
   ],
+  ['several workers on one embedded database', { WORKERS: '2' }, 'WORKERS: must be 1 with EMBEDDED=true'],
+  ['metrics on the public port', { METRICS_PORT: '3000' }, 'METRICS_PORT: must differ from PORT'],
   [
     'production on no database',
-    { NODE_ENV: 'production', KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex') },
+    { ...production, KEY_ENCRYPTION_KEY: randomBytes(32).toString('hex') },
     'DATABASE_URL: is required, with REDIS_URL, unless EMBEDDED=true',
   ],
   [
@@ -400,6 +415,32 @@ const ruleCases: [string, Env, string][] = [
     connected({ NODE_ENV: 'production', PUBLIC_URL: 'http://127.x.test' }),
     'PUBLIC_URL: must be https:// in production',
   ],
+  [
+    'production without the URL that clients see',
+    connected({ NODE_ENV: 'production' }),
+    'PUBLIC_URL: is required with NODE_ENV=production; set it to the URL that clients see, with PATH_PREFIX at its end, such as https://auth.example.com',
+  ],
+  [
+    'the same with an embedded database',
+    { NODE_ENV: 'production', EMBEDDED: 'true', PUBLIC_URL: '' },
+    'PUBLIC_URL: is required with NODE_ENV=production',
+  ],
+  [
+    'a prefix that clients are not told of',
+    { PUBLIC_URL: 'https://x.test', PATH_PREFIX: '/auth' },
+    'PUBLIC_URL: must end with PATH_PREFIX, or clients are sent to addresses that are not there; write https://x.test/auth, or unset PATH_PREFIX',
+  ],
+  ...[
+    'https://x.test/api',
+    'https://x.test/auth/v1',
+    'https://x.test/xauth',
+    'https://auth',
+    'https://x.test/Auth',
+  ].map((PUBLIC_URL): [string, Env, string] => [
+    `the prefix /auth with PUBLIC_URL=${PUBLIC_URL}`,
+    { PUBLIC_URL, PATH_PREFIX: '/auth' },
+    'PUBLIC_URL: must end with PATH_PREFIX',
+  ]),
   [
     'a default audience that is none of the audiences',
     { AUDIENCES: 'shop,payments', DEFAULT_AUDIENCE: 'Shop' },
@@ -426,7 +467,6 @@ for (const [what, env, start] of ruleCases) {
 }
 
 t.test('allows what comes close to the rules but breaks none', async (t) => {
-  const production = { NODE_ENV: 'production' };
   const fine: Env[] = [
     connected(production),
     { ...production, EMBEDDED: 'true' },
@@ -436,6 +476,10 @@ t.test('allows what comes close to the rules but breaks none', async (t) => {
       connected({ ...production, PUBLIC_URL: `http://${host}` }),
     ),
     { PUBLIC_URL: 'http://lan.test' },
+    { PUBLIC_URL: 'https://x.test/auth' },
+    { PUBLIC_URL: 'https://x.test/auth', PATH_PREFIX: '/auth' },
+    { PUBLIC_URL: 'https://x.test/api/auth', PATH_PREFIX: '/auth' },
+    { PATH_PREFIX: '/auth' },
     { AUDIENCES: 'shop, https://pay.test', DEFAULT_AUDIENCE: 'https://pay.test' },
     { COOKIE_MODE: 'secure', COOKIE_DOMAIN: 'x.test', COOKIE_SAME_SITE: 'none' },
     { SESSION_TTL: '14d', ACCESS_TOKEN_TTL: '24h', KEY_RETAIN: '25h' },
@@ -451,6 +495,11 @@ t.test('tells everything that is wrong at once, one line each', async (t) => {
     problems.map((problem) => problem.split(':')[0]),
     settingNames,
   );
+});
+
+t.test('what PUBLIC_URL has to be is told beside a bad port', async (t) => {
+  const problems = problemsOf({ NODE_ENV: 'production', EMBEDDED: 'true', PORT: 'x' });
+  t.match(problems, [/^PORT: /, /^PUBLIC_URL: is required/]);
 });
 
 t.test('tells bad values and broken rules together', async (t) => {

@@ -127,10 +127,38 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.same((await get()).disabledAt, disabledAt);
   });
 
+  t.test('a client that is enabled again is as it was', async (t) => {
+    const { store, get, insert } = await setUp(t);
+    await insert(makeClient());
+    const before = await get();
+    await store.enable('payments');
+    t.strictSame(await get(), before, 'one that was not disabled stays enabled');
+    await store.disable('payments');
+    await store.enable('payments');
+    t.strictSame(await get(), before);
+    t.equal(await store.disable('payments'), true, 'and can be disabled again');
+  });
+
+  t.test('an update replaces what is given, of this client alone', async (t) => {
+    const { store, get, insert } = await setUp(t);
+    await insert(makeClient());
+    await insert(makeClient({ id: 'shop' }));
+    const [before, other] = [await get(), await get('shop')];
+    await store.update('payments', { scopes: ['{"x"}', 'b'] });
+    t.strictSame(await get(), { ...before, scopes: ['{"x"}', 'b'] });
+    const changes = { name: 'Zahlungen', scopes: [], audiences: ['shop'] };
+    await store.update('payments', changes);
+    t.strictSame(await get(), { ...before, ...changes });
+    t.strictSame(await get('shop'), other);
+  });
+
   t.test('changes nobody where nobody has the id', async (t) => {
     const { database, store, replace } = await setUp(t);
     t.equal(await replace(makeSecret(), 0, 'nobody'), false);
     t.equal(await store.disable('nobody'), false);
+    await store.enable('nobody');
+    await store.update('nobody', { name: 'Nobody' });
+    t.same(await store.list(), []);
     t.equal(await database.$count(clientSecrets), 0);
   });
 

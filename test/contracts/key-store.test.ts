@@ -22,7 +22,7 @@ function makeKey(kid = randomBytes(8).toString('hex')): NewStoredKey {
 async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise<void> {
   async function setUp(t: Test) {
     const opened = await open(t);
-    const store = guardStore(createKeyStore(opened.database), deadlineGuard(30_000));
+    const store = guardStore('keys', createKeyStore(opened.database), deadlineGuard(30_000));
     /** Each in a transaction of its own. */
     const run = (work: (store: KeyStore, transaction: Transaction) => Promise<unknown>) =>
       opened.transact((transaction) => work(store, transaction));

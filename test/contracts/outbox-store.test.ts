@@ -98,6 +98,13 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       { kind: 'webhook', waiting: 0, oldestAt: null, dead: 1 },
     ]);
     t.ok(counts[0]?.oldestAt instanceof Date);
+    await insert(makeMessage(), makeMessage());
+    const some = await store.count(3);
+    t.equal(
+      some.reduce((sum, { waiting, dead }) => sum + waiting + dead, 0),
+      3,
+      'no more than was asked for',
+    );
   });
 
   t.test('a failed message waits for as long as it is told, and its attempts add up', async (t) => {

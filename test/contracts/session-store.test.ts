@@ -384,6 +384,20 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.equal((await listOthers(userId, kept.id)).length, 501);
   });
 
+  t.test('the open sessions of all users are listed in parts, the last ones first', async (t) => {
+    const { store, transact, addUser, addSession, end } = await setUp(t);
+    const [one, other] = [await addUser(), await addUser()];
+    const started = [];
+    for (const { id } of [one, other, one, other]) started.push((await addSession({ userId: id })).id);
+    const ids = started.toSorted().toReversed();
+    const listOpen = (below: string) => transact((transaction) => store.listOpen(transaction, below));
+    const LAST = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+    t.same(await listOpen(LAST), ids);
+    t.same(await listOpen(ids[1] ?? ''), ids.slice(2));
+    t.equal((await end({ sessionIds: ids.slice(0, 1) })).length, 1);
+    t.same(await listOpen(LAST), ids.slice(1));
+  });
+
   t.test('room is made by ending the replaced session and the oldest beyond the bound', async (t) => {
     const { database, addUser, addSession, idsOf, makeRoom } = await setUp(t);
     const userId = (await addUser()).id;

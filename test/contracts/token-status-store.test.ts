@@ -92,15 +92,17 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const { store, database, transact, inAnHour } = await setUp(t);
     const clients = createClientStore(database);
     const client = { id: 'shop', name: 'Shop', secretHash: randomBytes(32), publicKeys: null };
-    const shop = { ...client, scopes: [], audiences: [] };
+    const rights = { scopes: ['a', 'b'], audiences: ['shop'] };
+    const shop = { ...client, ...rights };
     await transact((transaction) => clients.insert(transaction, shop));
-    t.equal(await store.isClientTokenLive('one', 'shop'), true);
-    t.equal(await store.isClientTokenLive('one', 'nobody'), false);
+    t.strictSame(await store.findClientRights('one', 'shop'), rights);
+    t.equal(await store.findClientRights('one', 'nobody'), null);
     await store.revoke('one', 'shop', inAnHour);
-    t.equal(await store.isClientTokenLive('one', 'shop'), false);
-    t.equal(await store.isClientTokenLive('two', 'shop'), true);
+    t.equal(await store.findClientRights('one', 'shop'), null);
+    await clients.update('shop', { scopes: ['b'] });
+    t.strictSame(await store.findClientRights('two', 'shop'), { ...rights, scopes: ['b'] }, 'as it is now');
     await clients.disable('shop');
-    t.equal(await store.isClientTokenLive('two', 'shop'), false);
+    t.equal(await store.findClientRights('two', 'shop'), null);
   });
 
   t.test('a single-use token is redeemed once', async (t) => {

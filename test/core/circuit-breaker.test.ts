@@ -17,6 +17,7 @@ function setUp(t: Test) {
   const probes: PromiseWithResolvers<void>[] = [];
   const changes: boolean[] = [];
   const breaker = createCircuitBreaker({
+    part: 'redis',
     threshold: 3,
     isFailure: (error) => error instanceof NoAnswer,
     probe: () => {

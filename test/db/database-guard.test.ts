@@ -180,7 +180,7 @@ test('a server that is not there is unavailable at once', async (t) => {
   const refused = { code: 'unavailable', cause: { name: 'DatabaseError', sqlState: 'ECONNREFUSED' } };
   const patientMs = 60_000;
   await t.rejects(
-    guardStore(createAccountStore(database), deadlineGuard(patientMs)).findById(randomUUID()),
+    guardStore('accounts', createAccountStore(database), deadlineGuard(patientMs)).findById(randomUUID()),
     refused,
   );
   await t.rejects(
@@ -191,7 +191,7 @@ test('a server that is not there is unavailable at once', async (t) => {
 
 test('every call of a guarded store has the deadline, and its answer', async (t) => {
   const store = { echo: async (...all: number[]) => all, hang: () => never };
-  const guarded = guardStore(store, deadlineGuard(SHORT_MS));
+  const guarded = guardStore('accounts', store, deadlineGuard(SHORT_MS));
   t.same(await guarded.echo(1, 2), [1, 2]);
   await t.rejects(guarded.hang(), { code: 'unavailable' });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { t as root, test } from 'tap';
@@ -38,10 +38,15 @@ async function connectTo(url: string) {
   }
 }
 
+const production = {
+  REDIS_URL: 'redis://127.0.0.1',
+  KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+};
+
 function explained(url: string): Promise<string> {
   return connectTo(url).then(
     () => 'connected',
-    (error: unknown) => explainError(error),
+    (error: unknown) => explainError(error, { ...production, DATABASE_URL: url }),
   );
 }
 
@@ -64,7 +69,7 @@ test('encrypts as sslmode asks for it, and trusts a private authority', async (t
 });
 
 test('says which certificate is not trusted, and why', async (t) => {
-  const untrusted = /^The certificate of PostgreSQL is not trusted \([A-Z_]+\): .*sslrootcert/;
+  const untrusted = / its certificate is not trusted\. .*sslrootcert.* \([A-Z_]+\)\.$/;
   for (const query of [
     'sslmode=verify-full',
     'sslrootcert=system',
@@ -74,10 +79,7 @@ test('says which certificate is not trusted, and why', async (t) => {
     t.match(await explained(urlOf(server, `?${query}`)), untrusted, query);
   }
   const otherName = `?sslmode=verify-full&sslrootcert=${other.caFile}`;
-  t.match(
-    await explained(urlOf(forOtherHost, otherName)),
-    /^The certificate of PostgreSQL is for another host/,
-  );
+  t.match(await explained(urlOf(forOtherHost, otherName)), / its certificate is for another host\. /);
 });
 
 test('a certificate for localhost is not good for an address', async (t) => {
@@ -86,23 +88,20 @@ test('a certificate for localhost is not good for an address', async (t) => {
   const server = await startTlsPostgres(local.certificate, local.key);
   t.teardown(server.stop.bind(server));
   const query = `?sslmode=verify-full&sslrootcert=${local.caFile}`;
-  t.match(await explained(urlOf(server, query)), /^The certificate of PostgreSQL is for another host/);
+  t.match(await explained(urlOf(server, query)), / its certificate is for another host\. /);
   const byName = urlOf(server, query).replace('127.0.0.1', 'localhost');
   t.match(await explained(byName), /28P01/, 'and is for its name');
 });
 
 test('says that the password or the lack of TLS is the reason', async (t) => {
-  t.match(
-    await explained(urlOf(server, '?sslmode=require', 'wrong')),
-    /^PostgreSQL refuses the user name or the password/,
-  );
+  t.match(await explained(urlOf(server, '?sslmode=require', 'wrong')), / the password is wrong, /);
   const plain = await startPostgres();
   t.teardown(plain.stop.bind(plain));
   t.match(
     await explained(`${plain.url}?sslmode=require`),
-    'If it takes no encrypted connections, leave sslmode out of DATABASE_URL.',
+    / it takes no encrypted connections\. Leave sslmode out of DATABASE_URL/,
   );
-  t.match(await explained(urlOf(server, '')), /^PostgreSQL does not admit this user .*sslmode=require/);
+  t.match(await explained(urlOf(server, '')), / does not admit it .*sslmode=require/);
 });
 
 test('a certificate file that cannot be used is named', async (t) => {
@@ -136,6 +135,28 @@ test('sends a certificate of its own', async (t) => {
     name: 'ConfigError',
     message: /sslkey is not the key of sslcert/,
   });
+});
+
+test('a server that asks for a certificate admits the role that the certificate names, and no other', async (t) => {
+  const files = { ours: join(folder, 'client'), foreign: join(folder, 'foreign') };
+  for (const path of Object.values(files)) mkdirSync(path);
+  // The names of the certificates that are made here are "test server", so the role has that name.
+  const { caFile: clientCa } = await makeCertificates(files.ours, 'DNS:client');
+  await makeCertificates(files.foreign, 'DNS:client');
+  const strict = await startTlsPostgres(certificate, key, readFileSync(clientCa, 'utf8'));
+  t.teardown(strict.stop.bind(strict));
+  const sql = postgres(strict.url, { max: 1 });
+  await sql.unsafe('create role "test server" login; create role ada login');
+  await sql.end();
+  const url = (role: string, path?: string) => {
+    const own =
+      path === undefined ? '' : `&sslcert=${join(path, 'server.pem')}&sslkey=${join(path, 'server.key')}`;
+    const query = `sslmode=verify-full&sslrootcert=${caFile}${own}`;
+    return `postgres://${role}@127.0.0.1:${strict.port}/postgres?${query}`;
+  };
+  t.match(await connectTo(url('test%20server', files.ours)), { tls: true });
+  for (const refused of [url('test%20server'), url('test%20server', files.foreign), url('ada', files.ours)])
+    await t.rejects(connectTo(refused), refused);
 });
 
 test('goes on to the next of several hosts', async (t) => {

@@ -1,7 +1,6 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t from 'tap';
-import { compile } from '../browser/support/built-module.ts';
 import { snippet } from './pages.ts';
 
 type PageSnippet = { refresh(): Promise<boolean>; accessToken(): Promise<string | null> };
@@ -35,25 +34,3 @@ t.test('code of your own: refreshes a minute early and keeps its token while the
   t.equal(await refresh(), false);
   t.equal(await accessToken(), null);
 });
-
-t.test('the snippet for doorward/browser compiles', async (t) => {
-  const surroundings =
-    'declare const email: string, password: string; declare function showSignIn(): void;\n';
-  const page = `${surroundings}${snippet('docs/browser.md', 'ts')}\nvoid token;`;
-  const project = JSON.stringify({ compilerOptions, files: ['page.ts'] });
-  await compile('-p', t.testdir({ 'page.ts': page, 'tsconfig.json': project }));
-  t.pass('no error');
-});
-
-const compilerOptions = {
-  target: 'es2022',
-  lib: ['es2022', 'dom', 'dom.iterable'],
-  module: 'esnext',
-  moduleResolution: 'bundler',
-  types: [],
-  strict: true,
-  noEmit: true,
-  allowImportingTsExtensions: true,
-  // The source, instead of the result of `npm run build`.
-  paths: { 'doorward/browser': [resolve('src/browser/index.ts')] },
-};

@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import t from 'tap';
-import { settingNames } from '../../src/config/config.ts';
+import { settingNames } from '../../src/config/settings.ts';
 import { captures, pages, proseOf, readPage } from './pages.ts';
 
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
@@ -11,6 +11,12 @@ const OTHER_VARIABLES = [
   ...['TEST_DATABASE_URL', 'TEST_REDIS_URL', 'BENCH_EMAIL', 'BENCH_PASSWORD', 'SCHED_IDLE'],
   ...['DOORWARD_URL', 'DOORWARD_INTERNAL_URL', 'CLIENT_SECRET', 'PAGE_ROOT', 'BROWSER_ROOT'],
 ];
+
+/** Variables of OpenTelemetry that its packages or our own code read. */
+const openTelemetryVariables = globSync([
+  'node_modules/@opentelemetry/{sdk-trace-base,resources,otlp-exporter-base}/build/src/**/*.js',
+  'src/metrics/*.ts',
+]).flatMap((path) => captures(readFileSync(path, 'utf8'), /\b(OTEL_[A-Z_]+)/g));
 
 /** Names in the scenarios of `npm run test:faults`, which its arguments choose by. */
 const scenarios = globSync('test/faults/*-faults.ts')
@@ -102,7 +108,9 @@ function settingsIn(text: string): string[] {
 }
 
 function isVariable(name: string): boolean {
-  return [...settingNames, ...OTHER_VARIABLES, 'FOO'].includes(name.replace(/_FILE$/, ''));
+  return [...settingNames, ...OTHER_VARIABLES, ...openTelemetryVariables, 'FOO'].includes(
+    name.replace(/_FILE$/, ''),
+  );
 }
 
 /** Words separated by spaces, or in quotes. */

@@ -43,7 +43,7 @@ for (const [page, least] of [
 }
 
 t.test('the snippet for jose takes a real token and refuses every other', async (t) => {
-  const code = snippet('docs/protect-a-service/jose.md', 'js').replaceAll(exampleUrl, url);
+  const code = snippet('docs/protect-a-service/jose.md', 'ts').replaceAll(exampleUrl, url);
   const { verifyAccessToken } = await load<ServiceSnippet>(t, code);
   const token = await tokenOfNewUser();
   const claims = await verifyAccessToken(token);
@@ -92,10 +92,9 @@ async function startServer(): Promise<string> {
     server.kill('SIGINT');
     await ended;
   });
-  const lines = createInterface(server.stdout);
-  const [line] = await Promise.race([once(lines, 'line'), ended]);
-  if (!String(line).includes('Doorward is at')) throw new Error(`the server did not start: ${line}`);
-  return publicUrl;
+  for await (const line of createInterface(server.stdout))
+    if (line.includes('Doorward is at')) return publicUrl;
+  throw new Error('the server did not start');
 }
 
 async function tokenOfNewUser(): Promise<string> {
@@ -127,7 +126,7 @@ function patternOf(answer: string): RegExp {
 
 /** Imports the code from a file of its own, so that it finds our packages. */
 async function load<Module>(t: Test, code: string): Promise<Module> {
-  const file = `${randomUUID()}.mjs`;
+  const file = `${randomUUID()}.mts`;
   return import(pathToFileURL(join(t.testdir({ [file]: code }), file)).href);
 }
 

@@ -1,7 +1,14 @@
 import { globSync, readFileSync } from 'node:fs';
 
 /** All pages for people, as paths from the repository's root. */
-export const pages = globSync(['*.md', 'bench/*.md', 'docs/**/*.md', 'examples/*/*.md']).toSorted();
+export const pages = globSync([
+  '*.md',
+  'bench/*.md',
+  'docs/**/*.md',
+  'examples/*/*.md',
+  'k8s/*.md',
+  'packages/*/*.md',
+]).toSorted();
 
 export function readPage(path: string): string {
   return readFileSync(path, 'utf8');
@@ -19,9 +26,19 @@ export function section(path: string, title: string): string {
   return text.split('\n## ')[0] ?? '';
 }
 
+/** All blocks of code in a language. */
+export function snippets(path: string, language: string): string[] {
+  return captures(readPage(path), new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
+}
+
+/** All blocks of JavaScript and TypeScript, in their order. */
+export function codeBlocks(path: string): string[] {
+  return snippets(path, '(?:js|ts|javascript|typescript|jsx|tsx)');
+}
+
 /** The first block of code in a language. @throws Error if the page has none */
 export function snippet(path: string, language: string): string {
-  const [code] = captures(readPage(path), new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
+  const [code] = snippets(path, language);
   if (code === undefined) throw new Error(`${path} has no ${language}`);
   return code;
 }

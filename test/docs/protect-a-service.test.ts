@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { testHandover } from '../support/gateway-checks.ts';
 import { findOrInstall, listens, quietPort, type Running, start } from '../support/gateway-program.ts';
 import { addClient, ask, bearer, mint, openWorld, signUp } from '../support/gateway-world.ts';
-import { snippet } from './pages.ts';
+import { snippet, snippets } from './pages.ts';
 
 t.setTimeout(300_000);
 
@@ -23,10 +23,7 @@ const pageOf = (name: string) => `docs/protect-a-service/${name}.md`;
  */
 async function serve(t: Test, name: string): Promise<{ url: string; service: Running }> {
   const port = await quietPort();
-  const internal = `${doorward}/auth`;
-  const code = snippet(pageOf(name), 'js')
-    .replace(/issuer: '[^']*'/, `issuer: '${origin}/auth', jwksUri: '${internal}/.well-known/jwks.json'`)
-    .replace('introspection: {', `introspection: { introspectionUri: '${internal}/oauth/introspect',`)
+  const code = atDoorward(snippet(pageOf(name), 'js'))
     .replace('listen(4000)', `listen(${port})`)
     .replace('port: 4000', `port: ${port}`);
   const file = join(t.testdir(), 'service.mjs');
@@ -35,6 +32,25 @@ async function serve(t: Test, name: string): Promise<{ url: string; service: Run
   await listens(service, port);
   return { url: `http://127.0.0.1:${port}`, service };
 }
+
+/** A snippet for the Doorward of this test. */
+function atDoorward(code: string): string {
+  const internal = `${doorward}/auth`;
+  return code
+    .replace(/issuer: '[^']*'/, `issuer: '${origin}/auth', jwksUri: '${internal}/.well-known/jwks.json'`)
+    .replace('introspection: {', `introspection: { introspectionUri: '${internal}/oauth/introspect',`);
+}
+
+t.test('the snippet that checks at start finds nothing wrong here, and a wrong secret', async (t) => {
+  const [, code = ''] = snippets(pageOf('node'), 'js');
+  const file = join(t.testdir(), 'check.mjs');
+  writeFileSync(file, atDoorward(code));
+  const good = start(t, process.execPath, [file], { CLIENT_SECRET: secret });
+  t.equal(await good.ended, 0, good.output());
+  const wrong = start(t, process.execPath, [file], { CLIENT_SECRET: 'wrong' });
+  t.equal(await wrong.ended, 1);
+  t.match(wrong.output(), /SetupError: The auth server refuses the client shop or its credentials \(401\)/);
+});
 
 for (const framework of ['fastify', 'express']) {
   t.test(`the snippet for ${framework} has the doors that it shows`, async (t) => {
@@ -60,6 +76,15 @@ t.test('the snippet for plain Node knows who it is', async (t) => {
   const refused = await ask(url);
   t.equal(refused.status, 401);
   t.match(refused.headers.get('www-authenticate'), /^Bearer realm=/);
+});
+
+t.test('the snippet of the package verifies a token', async (t) => {
+  const file = join(t.testdir(), 'verify.mjs');
+  const code = atDoorward(snippet('packages/verifier/README.md', 'js'));
+  writeFileSync(file, code.replace('process.argv.slice(2)', JSON.stringify([token])));
+  const verified = start(t, process.execPath, [file]);
+  t.equal(await verified.ended, 0, verified.output());
+  t.match(verified.output(), ada.id);
 });
 
 t.test('nginx guards a service by its snippet', async (t) => {

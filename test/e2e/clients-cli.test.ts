@@ -8,6 +8,7 @@ import { runCommand } from '../../src/operator/run-command.ts';
 import { createPlace, quickSettings } from '../helper.ts';
 import { basic } from '../support/clients.ts';
 import { doorward, shortFolder, startServer } from '../support/processes.ts';
+import { TestProcess } from './server-process.ts';
 
 type Settings = Record<string, string>;
 
@@ -66,12 +67,18 @@ t.test('the whole life of a client, beside a running embedded server', async (t)
   await clients(settings, 'rotate-secret', 'payments', '--overlap', '0s');
   t.equal(await letsIn(url, 'payments', rotated.client_secret), false);
 
+  const changes = ['--name', 'Till', '--audience', 'shop', 'payments', '--scope', 'c'];
+  const updated = await clients<ClientListing>(settings, 'update', 'payments', ...changes);
+  t.strictSame(updated, { ...added.client, name: 'Till', audiences: ['shop', 'payments'], scopes: ['c'] });
+  t.equal(await letsIn(url, 'payments', rotated.client_secret), false, 'credentials stay as they were');
+
   const config = loadConfig({ ...quickSettings, ...settings });
   t.match(await runCommand(config, 'doctor.ticket'), { access_token: String });
   const listed = await clients<ClientListing[]>(settings, 'list');
   t.match(listed, [{ client_id: 'payments' }]);
   t.notMatch(JSON.stringify(listed), /dws_|hash/);
   t.match(await clients<ClientListing>(settings, 'disable', 'payments'), { disabled_at: String });
+  t.strictSame(await clients<ClientListing>(settings, 'enable', 'payments'), updated);
 });
 
 t.test('speaks to people as well', async (t) => {
@@ -80,6 +87,14 @@ t.test('speaks to people as well', async (t) => {
   t.match(added.stdout, /^client_id {6}shop\nclient_secret {2}dws_[\w-]{43}\n\nKeep the secret now/);
   const listed = await doorward(place, 'clients', 'list');
   t.match(listed.stdout, /^CLIENT +BY +AUDIENCES +SCOPES +DISABLED\nshop +secret +shop,payments\n$/);
+  t.match(
+    (await doorward(place, 'clients', 'update', 'shop', '--scope', 'a', 'b')).stdout,
+    /^CLIENT .*\nshop +secret +shop,payments +a,b\n$/,
+  );
+  t.match(await clients<ClientListing>(place, 'update', 'shop', '--scope'), {
+    scopes: [],
+    audiences: ['shop', 'payments'],
+  });
   t.match(
     (await doorward(place, 'clients', 'disable', 'shop')).stdout,
     /shop +secret +shop,payments +\d{4}-/,
@@ -96,7 +111,16 @@ function keyFile(t: Test, content?: string): string {
 
 t.test('a client can have public keys in place of a secret', async (t) => {
   const place = { ...(await createPlace(t)), ...audiences };
-  const added = await doorward(place, 'clients', 'add', 'shop', '--public-keys', keyFile(t));
+  const added = await doorward(
+    place,
+    'clients',
+    'add',
+    'shop',
+    '--audience',
+    'shop',
+    '--public-keys',
+    keyFile(t),
+  );
   t.match(added.stdout, /shop +public_keys/);
   t.notMatch(added.stdout, /dws_/);
   const rotated = await clients(place, 'rotate-secret', 'shop', '--public-keys', keyFile(t));
@@ -107,13 +131,39 @@ t.test('a client can have public keys in place of a secret', async (t) => {
   });
 });
 
+t.test('a disabled client gets no new secret, and after `enable` its own one is good again', async (t) => {
+  const place = { ...(await createPlace(t)), ...audiences };
+  await clients(place, 'add', 'shop', '--audience', 'shop');
+  await clients(place, 'disable', 'shop');
+  const config = loadConfig({ ...quickSettings, ...place });
+  await t.rejects(runCommand(config, 'clients.rotate-secret', { id: 'shop', overlap_ms: 0 }), {
+    errors: [{ path: '/id', message: /is disabled, .* `doorward clients enable shop` first/ }],
+  });
+  t.match(await clients<ClientListing>(place, 'enable', 'shop'), { client_id: 'shop', disabled_at: null });
+  t.match(await clients(place, 'rotate-secret', 'shop'), { client_secret: /^dws_/ });
+});
+
+t.test('a secret that cannot be written is told to be lost, with what makes a new one', async (t) => {
+  const env = { ...(await createPlace(t)), ...audiences };
+  const add = ['src/cli.ts', 'clients', 'add', 'shop', '--audience', 'shop'];
+  const script = 'exec "$@" > /dev/full';
+  const child = new TestProcess(t, 'sh', ['-c', script, 'sh', process.execPath, ...add], env);
+  t.equal(await child.exited, 1);
+  t.match(
+    child.stderr,
+    /^The secret of shop is lost\. Make a new one with `doorward clients rotate-secret shop`\.$/m,
+  );
+  t.match(child.stderr, /^The command is done, and its answer cannot be written: .*\bENOSPC\b.*\.$/m);
+  t.equal(child.stderr.trim().split('\n').length, 2);
+});
+
 t.test('what cannot be is refused in clear words, and changes nothing', async (t) => {
   const place = { ...(await createPlace(t)), ...audiences };
   const config = loadConfig({ ...quickSettings, ...place });
-  await runCommand(config, 'clients.add', { id: 'shop' });
+  await runCommand(config, 'clients.add', { id: 'shop', audiences: ['shop'] });
   const refusals: [() => Promise<unknown>, object][] = [
     [
-      () => runCommand(config, 'clients.add', { id: 'shop' }),
+      () => runCommand(config, 'clients.add', { id: 'shop', audiences: ['shop'] }),
       { errors: [{ path: '/id', message: /another client/ }] },
     ],
     [() => runCommand(config, 'clients.add', { id: 'Shop' }), { errors: [{ path: '/id', message: /a-z/ }] }],
@@ -140,20 +190,48 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
       { errors: [{ path: '/audiences' }] },
     ],
     [
-      () => runCommand(config, 'clients.add', { id: 'x', public_keys: {} }),
+      () => runCommand(config, 'clients.add', { id: 'x', audiences: ['shop'], public_keys: {} }),
       { errors: [{ path: '/keys/0' }] },
     ],
     [() => runCommand(config, 'clients.rotate-secret', { id: 'x', overlap_ms: 0 }), { code: 'not_found' }],
     [() => runCommand(config, 'clients.disable', { id: 'x' }), { code: 'not_found' }],
+    [() => runCommand(config, 'clients.update', { id: 'x', name: 'X' }), { code: 'not_found' }],
+    [
+      () => runCommand(config, 'clients.update', { id: 'shop', name: '', scopes: ['a b'], audiences: [] }),
+      {
+        errors: [
+          { path: '/name' },
+          { path: '/scopes' },
+          { path: '/audiences', message: /at least one service/ },
+        ],
+      },
+    ],
+    [
+      () => runCommand(config, 'clients.update', { id: 'shop', audiences: ['nix'] }),
+      { errors: [{ path: '/audiences', message: /is none of shop, payments/ }] },
+    ],
+    [() => runCommand(config, 'clients.enable', { id: 'x' }), { code: 'not_found' }],
+    [
+      () => runCommand(config, 'clients.add', { id: 'x', scopes: ['a'] }),
+      { errors: [{ path: '/audiences', message: /at least one service \(--audience\): shop, payments/ }] },
+    ],
   ];
   for (const [attempt, error] of refusals) await t.rejects(attempt(), error as Error);
   const lines: [string[], RegExp][] = [
-    [['add', 'Bad', '--scope', 'a"b'], /^id: "Bad" must be .*\nscopes: .* is not a scope\n$/],
-    [['add', 'x', '--public-keys', keyFile(t, 'text')], /^[^\n]* is not a file with JSON in it\.\n$/],
+    [
+      ['add', 'Bad', '--scope', 'a"b', '--audience', 'shop'],
+      /^id: "Bad" must be .*\nscopes: .* is not a scope\n$/,
+    ],
+    [
+      ['add', 'x', '--public-keys', keyFile(t, 'text')],
+      /^--public-keys "[^\n]*": this file is not JSON\. [^\n]*\n$/,
+    ],
     [
       ['add', 'x', '--public-keys', '/not/there'],
-      /^\/not\/there is not a file with JSON in it \(ENOENT\)\.\n$/,
+      /^--public-keys "\/not\/there": there is no file .* \(ENOENT\)\. Correct the path, .*\.\n$/,
     ],
+    [['add', 'x', '--public-keys', '/'], /^--public-keys "\/": this is a folder\. Name the file .*\.\n$/],
+    [['update', 'shop'], /^There is nothing to change: give --name, --audience or --scope\.\n$/],
     [['rotate-secret', 'shop', '--overlap', 'long'], /a duration from 0s to 30d/],
   ];
   for (const [args, line] of lines) {
@@ -162,5 +240,7 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
     t.equal(stdout, '');
     t.match(stderr, line);
   }
-  t.match(await runCommand(config, 'clients.list'), [{ client_id: 'shop', disabled_at: null }]);
+  t.match(await runCommand(config, 'clients.list'), [
+    { client_id: 'shop', name: 'shop', audiences: ['shop'], scopes: [], disabled_at: null },
+  ]);
 });

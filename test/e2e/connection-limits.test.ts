@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type Test, test } from 'tap';
 import { build, createPlace } from '../helper.ts';
+import { listen, serverAt } from '../support/listen.ts';
 import { startServer } from './server-process.ts';
 
 const STALLED_MS = 30_000;
@@ -19,9 +20,10 @@ function askWithoutReading(t: Test, port: number, requests: string) {
   return { socket, closed, sent: new Promise((resolve) => socket.write(requests, resolve)) };
 }
 
-async function listen(t: Test) {
+async function open(t: Test) {
   const { app } = await build(t);
-  return { app, port: Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port) };
+  const port = await listen(t, app);
+  return { app, port, server: await serverAt(port) };
 }
 
 test('a client that asks and never reads does not fill the memory', async (t) => {
@@ -43,7 +45,7 @@ test('a client that asks and never reads does not fill the memory', async (t) =>
 });
 
 test('a client that pipelines a few requests and reads gets all answers, in order', async (t) => {
-  const { port } = await listen(t);
+  const { port } = await open(t);
   const socket = connect(port, '127.0.0.1');
   const last = `GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
   socket.write(`${get('/nowhere')}${get('/.well-known/jwks.json')}`.repeat(7) + get('/me') + last);
@@ -53,7 +55,7 @@ test('a client that pipelines a few requests and reads gets all answers, in orde
 });
 
 test('16 answers may wait on one connection, and the next request closes it', async (t) => {
-  const { port } = await listen(t);
+  const { port } = await open(t);
   for (const [requests, answers] of [
     [16, 16],
     [17, 0],
@@ -71,7 +73,7 @@ test('16 answers may wait on one connection, and the next request closes it', as
 });
 
 test('256 KiB of answers may wait on one connection, and the next request closes it', async (t) => {
-  const { app, port } = await listen(t);
+  const { app, port, server } = await open(t);
   const fitting = Math.floor(MAX_UNSENT_BYTES / (await app.inject('/openapi.json')).rawPayload.length);
   for (const [documents, isClosed] of [
     [fitting, false],
@@ -79,7 +81,7 @@ test('256 KiB of answers may wait on one connection, and the next request closes
     [fitting + 2, true],
   ] as const) {
     const last = new Promise<boolean>((resolve) => {
-      app.server.on('request', ({ url, socket }) => url === '/health/live' && resolve(socket.destroyed));
+      server.on('request', ({ url, socket }) => url === '/health/live' && resolve(socket.destroyed));
     });
     const { socket } = askWithoutReading(
       t,
@@ -92,7 +94,7 @@ test('256 KiB of answers may wait on one connection, and the next request closes
 });
 
 test('what was read is counted no more, however many requests follow on a connection', async (t) => {
-  const { port } = await listen(t);
+  const { port } = await open(t);
   const socket = connect(port, '127.0.0.1');
   t.teardown(() => socket.destroy());
   for (let round = 0; round < 50; round += 1) {
@@ -104,11 +106,11 @@ test('what was read is counted no more, however many requests follow on a connec
 });
 
 test('a connection on which nothing moves is closed after half a minute', async (t) => {
-  const { app, port } = await listen(t);
-  t.equal(app.server.timeout, STALLED_MS);
+  const { port, server } = await open(t);
+  t.equal(server.timeout, STALLED_MS);
   // The test has no patience.
-  app.server.timeout = 500;
-  const connected = once(app.server, 'connection');
+  server.timeout = 500;
+  const connected = once(server, 'connection');
   askWithoutReading(t, port, get('/docs/static/swagger-ui-bundle.js').repeat(10));
   const [serverSide] = await connected;
   await once(serverSide, 'close');

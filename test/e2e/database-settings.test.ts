@@ -48,7 +48,7 @@ test('settings that a database brings along change nothing', async (t) => {
   await liveThrough(t, server.url);
   const rotated = await runToEnd(place, 'src/cli.ts', 'keys', 'rotate', '--now');
   t.equal(rotated.code, 0, rotated.stderr);
-  const added = await runToEnd(place, 'src/cli.ts', 'clients', 'add', 'shop', '--name', 'Shop');
+  const added = await runToEnd(place, 'src/cli.ts', 'clients', 'add', 'shop', '--audience', 'api');
   t.equal(added.code, 0, added.stderr);
   t.match(added.stdout, /secret/i);
   await liveThrough(t, server.url);
@@ -168,7 +168,7 @@ test('a role that may only read and write rows runs when the schema is up to dat
   await runSql(place.DATABASE_URL, 'alter table outbox drop column attempts');
   const { code, stderr } = await runToEnd({ ...place, DATABASE_URL: url, PORT: '0' }, 'src/server.ts');
   t.equal(code, 1);
-  t.match(stderr, /^The role in DATABASE_URL has no right .*\n$/);
+  t.match(stderr, /^PostgreSQL at .*: the user has no right to do this\. .*\n$/);
 });
 
 test('without a schema to use, the server names the search_path and what to do', async (t) => {

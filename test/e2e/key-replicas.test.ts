@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
-import type { KeyListing } from '../../src/keys/key-commands.ts';
+import type { KeyRotation } from '../../src/keys/key-commands.ts';
 import { createPlace, type Place, runSql } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 import { doorward, runToEnd, type ServerProcess, startServer } from '../support/processes.ts';
@@ -49,7 +49,7 @@ t.test('five servers started at once on an empty database share one key', async 
   const { stdout, code } = await doorward(place, 'keys', 'rotate', '--now', '--json');
   const rotatedAt = Date.now();
   t.equal(code, 0);
-  const active = (JSON.parse(stdout) as KeyListing[]).find(({ status }) => status === 'active');
+  const active = (JSON.parse(stdout) as KeyRotation).keys.find(({ status }) => status === 'active');
   await eventually(async () => {
     for (const keySet of await Promise.all(servers.map(keySetOf))) {
       if (!keySet.includes(active?.kid ?? '?')) throw new Error(`still serves ${keySet}`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { COMMAND_SOCKET } from '../../src/adapters/data-folder.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import type { KeyListing } from '../../src/keys/key-commands.ts';
+import type { KeyListing, KeyRotation } from '../../src/keys/key-commands.ts';
 import { explainError } from '../../src/operator/explain-error.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
 import { createPlace, quickSettings, runSql } from '../helper.ts';
@@ -22,8 +22,8 @@ const configOf = (settings: Settings) => loadConfig({ ...quickSettings, ...setti
 
 /** What `doorward keys …` does, without the second or two that a process of its own takes to start. */
 const list = (settings: Settings) => runCommand(configOf(settings), 'keys.list');
-const rotate = (settings: Settings, options: { now?: boolean; revoke?: string } = {}) =>
-  runCommand(configOf(settings), 'keys.rotate', options);
+const rotate = async (settings: Settings, options: { now?: boolean; revoke?: string } = {}) =>
+  (await runCommand(configOf(settings), 'keys.rotate', options)).keys;
 const rewrap = (settings: Settings) => runCommand(configOf(settings), 'keys.rewrap');
 
 /** Runs `doorward keys … --json`, which must succeed, and returns its output. */
@@ -31,6 +31,13 @@ async function keys<T = KeyListing[]>(settings: Settings, ...args: string[]): Pr
   const { code, stdout, stderr } = await doorward(settings, 'keys', ...args, '--json');
   if (code !== 0 || stderr !== '') throw new Error(`keys ${args.join(' ')} ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
+}
+
+/** `doorward keys rotate … --json`, which must change something. */
+async function rotated(settings: Settings, ...args: string[]): Promise<KeyListing[]> {
+  const answer = await keys<KeyRotation>(settings, 'rotate', ...args);
+  if (!answer.changed || answer.reason !== null) throw new Error(`nothing was changed: ${answer.reason}`);
+  return answer.keys;
 }
 
 const statuses = (list: KeyListing[]) => list.map(({ status }) => status);
@@ -54,7 +61,7 @@ t.test('on PostgreSQL', async (t) => {
   const place = await createPlace(t);
 
   t.same(await keys(place, 'list'), [], 'no server ran yet, so there is no key');
-  const [first, ...others] = await keys(place, 'rotate');
+  const [first, ...others] = await rotated(place);
   t.same(others, []);
   t.match(first, { status: 'pending', algorithm: 'ES256', activated_at: null, delete_after: null });
   const server = await startServer(t, place);
@@ -65,20 +72,21 @@ t.test('on PostgreSQL', async (t) => {
   const two = await rotate(place);
   t.same(statuses(two), ['active', 'pending'], 'the next key is public and waits');
   t.same(await rotate(place), two, 'asking again makes no third one');
+  t.match(await keys(place, 'rotate'), { changed: false, reason: /^the next key, /, keys: two });
 
-  const three = await keys(place, 'rotate', '--now');
+  const three = await rotated(place, '--now');
   t.same(statuses(three), ['retired', 'active'], 'the key that was waiting signs at once');
   t.equal(kidOf(three, 'active'), kidOf(two, 'pending'));
   t.match(three[0], { kid: first?.kid, retired_at: /Z$/, delete_after: /Z$/ });
 
   const leaked = kidOf(three, 'active');
-  const four = await keys(place, 'rotate', '--now', '--revoke', leaked);
+  const four = await rotated(place, '--now', '--revoke', leaked);
   t.same(statuses(four), ['retired', 'revoked', 'active']);
   t.equal(kidOf(four, 'revoked'), leaked);
   t.same(await list(place), four);
 
   t.same(await rotate(place, { now: true, revoke: leaked }), four, 'a second time changes nothing');
-  const five = await keys(place, 'rotate', '--revoke', first?.kid ?? '');
+  const five = await rotated(place, '--revoke', first?.kid ?? '');
   t.same(statuses(five), ['revoked', 'revoked', 'active'], '--revoke alone means --now');
   t.equal(kidOf(five, 'active'), kidOf(four, 'active'), 'the active key did not leak, and stays');
 });
@@ -93,6 +101,12 @@ t.test('tables are for people, and nothing printed is a secret', async (t) => {
   ];
   const [rotated, listed, rewrapped] = runs.map(({ stdout }) => stdout);
   t.equal(rotated, listed);
+  const again = await doorward(place, 'keys', 'rotate');
+  t.match(again, { code: 0, stderr: '' });
+  t.match(
+    again.stdout,
+    /^KID .*\n\nNothing was changed: the next key, \S{43}, was published at \S+Z, and signs from \S+Z on\. To change keys at once: doorward keys rotate --now\n$/s,
+  );
   t.match(
     listed,
     /^KID +STATUS +ALG +PUBLISHED +SIGNS SINCE\n[\w-]{43} {2}active {3}ES256 {2}\S+Z {2}\S+Z\n$/,
@@ -129,7 +143,11 @@ t.test('what cannot be done is told in one line and changes nothing', async (t) 
   t.same(await list(wrong), before, 'looking needs no key');
 
   const unreachable = { ...place, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' };
-  refuses(t, await doorward(unreachable, 'keys', 'list'), /^The database does not answer/);
+  refuses(
+    t,
+    await doorward(unreachable, 'keys', 'list'),
+    /^PostgreSQL at 127\.0\.0\.1:1 \(database "none", user "nobody"\): no server accepts connections there\./,
+  );
   const empty = await createPlace(t);
   await runSql(empty.DATABASE_URL, 'drop table signing_keys');
   refuses(t, await doorward(empty, 'keys', 'list'), /doorward migrate/);
@@ -145,8 +163,8 @@ t.test('the key-encryption key is changed without losing a signing key', async (
   const withBoth = { ...withB, KEY_ENCRYPTION_KEY_PREVIOUS: a };
 
   const server = await startServer(t, withA);
-  await keys(withA, 'rotate', '--now');
-  const before = await keys(withA, 'rotate');
+  await rotated(withA, '--now');
+  const before = await rotated(withA);
   t.same(statuses(before), ['retired', 'active', 'pending']);
   await server.stop();
 
@@ -183,9 +201,9 @@ t.test('beside a running embedded server, and on its folder afterwards', async (
   t.same(statuses(first), ['active']);
   t.same(await kidsServed(server), [kidOf(first, 'active')]);
 
-  const rotated = await keys(settings, 'rotate', '--revoke', kidOf(first, 'active'));
-  t.same(statuses(rotated), ['revoked', 'active']);
-  t.same(await kidsServed(server), [kidOf(rotated, 'active')], 'in force when the command ends');
+  const replaced = await rotated(settings, '--revoke', kidOf(first, 'active'));
+  t.same(statuses(replaced), ['revoked', 'active']);
+  t.same(await kidsServed(server), [kidOf(replaced, 'active')], 'in force when the command ends');
   refuses(
     t,
     await doorward(settings, 'keys', 'rotate', '--revoke', 'no-such-key'),
@@ -198,8 +216,8 @@ t.test('beside a running embedded server, and on its folder afterwards', async (
 
   await server.stop('SIGKILL');
   t.ok(existsSync(socket), 'a killed server leaves its socket behind');
-  t.same(await keys(settings, 'list'), rotated);
-  const pending = await keys(settings, 'rotate');
+  t.same(await keys(settings, 'list'), replaced);
+  const pending = await rotated(settings);
   t.same(statuses(pending), ['revoked', 'active', 'pending']);
   const { stdout: table } = await doorward(settings, 'keys', 'list');
   t.match(table, / {2}pending {2}ES256 {2}\S+Z\n$/, 'a key that does not sign yet has no such date');
@@ -249,5 +267,5 @@ t.test('makes no database where there is none', async (t) => {
 
 t.test('tells whoever may not use the folder or the socket', async (t) => {
   const error = Object.assign(new Error('connect EACCES /data/doorward.sock'), { code: 'EACCES' });
-  t.match(explainError(error), /^connect EACCES \/data\/doorward\.sock: .*the user that/);
+  t.match(explainError(error, {}), /^connect EACCES \/data\/doorward\.sock: .*the user that/);
 });

@@ -8,7 +8,8 @@ import { quickSettings } from '../helper.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
-type ProcessOptions = { cwd?: string; nodeArgs?: string[] };
+/** `detached`: in a process group of its own, as a terminal puts it. */
+type ProcessOptions = { cwd?: string | undefined; nodeArgs?: string[]; detached?: boolean };
 
 const sourceFile = (name: string) => fileURLToPath(new URL(`../../src/${name}`, import.meta.url));
 
@@ -19,9 +20,15 @@ export class TestProcess {
   stdout = '';
   stderr = '';
 
-  constructor(t: Teardown, command: string, args: string[], env: Record<string, string>, cwd?: string) {
+  constructor(
+    t: Teardown,
+    command: string,
+    args: string[],
+    env: Record<string, string>,
+    options: Omit<ProcessOptions, 'nodeArgs'> = {},
+  ) {
     // With the environment that tap has set, it counts the coverage of this process too.
-    this.child = spawn(command, args, { env: { ...process.env, ...env }, cwd });
+    this.child = spawn(command, args, { env: { ...process.env, ...env }, ...options });
     this.child.stdout?.setEncoding('utf8').on('data', (text) => {
       this.stdout += text;
     });
@@ -83,14 +90,14 @@ const settings = { ...quickSettings, NODE_ENV: 'development', LOG_LEVEL: 'info',
 export function startServer(
   t: Teardown,
   env: Record<string, string>,
-  { cwd, nodeArgs = [] }: ProcessOptions = {},
+  { nodeArgs = [], ...options }: ProcessOptions = {},
 ): TestProcess {
   return new TestProcess(
     t,
     process.execPath,
     [...nodeArgs, sourceFile('server.ts')],
     { ...settings, ...env },
-    cwd,
+    options,
   );
 }
 

@@ -1,11 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { type Test, test } from 'tap';
 import { build, newCredentials } from '../helper.ts';
+import { listen } from '../support/listen.ts';
 
 /** An app on a real port. */
-async function listen(t: Test): Promise<number> {
-  const { app } = await build(t);
-  return Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+async function open(t: Test): Promise<number> {
+  return listen(t, (await build(t)).app);
 }
 
 /** Sends bytes and returns everything that comes back until the server closes the connection. */
@@ -45,7 +45,7 @@ const chunked = (coding: string) =>
   `${request('POST /token', 'Content-Type: application/json', `Transfer-Encoding: ${coding}`)}0\r\n\r\n`;
 
 test('two Host headers are refused, the same one twice as well', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   for (const host of ['evil.example', 'localhost', '']) {
     isProblem(t, await exchange(port, request('GET /me', `Host: ${host}`)), 400, 'duplicate_host');
     isProblem(t, await exchange(port, request('POST /token', `hOST: ${host}`)), 400, 'duplicate_host');
@@ -53,7 +53,7 @@ test('two Host headers are refused, the same one twice as well', async (t) => {
 });
 
 test('what is not HTTP is told so in a problem document', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   for (const [name, bytes] of Object.entries({
     'no HTTP at all': 'hello\r\n\r\n',
     'a TLS greeting': Buffer.from([0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00]),
@@ -76,13 +76,13 @@ test('what is not HTTP is told so in a problem document', async (t) => {
 });
 
 test('a request without a Host is refused', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const { status } = parse(await exchange(port, 'GET /me HTTP/1.1\r\n\r\n'));
   t.equal(status, 400);
 });
 
 test('a second request hidden behind a refused one is not served', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const hidden = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n';
   const lines = [
     'POST /token HTTP/1.1',
@@ -96,7 +96,7 @@ test('a second request hidden behind a refused one is not served', async (t) => 
 });
 
 test('a transfer coding other than chunked gets one answer, and the connection is closed', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const hidden = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n';
   for (const coding of ['gzip', 'identity', 'xchunked', 'chunked, gzip', 'gzip, chunked', '']) {
     const lines = ['POST /token HTTP/1.1', 'Host: localhost', `Transfer-Encoding: ${coding}`];
@@ -109,7 +109,7 @@ test('a transfer coding other than chunked gets one answer, and the connection i
 });
 
 test('bytes that make no sense do not get into an answer that is being sent', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const response = await exchange(
     port,
     `GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\nnonsense\r\n\r\n`,
@@ -119,7 +119,7 @@ test('bytes that make no sense do not get into an answer that is being sent', as
 });
 
 test('two Authorization headers are refused', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const basic = `Authorization: Basic ${Buffer.from('a:b').toString('base64')}`;
   for (const other of [basic, 'authorization: Bearer x', 'AUTHORIZATION: ']) {
     isProblem(t, await exchange(port, request('GET /admin/doctor', basic, other)), 400, 'malformed_request');
@@ -137,7 +137,7 @@ test('two Authorization headers are refused', async (t) => {
 });
 
 test('headers that are too large are 431', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   isProblem(
     t,
     await exchange(port, request('GET /me', `X-Y: ${'z'.repeat(20_000)}`)),
@@ -149,7 +149,7 @@ test('headers that are too large are 431', async (t) => {
 });
 
 test('headers that do not arrive are 408, and nobody else waits for them', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const startedAt = Date.now();
   const slow = everything(send(port, 'GET /me HTTP/1.1\r\nHost: localhost\r\n'));
   const quick = await fetch(`http://127.0.0.1:${port}/health/live`);
@@ -161,7 +161,7 @@ test('headers that do not arrive are 408, and nobody else waits for them', async
 });
 
 test('long and malformed URLs are answered like anything else', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const status = async (line: string) => {
     const response = await exchange(port, request(line));
     isProblem(t, response, parse(response).status, JSON.parse(parse(response).body).code);
@@ -180,7 +180,7 @@ test('long and malformed URLs are answered like anything else', async (t) => {
 });
 
 test('a body that is longer or shorter than it says is not served', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   const body = JSON.stringify(newCredentials());
   const type = 'Content-Type: application/json';
   const longer = `${request('POST /login', type, `Content-Length: ${body.length}`)}${body}trash`;
@@ -193,7 +193,7 @@ test('a body that is longer or shorter than it says is not served', async (t) =>
 });
 
 test('a client that goes away does no harm', async (t) => {
-  const port = await listen(t);
+  const port = await open(t);
   for (const bytes of ['', 'GET', request('GET /me'), request('POST /login', 'Content-Length: 10')]) {
     const socket = connect(port, '127.0.0.1');
     await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));

@@ -49,9 +49,9 @@ test('without a schema it says what to run, and that does it', async (t) => {
     'drop schema public cascade; drop schema drizzle cascade; create schema public',
   );
   const env = { ...place, MIGRATE_ON_START: 'false' };
-  const tooEarly = startServer(t, env);
+  const tooEarly = startServer(t, { ...env, STARTUP_TIMEOUT: '0s' });
   t.equal(await tooEarly.exited, 1);
-  t.match(tooEarly.stderr, /^The database has no schema yet: run `doorward migrate`, or .*\n$/);
+  t.match(tooEarly.stderr, /^PostgreSQL at .*: it has no schema yet\. Run `doorward migrate`, or .*\n$/);
 
   const migrations = [runCommand(t, ['migrate'], env), runCommand(t, ['migrate'], env)];
   for (const migration of migrations) {
@@ -63,30 +63,54 @@ test('without a schema it says what to run, and that does it', async (t) => {
   t.equal(await server.end('SIGINT'), 0);
 });
 
+const nobodyAt = (port: number) =>
+  `PostgreSQL at 127.0.0.1:${port} (database "x", no user given): no server accepts connections there. Start PostgreSQL, or correct the host and port in DATABASE_URL (ECONNREFUSED).\n`;
+
 test('`doorward migrate` explains itself when it cannot', async (t) => {
   const place = await createPlace(t);
-  const nowhere = `postgres://127.0.0.1:${await freePort()}/x`;
-  const failed = runCommand(t, ['migrate'], { ...place, DATABASE_URL: nowhere });
+  const port = await freePort();
+  const nowhere = { ...place, DATABASE_URL: `postgres://127.0.0.1:${port}/x` };
+  const failed = runCommand(t, ['migrate'], { ...nowhere, STARTUP_TIMEOUT: '0s' });
   t.equal(await failed.exited, 1);
-  t.equal(failed.stderr, 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.\n');
+  t.equal(failed.stderr, nobodyAt(port));
 });
 
 test('says so when the database does not answer, or has no such user', async (t) => {
   const place = await createPlace(t);
-  const nowhere = startServer(t, { ...place, DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x` });
+  const port = await freePort();
+  const away = { DATABASE_URL: `postgres://127.0.0.1:${port}/x`, STARTUP_TIMEOUT: '0s' };
+  const nowhere = startServer(t, { ...place, ...away });
   t.equal(await nowhere.exited, 1);
-  t.equal(nowhere.stderr, 'The database does not answer: check DATABASE_URL and that PostgreSQL runs.\n');
+  t.equal(nowhere.stderr, nobodyAt(port));
 
   const missing = new URL(place.DATABASE_URL);
   missing.pathname = '/doorward_no_such_database';
   const refused = startServer(t, { ...place, DATABASE_URL: missing.href });
   t.equal(await refused.exited, 1);
-  t.match(refused.stderr, /^The database in DATABASE_URL does not exist \(3D000\): .*\n$/);
+  t.match(
+    refused.stderr,
+    /^PostgreSQL at .* \(database "doorward_no_such_database", user "\w+"\): there is no such database\. .* \(3D000\)\.\n$/,
+  );
+  const stranger = new URL(place.DATABASE_URL);
+  stranger.username = 'doorward_no_such_user';
+  stranger.password = randomBytes(12).toString('hex');
+  const unknown = startServer(t, { ...place, DATABASE_URL: stranger.href });
+  t.equal(await unknown.exited, 1);
+  t.match(
+    unknown.stderr,
+    /^PostgreSQL at .*, user "doorward_no_such_user"\): .*no such user.* \(28\w+\)\.\n$/,
+  );
+  t.notMatch(unknown.stderr, stranger.password);
 });
 
 test('starts without Redis, which may come later', async (t) => {
   const place = await createPlace(t);
-  const server = startServer(t, { ...place, REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+  const port = await freePort();
+  const away = { REDIS_URL: `redis://127.0.0.1:${port}`, STARTUP_TIMEOUT: '0s' };
+  const server = startServer(t, { ...place, ...away });
+  await server.says(
+    new RegExp(`Redis at 127.0.0.1:${port}: no server accepts connections there.*Starting without Redis`),
+  );
   const ready = await fetch(`${await server.url()}/health/ready`);
   t.equal(ready.status, 200);
   t.match(await ready.json(), { status: 'degraded' });
@@ -104,24 +128,40 @@ test('names the port that is taken', async (t) => {
   t.equal(await server.exited, 1);
   t.match(
     server.stderr,
-    new RegExp(`^listen EADDRINUSE: .*:${port}: stop what listens there, or set PORT .*\\n$`),
+    new RegExp(
+      `^Cannot listen at HOST=127.0.0.1, PORT=${port}: another process listens there.*PORT to another port .EADDRINUSE.*\\n$`,
+    ),
   );
 });
 
-test('settings that protect less are said loudly', async (t) => {
+test('says that HOST is no address of this machine, or no name', async (t) => {
+  const place = await createPlace(t);
+  for (const [HOST, cause] of [
+    ['192.0.2.1', 'this machine has no such address'],
+    ['no.such.invalid', 'no address is known for this name'],
+  ] as const) {
+    const server = startServer(t, { ...place, HOST });
+    t.equal(await server.exited, 1);
+    t.match(server.stderr, new RegExp(`^Cannot listen at HOST=${HOST}, PORT=0: ${cause}.*\\n$`));
+  }
+});
+
+test('settings that protect less, and misspelt ones, are said loudly', async (t) => {
   const place = await createPlace(t);
   const server = startServer(t, {
     ...place,
     COOKIE_MODE: 'insecure',
     CLIENT_ASSERTION_AUDIENCE: 'endpoint',
+    ACCES_TOKEN_TTL: '5m',
   });
   await server.url();
   await server.says(/COOKIE_MODE=insecure/);
   await server.says(/CLIENT_ASSERTION_AUDIENCE=endpoint/);
+  await server.says(/ACCES_TOKEN_TTL: .*did you mean ACCESS_TOKEN_TTL/);
   const levels = server.stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line).level);
-  t.strictSame(levels, [30, 30, 40, 40]);
+  t.strictSame(levels, [30, 30, 40, 40, 40]);
   t.equal(await server.end('SIGINT'), 0);
 });

@@ -13,6 +13,7 @@ test('starts in an empty folder, keeps its data there, and shares it with nobody
   t.equal(url, `http://127.0.0.1:${port}`);
   await first.says(/Its data is in/);
   t.strictSame(first.messages(), [
+    'Making a new database in ./data: this takes a few seconds, and only once',
     `Doorward is at http://localhost:${port}, listening on ${url}`,
     'Its data is in ./data',
   ]);
@@ -45,6 +46,14 @@ test('starts in an empty folder, keeps its data there, and shares it with nobody
   t.equal((await postJson(`${url}/token`, undefined, cookie)).status, 200);
   t.equal((await postJson(`${url}/login`, credentials)).status, 200);
   t.equal(await again.end('SIGINT'), 0);
+});
+
+test('`doorward` alone starts the server', async (t) => {
+  const DATA_DIR = await emptyFolder(t);
+  const server = runCommand(t, [], { DATA_DIR });
+  const url = await server.url();
+  t.equal((await fetch(`${url}/health/ready`)).status, 200);
+  t.equal(await server.end('SIGINT'), 0);
 });
 
 test('a bad environment is told whole before anything else is done', async (t) => {

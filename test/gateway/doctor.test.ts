@@ -107,7 +107,24 @@ test('says how far the request got when no report comes back', async (t) => {
     setImmediate(() => response.destroy());
   });
   await t.rejects(fetchGatewayReport(cut, 'token'), /cannot be reached/);
-  await t.rejects(fetchGatewayReport('nonsense', 'token'), /cannot be reached: .*/);
+  const noUrls = [
+    'nonsense',
+    'localhost:3000',
+    'ftp://example.com',
+    'http://',
+    '',
+    'http://u:secret@localhost',
+  ];
+  for (const url of noUrls)
+    await t.rejects(fetchGatewayReport(url, 'token'), {
+      name: 'CommandLineError',
+      message:
+        /^--url is no http or https URL without user and password\. Give one such as https:\S+, or leave it out /,
+    });
+  const noCause = fetchGatewayReport(cut, 'no\ntoken');
+  await t.rejects(noCause, /cannot be reached: Headers\.append/, 'an error without a cause of its own');
+  const badPort = fetchGatewayReport('http://127.0.0.1:6000', 'token');
+  await t.rejects(badPort, /cannot be reached: bad port\. Look at the URL/, 'one that fetch refuses');
 });
 
 test('the report reads well when all is well', (t) => {

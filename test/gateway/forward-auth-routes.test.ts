@@ -16,6 +16,7 @@ import {
 } from '../helper.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
+import { listen } from '../support/listen.ts';
 
 const settings = { AUDIENCES: 'shop,payments' };
 const identityHeaders = ['x-auth-subject', 'x-auth-email', 'x-auth-session', 'x-auth-scope'];
@@ -367,7 +368,7 @@ function exchange(port: number, requestLine: string, headers: Record<string, str
 for (const prefix of ['', '/auth']) {
   test(`a preflight is refused however the URL of the door is written, below "${prefix}"`, async (t) => {
     const { app } = await build(t, { ...settings, PATH_PREFIX: prefix });
-    const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+    const port = await listen(t, app);
     const preflight = {
       origin: appOrigin,
       'access-control-request-method': 'POST',
@@ -405,7 +406,7 @@ for (const prefix of ['', '/auth']) {
 
 test('good credentials open no door whose own URL is written in another way', async (t) => {
   const { app, cookie } = await setUp(t);
-  const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+  const port = await listen(t, app);
   // The host is as long as makes the rest of the URL look like a path that Envoy appended.
   for (const target of [
     'http://localhost/forward-auth',

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { test } from 'tap';
 import { clientAddress } from '../../src/http/client-address.ts';
 import { build, createPlace, newCredentials, runSql, signUp } from '../helper.ts';
+import { listen } from '../support/listen.ts';
 
 const socketAddress = '192.0.2.9';
 
@@ -66,7 +67,7 @@ test('on a socket for both families an IPv4 client has its plain address everywh
     ['127.0.0.1,192.0.2.0/24', '198.51.100.7, ::ffff:192.0.2.1', '198.51.100.7'],
   ] as const) {
     const { app, log } = await build(t, { HOST: '::', TRUSTED_PROXIES: proxies });
-    const { port } = new URL(await app.listen({ host: '::', port: 0 }));
+    const port = await listen(t, app, '::');
     const [payload, headers] = [newCredentials(), { 'content-type': 'application/json' }];
     const signedUp = await fetch(`http://127.0.0.1:${port}/signup`, {
       method: 'POST',

@@ -50,14 +50,15 @@ test('a path follows PUBLIC_URL, whatever prefix a gateway strips or adds', asyn
   for (const settings of [
     { PATH_PREFIX: '/auth' },
     { PUBLIC_URL: 'https://example.com/s' },
-    { PUBLIC_URL: 'https://example.com/login', PATH_PREFIX: '/auth' },
+    { PUBLIC_URL: 'https://example.com/login/auth', PATH_PREFIX: '/auth' },
   ]) {
     const { app } = await build(t, settings);
     const prefix = settings.PATH_PREFIX ?? '';
     const document = (await app.inject(`${prefix}/openapi.json`)).json();
     t.strictSame(document.servers, [{ url: settings.PUBLIC_URL ?? 'http://localhost:3000/auth' }]);
-    for (const path of ['/signup', '/login', '/sessions/{id}', '/health/live'])
+    for (const path of ['/', '/signup', '/login', '/sessions/{id}', '/health/live'])
       t.ok(path in document.paths, path);
+    t.notOk('' in document.paths);
   }
 });
 
@@ -105,8 +106,8 @@ function checkResponses(t: Test, name: string, responses: Responses): void {
     t.match(status, /^[1-5]\d\d$/);
     t.ok(description, `${name} ${status}`);
     const isProblem = Number(status) >= 400 && !name.includes('/health') && !isOAuth(name);
-    if (content)
-      t.strictSame(Object.keys(content), [isProblem ? 'application/problem+json' : 'application/json']);
+    const types = name === 'get /' ? ['application/json', 'text/html'] : ['application/json'];
+    if (content) t.strictSame(Object.keys(content), isProblem ? ['application/problem+json'] : types, name);
     t.equal(content === undefined, empty.test(`${status} ${name}`), `${name} ${status}`);
   }
 }
@@ -268,8 +269,19 @@ for (const prefix of ['/auth', '']) {
 test('the page may run its own scripts and styles, over http as well', async (t) => {
   const { app } = await build(t);
   const csp = String((await app.inject('/docs')).headers['content-security-policy']);
-  t.match(csp, /script-src 'self'/);
-  t.notMatch(csp, /unsafe-eval|upgrade-insecure-requests/);
+  t.match(csp, /script-src 'self'; style-src 'self';/);
+  t.match(csp, /^default-src 'none';.*frame-ancestors 'none'$/);
+  t.notMatch(csp, /unsafe|https?:|upgrade-insecure-requests/);
+});
+
+test('the page and its files have our name and picture', async (t) => {
+  const { app } = await build(t);
+  const page = await app.inject('/docs');
+  t.match(page.body, '<title>Doorward API</title>');
+  const [, icon = ''] = /<link rel="icon"[^>]* href="([^"]+)"/.exec(page.body) ?? [];
+  const picture = await app.inject(icon);
+  t.equal(picture.headers['content-type'], 'image/svg+xml');
+  t.match(picture.body, /^<svg /);
 });
 
 test('nothing but the page lies under /docs', async (t) => {

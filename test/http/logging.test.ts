@@ -3,6 +3,7 @@ import { type Test, test } from 'tap';
 import { createLogger, createRequestLogger } from '../../src/http/logging.ts';
 import {
   build,
+  buildEmbedded,
   cookieHeader,
   cookieOf,
   createPlace,
@@ -151,6 +152,41 @@ test('a client cannot choose the request id', async (t) => {
   t.notMatch(log(), /mine/);
 });
 
+test('a proxy that is trusted chooses the request id, if it is well-formed', async (t) => {
+  const { app, log } = await buildEmbedded(t, { TRUSTED_PROXIES: '10.0.0.0/8,::1' });
+  const idOf = async (id: string | string[], remoteAddress: string, url = '/me') => {
+    const { headers } = await app.inject({ url, remoteAddress, headers: { 'x-request-id': id } });
+    return headers['x-request-id'];
+  };
+  const id = `1-${'Aa09_.~+/=:'.repeat(3)}`;
+  for (const peer of ['10.1.2.3', '::ffff:10.1.2.3', '0:0::1']) t.equal(await idOf(id, peer), id, peer);
+  t.equal(await idOf(id, '10.1.2.3', '/%zz'), id, 'of a request without a route too');
+  t.equal(parsed(log()).filter(({ reqId }) => reqId === id).length, 4);
+  for (const peer of ['11.1.2.3', '::2', '192.0.2.1']) t.match(await idOf(id, peer), /^[\da-f-]{36}$/, peer);
+  for (const bad of ['', ' ', 'a b', 'a"b', 'a,b', 'ä', 'a\\n', 'x'.repeat(129), ['a', 'b']])
+    t.match(await idOf(bad, '10.1.2.3'), /^[\da-f-]{36}$/);
+});
+
+test('each request leaves one line, whatever comes of it', async (t) => {
+  const { app, log } = await buildEmbedded(t, { LOG_LEVEL: 'info' });
+  const long = 'a'.repeat(300);
+  for (const [method, url, status] of [
+    ['GET', '/me', 401],
+    ['HEAD', '/me', 401],
+    ['OPTIONS', '/me', 204],
+    ['POST', '/login', 400],
+    ['DELETE', `/sessions/${long}`, 414],
+    ['GET', '/%zz', 400],
+    ['POST', '/forward-auth/%zz', 400],
+  ] as const) {
+    const before = log().length;
+    t.equal((await app.inject({ method, url })).statusCode, status, url);
+    const lines = parsed(log().slice(before));
+    t.match(lines, [{ msg: 'answered', req: { method }, statusCode: status }], url);
+    t.equal(lines.length, 1, url);
+  }
+});
+
 test('a request to nowhere is logged without its path', async (t) => {
   const { app, log } = await build(t);
   await app.inject('/my-password');
@@ -166,8 +202,14 @@ test('a failure of ours is an error in the log, with its cause', async (t) => {
   t.equal(log(), '');
   await app.inject({ method: 'POST', url: '/login', payload: newCredentials() });
   t.match(parsed(log()), [
-    { level: 50, msg: 'request failed', code: 'internal_error', err: { type: 'Error', message: /42P01/ } },
-    { level: 50, msg: 'answered', statusCode: 500 },
+    {
+      level: 50,
+      msg: 'request failed',
+      req: { method: 'POST', route: '/login' },
+      statusCode: 500,
+      code: 'internal_error',
+      err: { type: 'Error', message: /42P01/ },
+    },
   ]);
 });
 
@@ -179,6 +221,25 @@ test('a minted token leaves no line above debug level', async (t) => {
   const before = log();
   t.equal((await app.inject({ method: 'POST', url: '/token', headers: { cookie } })).statusCode, 200);
   t.equal(log(), before);
+});
+
+test('at level debug each request leaves a line, a minted token and a probe too', async (t) => {
+  const { app, log } = await buildEmbedded(t, { LOG_LEVEL: 'debug' });
+  const signedUp = await app.inject({ method: 'POST', url: '/signup', payload: newCredentials() });
+  const cookie = cookieHeader(cookieOf(signedUp).value);
+  for (const [method, url, statusCode] of [
+    ['POST', '/token', 200],
+    ['GET', '/health/live', 200],
+    ['GET', '/.well-known/jwks.json', 200],
+    ['GET', '/forward-auth', 200],
+    ['POST', '/oauth/introspect', 400],
+  ] as const) {
+    const before = log().length;
+    await app.inject({ method, url, headers: { cookie } });
+    const lines = parsed(log().slice(before)).filter(({ msg }) => msg === 'answered');
+    t.match(lines, [{ level: 20, req: { route: url }, statusCode }]);
+    t.equal(lines.length, 1, url);
+  }
 });
 
 test('fields with the names of secrets are never written', async (t) => {

@@ -1,7 +1,8 @@
 import { PassThrough } from 'node:stream';
-import Fastify, { type ConnectionError, type InjectOptions } from 'fastify';
+import Fastify, { type ConnectionError, type InjectOptions, LogController } from 'fastify';
 import { test } from 'tap';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
+import { addRequestLog, createLogger } from '../../src/http/logging.ts';
 import {
   ProblemSchema,
   problemOf,
@@ -95,7 +96,10 @@ test('a 500 says nothing of its cause', async (t) => {
 
 /** An app with only the error handler and a route that throws the given error. */
 function appThatThrows(error: unknown, lines: string[] = []) {
-  const app = Fastify({ logger: { stream: { write: (line) => void lines.push(line) } } });
+  const loggerInstance = createLogger('info', false, { write: (line) => void lines.push(line) });
+  const logController = new LogController({ disableRequestLogging: true });
+  const app = Fastify({ loggerInstance, logController });
+  addRequestLog(app);
   app.setErrorHandler(sendProblem);
   app.get('/', async () => {
     throw error;

@@ -3,6 +3,8 @@ import { test } from 'tap';
 import { createKeyCommands } from '../../src/keys/key-commands.ts';
 import { openKeys, policy } from '../support/keys.ts';
 
+const { publishAheadMs } = policy;
+
 async function setUp() {
   const place = await openKeys();
   const replica = place.replica();
@@ -12,7 +14,7 @@ async function setUp() {
 
 /** The commands of a running server, which uses a change when the command ends. */
 function serverCommands(replica: ReturnType<Awaited<ReturnType<typeof openKeys>>['replica']>) {
-  return createKeyCommands({ ...replica, afterChange: replica.schedule.look });
+  return createKeyCommands({ ...replica, publishAheadMs, afterChange: replica.schedule.look });
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -45,44 +47,85 @@ test('lists the keys with their times, and nothing that is secret', async (t) =>
   }
 });
 
-test('a rotation publishes the next key; asked for twice, no second one', async (t) => {
+test('a rotation publishes the next key; asked for twice, no second one, and says so', async (t) => {
   const { commands, keys } = await setUp();
-  const listed = await commands.rotate({});
-  t.same(statuses(listed), ['active', 'pending']);
-  t.same(await commands.rotate({ now: false }), listed);
-  t.ok(keys.jwks().body.includes(listed[1]?.kid ?? '?'), 'it is in force here before the command ends');
+  const rotation = await commands.rotate({});
+  t.match(rotation, { changed: true, reason: null });
+  const [, next] = rotation.keys;
+  t.same(statuses(rotation.keys), ['active', 'pending']);
+  const again = await commands.rotate({ now: false });
+  const publishedAt = String(next?.published_at);
+  const signsFrom = new Date(Date.parse(publishedAt) + publishAheadMs).toISOString();
+  const reason = `the next key, ${next?.kid}, was published at ${publishedAt}, and signs from ${signsFrom} on. To change keys at once: doorward keys rotate --now`;
+  t.strictSame(again, { changed: false, reason, keys: rotation.keys });
+  t.ok(keys.jwks().body.includes(next?.kid ?? '?'), 'it is in force here before the command ends');
+});
+
+test('a rotation that finds the next key due puts it in force, which is a change', async (t) => {
+  const { commands, moveTime } = await setUp();
+  await commands.rotate({});
+  await moveTime(publishAheadMs);
+  const { changed, keys } = await commands.rotate({});
+  t.same([changed, statuses(keys)], [true, ['retired', 'active']]);
+});
+
+test('without a server, a key that is due signs as soon as one runs', async (t) => {
+  const { replica, moveTime } = await openKeys();
+  const { schedule, ...parts } = replica();
+  const commands = createKeyCommands({ ...parts, publishAheadMs, afterChange: async () => {} });
+  await commands.rotate({});
+  const soon = { changed: false, reason: /^the next key, .* and signs as soon as a server runs\. / };
+  t.match(await commands.rotate({}), soon, 'the first key of all');
+  await schedule.look();
+  await commands.rotate({});
+  t.match(await commands.rotate({}), { changed: false, reason: /and signs from / });
+  await moveTime(publishAheadMs);
+  t.match(await commands.rotate({}), soon, 'one that is late');
+});
+
+test('revoking a key twice changes nothing more, and says so', async (t) => {
+  const { commands } = await setUp();
+  const { kid: leaked = '' } = (await commands.list())[0] ?? {};
+  const { changed, keys } = await commands.rotate({ now: true, revoke: leaked });
+  t.equal(changed, true);
+  const reason = `the key ${leaked} was revoked at ${keys[0]?.revoked_at}.`;
+  t.strictSame(await commands.rotate({ now: true, revoke: leaked }), { changed: false, reason, keys });
 });
 
 test('a rotation on an empty database makes a key that signs', async (t) => {
   const replica = (await openKeys()).replica();
   const commands = serverCommands(replica);
   t.same(await commands.list(), []);
-  t.same(statuses(await commands.rotate({})), ['active']);
+  t.same(statuses((await commands.rotate({})).keys), ['active']);
   t.ok(replica.keys.sign({}));
 });
 
 test('without a server, a rotation does what was asked and nothing of what the schedule would', async (t) => {
   const { replica, moveTime } = await openKeys();
   const { schedule, ...parts } = replica();
-  const commands = createKeyCommands({ ...parts, afterChange: async () => {} });
-  const [first] = await commands.rotate({});
+  const commands = createKeyCommands({ ...parts, publishAheadMs, afterChange: async () => {} });
+  const {
+    keys: [first],
+  } = await commands.rotate({});
   t.match(first, { status: 'pending', activated_at: null });
   await schedule.look();
   t.match(await commands.list(), [{ kid: first?.kid, status: 'active' }], 'the server puts it in force');
   await commands.rotate({ now: true });
   await moveTime(policy.retainMs);
-  t.same(statuses(await commands.rotate({})), ['retired', 'active', 'pending'], 'nothing is deleted');
+  t.same(statuses((await commands.rotate({})).keys), ['retired', 'active', 'pending'], 'nothing is deleted');
 });
 
 test('a rotation now replaces the active key at once', async (t) => {
   const { commands } = await setUp();
-  t.same(statuses(await commands.rotate({ now: true })), ['retired', 'active']);
+  t.same(statuses((await commands.rotate({ now: true })).keys), ['retired', 'active']);
 });
 
 test('an emergency is in force in this process before the command ends', async (t) => {
   const { commands, keys } = await setUp();
   const leaked = (await commands.list())[0]?.kid ?? '';
-  const [old, next] = await commands.rotate({ now: true, revoke: leaked });
+  const {
+    keys: [old, next],
+  } = await commands.rotate({ now: true, revoke: leaked });
   t.match(old, { kid: leaked, status: 'revoked', revoked_at: RFC_3339 });
   t.match(next, { status: 'active' });
   t.notOk(keys.jwks().body.includes(leaked));
@@ -101,7 +144,7 @@ test('a rotation does what else is due', async (t) => {
   const { commands, moveTime } = await setUp();
   await commands.rotate({ now: true });
   await moveTime(policy.retainMs);
-  t.same(statuses(await commands.rotate({})), ['active', 'pending']);
+  t.same(statuses((await commands.rotate({})).keys), ['active', 'pending']);
 });
 
 test('rewrapping tells which keys it put under the current key-encryption key', async (t) => {
@@ -117,7 +160,7 @@ test('a rotation that is done and cannot be shown says that it is done', async (
   const afterChange = async () => {
     throw new Error('the database is away');
   };
-  const commands = createKeyCommands({ rotator, store, afterChange });
+  const commands = createKeyCommands({ rotator, store, publishAheadMs, afterChange });
   const before = (await store.list()).keys.length;
   await t.rejects(commands.rotate({ now: true }), {
     message: /^The keys have been rotated, to [\w-]{43}; do not do it again\./,

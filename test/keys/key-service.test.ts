@@ -47,6 +47,7 @@ test('before the first refresh there is no key, and signing is unavailable', asy
   t.throws(() => keys.sign({}), { code: 'unavailable' });
   t.equal(keys.activeKid(), null);
   t.same(setOf(keys), { keys: [] });
+  t.match(keys.state(), { keys: [], untilRotationMs: null });
 });
 
 test('an empty table: signing is unavailable, and nobody is to keep the empty set', async (t) => {

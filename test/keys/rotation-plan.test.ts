@@ -3,10 +3,12 @@ import { test } from 'tap';
 import {
   type KeyTimes,
   keyStatus,
+  nextActivationAt,
   nextKeySetChangeAt,
   planRotation,
   type RotationPlan,
   type RotationPolicy,
+  statusSince,
 } from '../../src/keys/rotation-plan.ts';
 
 const MINUTE = 60_000;
@@ -19,6 +21,25 @@ function key(kid: string, times: Partial<KeyTimes> = {}): KeyTimes {
   const never = { activatedAt: null, retiredAt: null, revokedAt: null, deleteAfter: null };
   return { kid, algorithm: 'ES256', publishedAt: 0, ...never, ...times };
 }
+
+test('the next key signs a rotation after the active one, or as soon as it has been public for long enough', (t) => {
+  const active = key('a', { activatedAt: DAY });
+  t.equal(nextActivationAt([active], policy), 31 * DAY);
+  t.equal(nextActivationAt([active, key('b', { publishedAt: 5 * DAY })], policy), 5 * DAY + 15 * MINUTE);
+  const other = { ...policy, algorithm: 'EdDSA' };
+  t.equal(nextActivationAt([active], other), DAY + 15 * MINUTE, 'a change of the algorithm is due at once');
+  t.equal(nextActivationAt([key('b')], policy), null);
+  t.end();
+});
+
+test('a key has its status since the last thing that happened to it', (t) => {
+  const times = { activatedAt: 2, retiredAt: 3, revokedAt: 4 };
+  t.equal(statusSince(key('a', { publishedAt: 1 })), 1);
+  t.equal(statusSince(key('a', { publishedAt: 1, activatedAt: 2 })), 2);
+  t.equal(statusSince(key('a', { ...times, revokedAt: null })), 3);
+  t.equal(statusSince(key('a', times)), 4);
+  t.end();
+});
 
 test('a first key signs at once', (t) => {
   t.same(planRotation([], 0, policy), { ...NOTHING, publish: 'active' });

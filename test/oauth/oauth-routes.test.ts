@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from 'jose';
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
 import { type Test, test } from 'tap';
 import { loadConfig } from '../../src/config/config.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
@@ -78,8 +86,9 @@ test('a client gets no scope and no audience that is not its own', async (t) => 
   t.equal((await grant({ resource: 'payments' })).statusCode, 400);
 });
 
-test('a client without audiences gets no token', async (t) => {
-  const { grant } = await setUp(t, { audiences: [] });
+test('a client without audiences, from an earlier release, gets no token', async (t) => {
+  const { grant, place } = await setUp(t);
+  await runSql(place.DATABASE_URL, `update service_clients set audiences = '{}'`);
   t.match((await grant()).json(), { error: 'invalid_target' });
 });
 
@@ -464,6 +473,27 @@ test('whatever is not active is so with the same bytes', async (t) => {
   t.equal(client.id, 'payments');
 });
 
+test('a token that says more than its client has now is inactive, and a new one says less', async (t) => {
+  const audiences = ['payments', 'shop'];
+  const { config, grant, introspect } = await setUp(t, { scopes: ['a', 'b'], audiences });
+  const mint = async (form = {}) => String((await grant(form)).json().access_token);
+  const isActive = async (token: string) => (await introspect(token)).json().active;
+  const [all, onlyA, forShop] = [await mint(), await mint({ scope: 'a' }), await mint({ resource: 'shop' })];
+  await runCommand(config, 'clients.update', { id: 'payments', scopes: ['c', 'a'] });
+  t.equal(await isActive(all), false);
+  t.equal(await isActive(forShop), false);
+  t.equal(await isActive(onlyA), true, 'it names nothing that is lost');
+  const narrowed = await mint();
+  t.match(decodeJwt(narrowed), { scope: 'c a' });
+  await runCommand(config, 'clients.update', { id: 'payments', scopes: [] });
+  t.equal(await isActive(narrowed), false);
+  const withoutScope = await mint();
+  t.equal(await isActive(withoutScope), true);
+  await runCommand(config, 'clients.update', { id: 'payments', audiences: ['payments'] });
+  t.equal(await isActive(withoutScope), false, 'it is for the shop, too');
+  t.match((await introspect(await mint())).json(), { active: true, aud: 'payments', scope: '' });
+});
+
 test('a sign-out on another replica makes a token inactive at once', async (t) => {
   const { app, introspect, place } = await setUp(t);
   const second = await build(t, settings, place);
@@ -532,7 +562,7 @@ test('a client ends its own tokens, and nobody else can', async (t) => {
   t.match((await revoke(await mintToken(namesake.app, cookie))).json(), { error: 'invalid_grant' });
 });
 
-test('a single-use token is for one audience, for a minute, and of another type', async (t) => {
+test('a single-use token is for one audience of its own, for a minute, and of another type', async (t) => {
   const { app } = await setUp(t);
   const { cookie } = await signUp(app);
   const response = await app.inject({
@@ -544,7 +574,7 @@ test('a single-use token is for one audience, for a minute, and of another type'
   const { access_token: token, ...rest } = response.json();
   t.strictSame(rest, { token_type: 'Bearer', expires_in: 60 });
   const { iat = 0, exp, aud } = decodeJwt(token);
-  t.same([Number(exp) - iat, aud], [60, 'payments']);
+  t.same([Number(exp) - iat, aud], [60, 'urn:doorward:once:payments']);
   t.match(decodeProtectedHeader(token), { typ: 'one-time+jwt' });
   const without = await app.inject({
     method: 'POST',
@@ -566,6 +596,16 @@ test('a single-use token is active exactly once, at the door that it is for', as
   t.equal(atShop.body, inactive, 'another door does not even spend it');
   t.strictSame((await introspect(token)).json(), { active: true, token_type: 'Bearer', ...decodeJwt(token) });
   t.equal((await introspect(token)).body, inactive);
+});
+
+test('no library that checks the audience payments takes a single-use token, though it ignores typ', async (t) => {
+  const { app } = await setUp(t);
+  const { cookie } = await signUp(app);
+  const keys = createLocalJWKSet((await app.inject('/.well-known/jwks.json')).json());
+  const verify = (token: string) => jwtVerify(token, keys, { issuer, audience: 'payments' });
+  await verify(await mintToken(app, cookie, { audience: 'payments' }));
+  const token = await mintToken(app, cookie, { audience: 'payments', single_use: true });
+  await t.rejects(verify(token), { message: 'unexpected "aud" claim value' });
 });
 
 test('the winner of a redemption may ask again with its key, others may not', async (t) => {

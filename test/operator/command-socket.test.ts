@@ -58,7 +58,7 @@ t.test('an answer that is unknown here is told as what a server of another versi
     await once(server, 'listening');
     const error = await callCommand(path, 'ping', {}).catch((thrown: unknown) => thrown);
     t.match(error, { name: 'CommandLineError', message: /another version: restart it\. / });
-    t.match(explainError(error), /The key is on the moon\.$|It answers 418, which is unknown here\.$/);
+    t.match(explainError(error, {}), /The key is on the moon\.$|It answers 418, which is unknown here\.$/);
     await new Promise((resolve) => server.close(resolve));
   }
 });

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { type Test, test } from 'tap';
 import { build, codeOf, newCredentials, signUp } from '../helper.ts';
+import { listen } from '../support/listen.ts';
 
 const ttl = 'Max-Age=2592000';
 const modes: { settings: Record<string, string>; name: string; attributes: string; whenEnded: string[] }[] = [
@@ -117,7 +118,7 @@ test('cookies of other names are not looked at', async (t) => {
 async function mintWith(t: Test, writeCookie: (cookie: string) => string) {
   const { app } = await build(t);
   const { cookie } = await signUp(app);
-  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const url = `http://127.0.0.1:${await listen(t, app)}`;
   // Node writes header values as latin1: one character is one byte.
   const asked = request(`${url}/token`, { method: 'POST', headers: { cookie: writeCookie(cookie) } }).end();
   return new Promise<{ status: number | undefined; expired: number }>((resolve, reject) => {

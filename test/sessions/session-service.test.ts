@@ -393,3 +393,28 @@ test('ending more sessions than there is time for is refused, never acknowledged
   t.equal(await open(), 1);
   t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
 });
+
+test('all sessions of all users end, however many, at every replica; those that start meanwhile go on', async (t) => {
+  const { start, sessions, createReplica, database, transact, userId, addUser } = await setUp(t);
+  const tokens = [await start(), await start(await addUser())].map(({ generateToken }) => generateToken);
+  for (const token of tokens) t.ok(await sessions.find(token, client));
+  await database.execute(sql`
+    insert into sessions (id, user_id, generate_token, expires_at, idle_expires_at)
+    select overlay(gen_random_uuid()::text placing '00' from 1)::uuid, ${userId}, sha256(n::text::bytea),
+      now() + interval '1 day', now() + interval '1 day' from generate_series(1, 2500) as n`);
+  const late: string[] = [];
+  const ending = createReplica({
+    transact: async (work) => {
+      const result = await transact(work);
+      // After the first look, and before anything has ended.
+      if (late.length === 0) late.push((await start(await addUser())).generateToken);
+      return result;
+    },
+  });
+  t.equal(await ending.sessions.endAll(), 2502);
+  for (const replica of [sessions, createReplica().sessions]) {
+    for (const token of tokens) t.equal(await replica.find(token, client), null);
+    for (const token of late) t.ok(await replica.find(token, client));
+  }
+  t.equal(late.length, 1);
+});

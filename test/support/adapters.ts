@@ -12,7 +12,8 @@ import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-target.t
 import type { Database, Transact } from '../../src/db/database.ts';
 import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
 import { loadPGliteDriver, loadPostgresDriver, sql } from '../../src/db/drizzle.ts';
-import { MIGRATIONS_FOLDER } from '../../src/db/migrations.ts';
+import { migratePGlite } from '../../src/db/migrate-pglite.ts';
+import { readMigrations } from '../../src/db/migrations.ts';
 import * as schema from '../../src/db/schema.ts';
 import {
   createTestDatabase,
@@ -23,7 +24,7 @@ import {
 } from './database.ts';
 
 const { drizzle: drizzlePostgres } = loadPostgresDriver();
-const { drizzle: drizzlePGlite, migrate } = loadPGliteDriver();
+const { drizzle: drizzlePGlite } = loadPGliteDriver();
 
 /** A migrated database, empty at first, whose time the test can move. */
 export type TestDatabase = {
@@ -81,7 +82,7 @@ async function createPGlite(): Promise<PGlite> {
   root.teardown(() => client.close());
   await client.exec(timeTravelSql);
   await client.exec(timeTravelSearchPath);
-  await migrate(drizzlePGlite(client), { migrationsFolder: MIGRATIONS_FOLDER });
+  await migratePGlite(client, readMigrations());
   return client;
 }
 

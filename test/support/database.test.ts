@@ -2,7 +2,8 @@ import { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
-import { loadPGliteDriver } from '../../src/db/drizzle.ts';
+import { migratePGlite } from '../../src/db/migrate-pglite.ts';
+import { readMigrations } from '../../src/db/migrations.ts';
 import {
   createTestDatabase,
   createTestRedis,
@@ -10,8 +11,6 @@ import {
   timeTravelSearchPath,
   timeTravelSql,
 } from './database.ts';
-
-const { drizzle, migrate } = loadPGliteDriver();
 
 const hourMs = 3_600_000;
 const query = `select (extract(epoch from now() - pg_catalog.now()) * 1000)::float8 as "shiftMs"`;
@@ -38,7 +37,7 @@ test('moves now() and column defaults of an embedded database', async (t) => {
   t.teardown(() => database.close());
   await database.exec(timeTravelSql);
   await database.exec(timeTravelSearchPath);
-  await migrate(drizzle(database), { migrationsFolder: './drizzle' });
+  await migratePGlite(database, readMigrations());
 
   await moveDatabaseTime(database, hourMs);
   t.same((await database.query(query)).rows, [{ shiftMs: hourMs }]);

@@ -105,7 +105,7 @@ async function dropDatabase(adminUrl: string, name: string): Promise<void> {
 }
 
 async function withClient(url: string, use: (sql: postgres.Sql) => PromiseLike<unknown>): Promise<void> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const sql = postgres(url, { max: 2, onnotice: () => {} });
   try {
     await use(sql);
   } finally {

@@ -69,7 +69,7 @@ function teardownOf(t: Teardown): Promise<void> {
 }
 
 /** Runs the build, because the examples import its result. */
-async function buildPackage(t: Teardown): Promise<void> {
+export async function buildPackage(t: Teardown): Promise<void> {
   const build = start(t, process.execPath, ['build.ts']);
   const code = await build.ended;
   if (code !== 0) throw new Error(`the build ended with ${code}:\n${build.output()}`);

@@ -51,7 +51,7 @@ export function createReplica(database: Database, transact: Transact, options: R
     ...(local !== undefined && { local }),
   });
   const { service: keys, rotator, schedule, commands } = openKeys(platform, createSigner);
-  const store = guardStore(createKeyStore(database), platform.guard);
+  const store = guardStore('keys', createKeyStore(database), platform.guard);
   const seal = createKeySeal(keyEncryptionKey, previous);
   return { store, seal, keys, rotator, schedule, commands, clock: platform.clock, errors };
 }

@@ -106,19 +106,43 @@ export function findOrStartRedis(): Promise<TestServer> {
   return findOrStart(redisProgram);
 }
 
-/** Starts an empty PostgreSQL. Without fsync: its data survives a kill, but not a power cut. */
-export function startPostgres(): Promise<PrivateServer> {
-  return startPrivate(postgresProgram);
+/**
+ * Starts an empty PostgreSQL. Without fsync: its data survives a kill, but not a power cut.
+ * @param options more of its command line, such as `-c wal_level=logical`
+ */
+export function startPostgres(...options: string[]): Promise<PrivateServer> {
+  return startPrivate({
+    ...postgresProgram,
+    args: (folder, port) => [...postgresProgram.args(folder, port), ...options],
+  });
 }
 
 /**
  * Starts an empty PostgreSQL that also takes TLS. Its superuser needs no password; every other role needs both, a password
  * and TLS.
  * @param certificate and its key, in PEM
+ * @param clientAuthority in PEM; then every other role needs a certificate of it, with the role's name, and no password
  */
-export function startTlsPostgres(certificate: string, key: string): Promise<PrivateServer> {
-  const access = 'host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n';
-  const files = { 'server.crt': certificate, 'server.key': key, 'access.conf': access };
+export function startTlsPostgres(
+  certificate: string,
+  key: string,
+  clientAuthority?: string,
+): Promise<PrivateServer> {
+  const how = clientAuthority === undefined ? 'scram-sha-256' : 'cert';
+  const access = `host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 ${how}\n`;
+  const files = {
+    'server.crt': certificate,
+    'server.key': key,
+    'access.conf': access,
+    ...(clientAuthority !== undefined && { 'clients.crt': clientAuthority }),
+  };
+  const settings = (folder: string) => [
+    'ssl=on',
+    `ssl_cert_file=${join(folder, 'server.crt')}`,
+    `ssl_key_file=${join(folder, 'server.key')}`,
+    `hba_file=${join(folder, 'access.conf')}`,
+    ...(clientAuthority === undefined ? [] : [`ssl_ca_file=${join(folder, 'clients.crt')}`]),
+  ];
   return startPrivate({
     ...postgresProgram,
     initialise: async (binaries, folder, owner) => {
@@ -127,14 +151,21 @@ export function startTlsPostgres(certificate: string, key: string): Promise<Priv
     },
     args: (folder, port) => [
       ...postgresProgram.args(folder, port),
-      ...['-c', 'ssl=on', '-c', `ssl_cert_file=${join(folder, 'server.crt')}`],
-      ...[
-        '-c',
-        `ssl_key_file=${join(folder, 'server.key')}`,
-        '-c',
-        `hba_file=${join(folder, 'access.conf')}`,
-      ],
+      ...settings(folder).flatMap((setting) => ['-c', setting]),
     ],
+  });
+}
+
+/** Starts a PostgreSQL that follows another one and answers questions alone, until it is promoted: `select pg_promote()`. */
+export function startStandby(primary: PrivateServer): Promise<PrivateServer> {
+  return startPrivate({
+    ...postgresProgram,
+    binaries: ['postgres', 'pg_basebackup'],
+    initialise: async (binaries, folder, owner) => {
+      const options = ['-d', primary.url, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'];
+      const copy = ['-D', join(folder, 'data'), ...options];
+      await run(join(binaries, 'pg_basebackup'), copy, { ...owner, cwd: folder });
+    },
   });
 }
 
@@ -357,7 +388,8 @@ const running = new Set<{ end(): void }>();
 /** tap sends SIGALRM to a test file that ran out of time. */
 const fatalSignals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGALRM'];
 
-function endWithThisProcess(server: { end(): void }): void {
+/** Calls `end` when this process ends, unless SIGKILL ends it. */
+export function endWithThisProcess(server: { end(): void }): void {
   if (running.size === 0) watchForTheEnd();
   running.add(server);
 }
@@ -392,7 +424,8 @@ function signalFamily(pid: number, name: NodeJS.Signals): void {
   for (const member of family) sendSignal(member, name);
 }
 
-function sendSignal(pid: number, name: NodeJS.Signals): void {
+/** @param pid of a process, or less than 0 for a group of them. It may have ended already */
+export function sendSignal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
@@ -400,7 +433,8 @@ function sendSignal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-function childrenOf(pid: number): number[] {
+/** The processes that a process has started and that still run. */
+export function childrenOf(pid: number): number[] {
   try {
     const list =
       process.platform === 'linux'

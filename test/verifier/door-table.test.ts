@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
+import express4 from 'express-4';
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
 import type { DoorKind } from '../../src/verifier/door-rules.ts';
@@ -33,6 +34,15 @@ const startFastify: StartService = async (t, auth) => {
 
 const startExpress: StartService = (t, auth) => {
   const app = express();
+  const door = createDoorMiddleware(createDoors(auth.doors));
+  for (const kind of doorKinds)
+    app.get(`/${kind}`, door(kind), (request, response) => void response.json(nameOf(request)));
+  return listen(t, app);
+};
+
+/** The same lines: they must suit the types of Express 4, too. */
+const startExpress4: StartService = (t, auth) => {
+  const app = express4();
   const door = createDoorMiddleware(createDoors(auth.doors));
   for (const kind of doorKinds)
     app.get(`/${kind}`, door(kind), (request, response) => void response.json(nameOf(request)));
@@ -93,7 +103,8 @@ function askAt(url: string): AskDoor {
 
 const services: [name: string, start: StartService][] = [
   ['Fastify', startFastify],
-  ['Express', startExpress],
+  ['Express 5', startExpress],
+  ['Express 4', startExpress4],
   ['node:http', startNode],
 ];
 

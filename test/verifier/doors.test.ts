@@ -5,7 +5,7 @@ import type { Fetch } from '../../src/verifier/fetch-document.ts';
 import type { Introspection } from '../../src/verifier/introspection.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead } from './support/fake-issuer.ts';
-import { type Changes, issuer } from './support/tokens.ts';
+import { type Changes, issuer, onceAtShop } from './support/tokens.ts';
 
 /** Doors of the shop, on an auth server whose answers to introspections the test sets. */
 async function open(
@@ -24,7 +24,14 @@ async function open(
   const doors = createDoors({ verifier, introspection, realm: 'the shop' });
   const sign = async (claims: Changes = {}, header: Changes = {}) =>
     `Bearer ${await fake.signer.sign(claims, header)}`;
-  return { ...fake, ...doors, redemptions, sign, once: () => sign({}, { typ: 'one-time+jwt' }), verifier };
+  return {
+    ...fake,
+    ...doors,
+    redemptions,
+    sign,
+    once: () => sign({ aud: onceAtShop }, { typ: 'one-time+jwt' }),
+    verifier,
+  };
 }
 
 /** The answer in short: who passed, or status and code. */
@@ -161,6 +168,32 @@ test('a once door redeems under a key of its own, or the key of the request wher
   t.equal(await short(check('once', { authorization: await sign() })), '401 type_not_allowed');
 });
 
+test('a door takes neither type of token with the audience of the other', async (t) => {
+  const { check, sign, redemptions } = await open();
+  const typ = 'one-time+jwt';
+  for (const aud of [
+    'shop',
+    ['shop'],
+    'urn:doorward:once:payments',
+    'urn:doorward:once:urn:doorward:once:shop',
+  ])
+    t.equal(
+      await short(check('once', { authorization: await sign({ aud }, { typ }) })),
+      '401 audience_mismatch',
+      String(aud),
+    );
+  for (const door of ['verified', 'checked'] as const)
+    t.equal(
+      await short(check(door, { authorization: await sign({ aud: onceAtShop }) })),
+      '401 audience_mismatch',
+    );
+  t.equal(
+    await short(check('once', { authorization: await sign({ aud: onceAtShop }) })),
+    '401 type_not_allowed',
+  );
+  t.strictSame(redemptions, []);
+});
+
 test('a request that is refused for anything else redeems nothing', async (t) => {
   const { check, once, redemptions } = await open();
   const authorization = await once();
@@ -196,6 +229,7 @@ test('what does not fit together is refused when it is declared', async (t) => {
 test('an introspection of another make that fails in its own way lets no request pass', async (t) => {
   const { verifier, sign } = await open();
   const introspection: Introspection = {
+    check: async () => {},
     introspect: async () => ({ active: true }),
     confirm: () => Promise.reject(new Error('a "bug"\n')),
   };

@@ -1,4 +1,5 @@
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import jwt from '@fastify/jwt';
+import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { type DoorwardFastifyOptions, doorwardFastify, userOf } from '../../src/verifier/fastify.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
@@ -159,6 +160,18 @@ test('a door that makes no sense stops the start', async (t) => {
   await t.rejects(build({ verifier, default: 'once' }, undefined), /needs introspection/);
 });
 
+test('with checkAtStart, does not start with a wrong setup', async (t) => {
+  const auth = await startAuthServer(t);
+  const routes = () => {};
+  await build(t, auth, routes, { checkAtStart: true });
+  const introspection = { clientId: 'shop', clientSecret: 'wrong' };
+  await t.rejects(build(t, auth, routes, { introspection, checkAtStart: true }), {
+    name: 'SetupError',
+    problems: [/^The auth server refuses the client shop or its credentials \(401\): /],
+  });
+  await build(t, auth, routes, { introspection });
+});
+
 test('is registered once in a scope, and beside another user decorator', async (t) => {
   const auth = await startAuthServer(t);
   const app = Fastify();
@@ -174,6 +187,41 @@ test('is registered once in a scope, and beside another user decorator', async (
   t.teardown(() => twice.close().catch(() => {}));
   await twice.register(doorwardFastify, auth.doors);
   await t.rejects(async () => twice.register(doorwardFastify, auth.doors), /already/);
+});
+
+for (const isFirst of [true, false]) {
+  test(`@fastify/jwt, registered ${isFirst ? 'before' : 'after'} it, goes on with its own routes`, async (t) => {
+    const auth = await startAuthServer(t);
+    const app = Fastify();
+    t.teardown(() => app.close());
+    if (isFirst) await app.register(jwt, { secret: 'of the service' });
+    await app.register(doorwardFastify, auth.doors);
+    if (!isFirst) await app.register(jwt, { secret: 'of the service' });
+    app.get('/ours', whoami);
+    const verify = async (request: FastifyRequest) => void (await request.jwtVerify());
+    app.get('/theirs', { config: { door: 'open' }, preHandler: verify }, async ({ user }) => user);
+    const [ours, theirs] = [await auth.mint(), app.jwt.sign({ sub: 'own-1', iat: 1 })];
+    const ask = async (url: string, token: string) => {
+      const { statusCode, json } = await app.inject({ url, headers: bearer(token) });
+      return statusCode === 200 ? json() : statusCode;
+    };
+    t.strictSame(await ask('/ours', ours), { sub: 'user-1' });
+    t.strictSame(await ask('/theirs', theirs), { sub: 'own-1', iat: 1 });
+    t.equal(await ask('/ours', theirs), 401);
+    t.type(await ask('/theirs', ours), 'number', 'refused by @fastify/jwt');
+  });
+}
+
+test('at an open door without a good token there is no user, whoever set one before', async (t) => {
+  const auth = await startAuthServer(t);
+  const app = Fastify();
+  t.teardown(() => app.close());
+  app.addHook('onRequest', async (request: { user?: unknown }) => {
+    request.user = { sub: 'of another plugin' };
+  });
+  await app.register(doorwardFastify, auth.doors);
+  app.get('/', { config: { door: 'open' } }, async ({ user }) => ({ user }));
+  t.strictSame((await app.inject({ url: '/' })).json(), { user: null });
 });
 
 test('what is unexpected is an error of the service: 500, and its error handler sees it', async (t) => {

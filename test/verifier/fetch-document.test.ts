@@ -46,5 +46,8 @@ test('reads no more than 64 KiB', async (t) => {
     response.on('drain', more);
     more();
   });
-  await t.rejects(fetchDocument(fetch, url, 60_000), RangeError);
+  await t.rejects(fetchDocument(fetch, url, 60_000), {
+    kind: 'content',
+    message: 'is larger than 65536 bytes',
+  });
 });

@@ -3,7 +3,7 @@ import { test } from 'tap';
 import type { ClientCredentials } from '../../src/verifier/client-credentials.ts';
 import type { Fetch } from '../../src/verifier/fetch-document.ts';
 import { createIntrospection, type IntrospectionOptions } from '../../src/verifier/introspection.ts';
-import type { VerifierSettings } from '../../src/verifier/verifier.ts';
+import type { VerifierSettings } from '../../src/verifier/verifier-settings.ts';
 import { claimsAt, codeOf, createSigner, issuer, start } from './support/tokens.ts';
 
 const claims = claimsAt(start / 1000);
@@ -14,6 +14,7 @@ type Sent = { url: string; headers: Headers; form: URLSearchParams };
 /** An introspection whose auth server gives these answers one after the other, and then repeats the last one. */
 function ask(answers: (() => Response)[], options: IntrospectionOptions = secret) {
   const sent: Sent[] = [];
+  const warnings: string[] = [];
   const failures: [error: unknown, status: number | null][] = [];
   const fetch: Fetch = async (url, init) => {
     sent.push({ url, headers: new Headers(init.headers), form: new URLSearchParams(String(init.body)) });
@@ -21,14 +22,17 @@ function ask(answers: (() => Response)[], options: IntrospectionOptions = secret
   };
   const settings: VerifierSettings = {
     issuer,
+    audiences: ['shop'],
+    leewaySeconds: 5,
     allowInsecure: false,
     timeoutMs: 60_000,
     now: () => start,
     steadyNow: () => 0,
     fetch,
+    warn: ({ message }) => void warnings.push(message),
     on: { introspectionFailed: (error, status) => failures.push([error, status]) },
   };
-  return { sent, failures, ...createIntrospection(options, settings) };
+  return { sent, warnings, failures, ...createIntrospection(options, settings) };
 }
 
 const active = () => Response.json({ active: true, ...claims });
@@ -71,9 +75,16 @@ test('asks with a fresh assertion of its key, in each form that a key has', asyn
 });
 
 test('a private key that cannot be read is told of by the hook', async (t) => {
-  const { introspect, failures } = ask([active], { clientId: 'shop', privateKey: 'PEM', kid: 'key-1' });
+  const { introspect, failures, warnings } = ask([active], {
+    clientId: 'shop',
+    privateKey: 'PEM',
+    kid: 'key-1',
+  });
   t.equal(await codeOf(introspect('a token')), 'introspection_unavailable');
-  t.match(failures, [[TypeError, null]]);
+  t.match(failures, [[{ name: 'SetupError' }, null]]);
+  t.strictSame(warnings, [
+    'The private key of the client shop cannot be used for ES256: check privateKey and algorithm',
+  ]);
 });
 
 test('asks once more after a lost answer or a 5xx, with the same idempotency key', async (t) => {

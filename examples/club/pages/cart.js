@@ -1,18 +1,21 @@
+import { load } from '../basket.js';
 import { action, announce, door, element, heading, money, sentence } from '../dom.js';
-import { auth, buy, listCart, removeFromCart } from '../services.js';
+import { auth, buy, removeFromCart } from '../services.js';
+import { keepReceipt, numberOf, receipt } from './receipt.js';
 
 /** A purchase that was sent and has no answer. In memory, like everything else. */
 let pending = null;
 
 /** What the user wants to have. The shop checks the access token on its own. */
 export async function cart({ refresh }) {
-  const items = await listCart();
+  const items = await load();
   const total = items.reduce((sum, { price_cents, quantity }) => sum + price_cents * quantity, 0);
   return element(
     'div',
     {},
     heading('Your cart'),
     door('verified', 'The shop checks your access token here, without asking anybody.'),
+    receipt(),
     ...(items.length === 0 ? nothing() : [list(items, total, refresh), checkout(items, total, refresh)]),
   );
 }
@@ -33,7 +36,7 @@ function list(items, total, refresh) {
       cell(money(price_cents * quantity)),
       cell(removeButton(id, name, refresh)),
     );
-  return element(
+  const table = element(
     'table.cart',
     {},
     element('caption.unseen', {}, 'Your cart'),
@@ -56,6 +59,7 @@ function list(items, total, refresh) {
       element('tr', {}, element('th', { scope: 'row', colspan: '2' }, 'Total'), cell(money(total)), cell()),
     ),
   );
+  return element('div.scrolls', {}, table);
 }
 
 function removeButton(id, name, refresh) {
@@ -70,11 +74,13 @@ function removeButton(id, name, refresh) {
 function checkout(items, total, refresh) {
   const button = element('button.primary', { type: 'button' }, `Buy for ${money(total)}`);
   action(button, async () => {
-    const { receipt, amount_cents } = await pay(total);
+    const paid = { ...(await pay(total)), items };
+    keepReceipt(paid);
     // What is paid is paid, even if the shop cannot empty the cart right now.
     await Promise.allSettled(items.map(({ id }) => removeFromCart(id)));
     await refresh();
-    announce(`Thank you. You paid ${money(amount_cents)}. Receipt ${receipt}.`);
+    document.getElementById('receipt-title')?.focus();
+    announce(`Thank you. You paid ${money(paid.amount_cents)}. Receipt ${numberOf(paid)}.`);
   });
   return element(
     'section.checkout',
@@ -93,10 +99,11 @@ async function pay(amount_cents) {
   pending ??= { key: crypto.randomUUID(), body: { email, amount_cents } };
   document.dispatchEvent(new CustomEvent('club:minted'));
   try {
-    const receipt = await buy({ token, ...pending });
+    const { body } = pending;
+    const paid = await buy({ token, ...pending });
     pending = null;
     document.dispatchEvent(new CustomEvent('club:spent'));
-    return receipt;
+    return { ...paid, token, body };
   } catch (error) {
     // After a refusal the next try is another purchase. Without an answer it is the same one.
     const isRefused = error.status >= 400 && error.status < 500;

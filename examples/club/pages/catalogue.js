@@ -1,23 +1,28 @@
-import { action, announce, door, element, heading, money } from '../dom.js';
-import { addToCart, auth, listCatalogue } from '../services.js';
+import { add } from '../basket.js';
+import { action, announce, door, element, heading, money, plural } from '../dom.js';
+import { auth, listCatalogue } from '../services.js';
+
+/** Button -> the timer that ends its "Added". */
+const resets = new WeakMap();
 
 /** Everything that the club sells. Open to everyone; only the cart needs a signed-in user. */
-export async function catalogue({ go }) {
+export async function catalogue() {
   const items = await listCatalogue();
   return element(
     'div',
     {},
     heading('Things from the club', 'Come in and look around. You need no account for that.'),
     door('open', 'The shop lets everyone in here.'),
-    element('ul.cards', {}, ...items.map((item, index) => card(item, index, go))),
+    element('ul.cards', {}, ...items.map(card)),
   );
 }
 
-function card({ id, name, description, price_cents }, index, go) {
-  const button = element('button', { type: 'button', 'aria-label': `Add to cart: ${name}` }, 'Add to cart');
+function card({ id, name, description, price_cents }, index) {
+  const button = element('button.add', { type: 'button' });
+  label(button, 'Add to cart', name);
   return element(
     'li.card',
-    { 'data-cover': String(index % 6) },
+    { 'data-cover': String(index % 4) },
     element('div.cover', { 'aria-hidden': 'true' }),
     element('h2', {}, name),
     element('p', {}, description),
@@ -25,16 +30,29 @@ function card({ id, name, description, price_cents }, index, go) {
       'div.row',
       {},
       element('strong.price', {}, money(price_cents)),
-      action(button, () => add(id, name, go)),
+      action(button, () => addTo(button, id, name)),
     ),
   );
 }
 
-async function add(id, name, go) {
-  if (auth.getSnapshot().status === 'signed-out') {
-    announce('Sign in first, please.');
-    return go('/sign-in?next=/');
-  }
-  await addToCart(id);
-  announce(`${name} is in your cart.`);
+async function addTo(button, id, name) {
+  const count = await add(id);
+  const isGuest = auth.getSnapshot().status === 'signed-out';
+  announce(
+    isGuest
+      ? `${name} waits for you. Sign in, and you find it in your cart.`
+      : `${name} is in your cart. You have ${plural(count, 'item')} there.`,
+  );
+  label(button, 'Added', name);
+  clearTimeout(resets.get(button));
+  resets.set(
+    button,
+    setTimeout(() => label(button, 'Add to cart', name), 2_000),
+  );
+}
+
+/** What is seen is where the name for screen readers begins: people who speak to the computer say what they see. */
+function label(button, text, name) {
+  button.textContent = text;
+  button.setAttribute('aria-label', `${text}: ${name}`);
 }

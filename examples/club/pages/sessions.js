@@ -1,4 +1,4 @@
-import { action, announce, element, heading } from '../dom.js';
+import { action, announce, confirmed, element, heading, when } from '../dom.js';
 import { auth } from '../services.js';
 
 /** Where the user is signed in, and how to end that. */
@@ -22,8 +22,8 @@ export async function sessions({ refresh, signOut }) {
   );
 
   function endAll() {
-    const button = element('button', { type: 'button' }, 'End all other sessions');
-    return action(button, async () => {
+    const question = `Sign out on all ${others.length} other devices?`;
+    return confirmed('End all other sessions', question, async () => {
       await auth.endOtherSessions();
       await refresh();
       announce('You are signed out on all other devices.');
@@ -42,7 +42,7 @@ function device(session, end) {
   const { current, ip, created_at, last_seen_at } = session;
   const label = current ? 'Sign out of this device' : `End: ${nameOf(session)}, since ${when(created_at)}`;
   const button = element(
-    'button.quiet',
+    current ? 'button' : 'button.danger',
     { type: 'button', 'aria-label': label },
     current ? 'Sign out' : 'End',
   );
@@ -58,10 +58,6 @@ function device(session, end) {
     ),
     action(button, () => end(session)),
   );
-}
-
-function when(instant) {
-  return new Date(instant).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 const BROWSERS = [

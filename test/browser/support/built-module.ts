@@ -16,10 +16,10 @@ export async function compile(...args: string[]): Promise<void> {
   });
 }
 
-/** What `npm run build` makes, in a folder of the test's own. @returns that folder; `dist/browser/index.js` is in it */
+/** What `npm run build` makes, in a folder of the test's own. @returns that folder; `packages/browser/dist/index.js` is in it */
 export async function buildModule(t: Teardown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'doorward-browser-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
-  await run(process.execPath, ['build.ts', join(folder, 'dist')]);
+  await run(process.execPath, ['build.ts', folder]);
   return folder;
 }

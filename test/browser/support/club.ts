@@ -25,7 +25,7 @@ export async function openClub(t: Teardown): Promise<Club> {
   const { doorward, shop, payments } = world.addresses;
   const gateway = createGateway(
     { doorward: `http://${doorward}`, shop: `http://${shop}`, payments: `http://${payments}` },
-    { page: 'examples/club', browser: 'dist/browser' },
+    { page: 'examples/club', browser: 'packages/browser/dist' },
   );
   t.teardown(() => gateway.close());
   await gateway.listen({ port: world.gatewayPort, host: 'localhost' });

@@ -32,7 +32,8 @@ export async function join(page: Page, credentials: Credentials): Promise<void> 
   await page.goto('/sign-up');
   await submit(page, credentials, 'Join');
   await seeHeading(page, 'Things from the club');
-  await page.locator('.claims dt').first().waitFor();
+  // On a phone the panel is closed.
+  await page.locator('.claims dt').first().waitFor({ state: 'attached' });
 }
 
 export async function seeHeading(page: Page, name: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import type { IntrospectionOptions } from '../../../src/verifier/introspection.ts';
-import { type Changes, createSigner, type Signer } from './tokens.ts';
+import { type Changes, createSigner, onceAtShop, type Signer } from './tokens.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
@@ -23,7 +23,8 @@ export async function startAuthServer(t: Teardown) {
     if (request.url === '/.well-known/oauth-authorization-server')
       return reply(response, { issuer: url, jwks_uri: `${url}/.well-known/jwks.json` });
     if (request.url === '/.well-known/jwks.json') return reply(response, { keys: [signer.jwk] });
-    return reply(response, await introspect(request));
+    if (request.url === '/oauth/introspect') return reply(response, await introspect(request));
+    return reply(response, 404);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -40,6 +41,7 @@ export async function startAuthServer(t: Teardown) {
     introspected.push({ token, idempotencyKey: key });
     const { clientId, clientSecret } = credentials as { clientId: string; clientSecret: string };
     if (request.headers.authorization !== `Basic ${btoa(`${clientId}:${clientSecret}`)}`) return 401;
+    if (token === 'no-token') return { active: false };
     const claims = decodeJwt(token);
     if (revoked.has(claims.jti)) return { active: false };
     if (claims.once !== true) return { active: true, ...claims };
@@ -51,7 +53,11 @@ export async function startAuthServer(t: Teardown) {
   function mint(claims: Changes = {}, header: Changes = {}, by: Signer = signer): Promise<string> {
     const seconds = Math.floor(Date.now() / 1000);
     const times = { iat: seconds, exp: seconds + 3600, auth_time: seconds - 60 };
-    return by.sign({ iss: url, ...times, once: header.typ === 'one-time+jwt', ...claims }, header);
+    const isOnce = header.typ === 'one-time+jwt';
+    return by.sign(
+      { iss: url, ...times, once: isOnce, ...(isOnce && { aud: onceAtShop }), ...claims },
+      header,
+    );
   }
 
   return {
@@ -64,7 +70,10 @@ export async function startAuthServer(t: Teardown) {
     mintOnce: (claims: Changes = {}) => mint(claims, { typ: 'one-time+jwt' }),
     revoke: (token: string) => revoked.add(decodeJwt(token).jti),
     /** The options of the shop's doors. */
-    doors: { verifier: { issuer: url, audience: 'shop', timeoutMs: 60_000 }, introspection: credentials },
+    doors: {
+      verifier: { issuer: url, audience: 'shop', timeoutMs: 60_000, logger: false as const },
+      introspection: credentials,
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Fetch } from '../../../src/verifier/fetch-document.ts';
-import { createVerifier, type VerifierOptions } from '../../../src/verifier/verifier.ts';
+import { createVerifier } from '../../../src/verifier/verifier.ts';
+import type { VerifierOptions } from '../../../src/verifier/verifier-settings.ts';
 import { createSigner, issuer, type Signer, start } from './tokens.ts';
 
 export const jwksUri = `${issuer}/.well-known/jwks.json`;
@@ -43,9 +44,10 @@ export async function createFakeIssuer() {
     /** A token that is valid now. */
     sign: (by: Signer = signer) => by.sign({ iat: now / 1000, exp: now / 1000 + 300 }),
     verifier: (options: Partial<VerifierOptions> = {}) =>
-      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, ...clocks, ...options }),
+      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, logger: false, ...clocks, ...options }),
     /** A verifier without the URL of the keys. */
-    discoveringVerifier: () => createVerifier({ issuer, audience: 'shop', fetch, ...clocks }),
+    discoveringVerifier: (options: Partial<VerifierOptions> = {}) =>
+      createVerifier({ issuer, audience: 'shop', fetch, logger: false, ...clocks, ...options }),
   };
 }
 

@@ -6,6 +6,9 @@ export const issuer = 'https://auth.example.com';
 export const start = 1_800_000_000_000;
 const startSeconds = start / 1000;
 
+/** The audience of single-use tokens for the shop. */
+export const onceAtShop = 'urn:doorward:once:shop';
+
 /** Members to change; `undefined` removes one. */
 export type Changes = Record<string, unknown>;
 

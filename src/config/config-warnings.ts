@@ -1,0 +1,40 @@
+import { findMeant } from './misspelt-name.ts';
+import { type Config, type SettingName, Settings, settingNames, type Texts } from './settings.ts';
+
+/** What an operator should know about settings that can be used, one line each. Shows no values. */
+export function warningsOf(config: Partial<Config>, env: Texts): string[] {
+  return [...weakSettings(config), ...misspeltSettings(env)];
+}
+
+/** Settings that protect less than their defaults do. */
+function* weakSettings({ COOKIE_MODE, CLIENT_ASSERTION_AUDIENCE }: Partial<Config>): Generator<string> {
+  if (COOKIE_MODE === 'insecure')
+    yield 'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.';
+  if (CLIENT_ASSERTION_AUDIENCE === 'endpoint')
+    yield 'CLIENT_ASSERTION_AUDIENCE=endpoint: a malicious server can make a client sign an assertion that works here. Let clients put PUBLIC_URL into aud, and unset this.';
+}
+
+const isSecret = (name: SettingName) => Settings.properties[name].secret;
+const fileNames = settingNames.map((name) => `${name}_FILE`);
+const known = new Set<string>([
+  ...settingNames,
+  ...settingNames.filter(isSecret).map((name) => `${name}_FILE`),
+]);
+
+/** Variables that are no settings, but look as if they were meant to be: otherwise they would have no effect, unnoticed. */
+export function misspeltSettings(env: Texts): string[] {
+  return (
+    Object.keys(env)
+      // An empty setting counts as unset. A name with other characters could spoil the log.
+      .filter((name) => env[name] && !known.has(name) && /^[\w.-]+$/.test(name))
+      .flatMap((name) => {
+        const meant = findMeant(name, [...settingNames, ...fileNames]);
+        return meant === undefined ? [] : `${name}: is not a setting and has no effect; ${correction(meant)}`;
+      })
+  );
+}
+
+function correction(meant: string): string {
+  if (known.has(meant)) return `did you mean ${meant}?`;
+  return `set ${meant.replace(/_FILE$/, '')} itself, since only secrets may come from a file`;
+}

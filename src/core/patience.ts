@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+const LONGEST_WAIT_MS = 2_000;
+
+export type Patience = {
+  /** When to give up, by `performance.now()`. */
+  giveUpAt: number;
+  /** The wait before the second attempt; each one after that is twice as long, up to two seconds. Less by chance. */
+  firstWaitMs: number;
+  /** Whether another attempt may go well. */
+  mayPass(error: unknown): boolean;
+  /** Called before each wait. */
+  onWait(error: unknown): void;
+};
+
+/**
+ * Tries again and again until an attempt goes well.
+ * @param longestMs the wait before the next attempt, at most
+ * @throws what the last attempt threw, when time is up or it cannot pass
+ */
+export async function patiently<T>(
+  attempt: () => Promise<T>,
+  patience: Patience,
+  longestMs = patience.firstWaitMs,
+): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (performance.now() >= patience.giveUpAt || !patience.mayPass(error)) throw error;
+    patience.onWait(error);
+  }
+  // Replicas that started together do not all come back at one moment.
+  const waitMs = longestMs * (0.5 + Math.random() / 2);
+  // A timer may end a millisecond early, and the attempt after that would not be the last.
+  const leftMs = Math.max(0, Math.ceil(patience.giveUpAt - performance.now()) + 1);
+  await delay(Math.min(waitMs, leftMs));
+  return patiently(attempt, patience, Math.min(longestMs * 2, LONGEST_WAIT_MS));
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import type { Config } from '../../src/config/config.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
+import { basic } from '../support/clients.ts';
+import type { Secrets } from './secrets.ts';
+import { type Answer, accessTokenOf, sessionOf, type Wire } from './wire.ts';
+
+/** What someone does who may: each use of a route by its method and path, with what it must answer. */
+type Uses = Record<string, () => Promise<void>>;
+
+export type Member = { uses: Uses; doAll(): Promise<void> };
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
+/** A service client with a secret, and one that signs assertions. */
+export async function addClients(config: Config, secrets: Secrets) {
+  const audiences = ['payments', config.PUBLIC_URL];
+  const scopes = ['admin:doctor'];
+  const { client_secret } = await runCommand(config, 'clients.add', { id: 'payments', audiences, scopes });
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  const public_keys = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
+  await runCommand(config, 'clients.add', { id: 'books', audiences: ['payments'], public_keys });
+  secrets.keep("a client's private key", String((await exportJWK(privateKey)).d));
+  const secret = secrets.keep("a client's secret", String(client_secret), {
+    digestMayBeIn: ['the database'],
+  });
+  const assert = async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: 'books', sub: 'books', aud: config.PUBLIC_URL, iat: now, exp: now + 60 };
+    const jti = randomBytes(16).toString('base64url');
+    const signed = await new SignJWT({ ...claims, jti })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .sign(privateKey);
+    secrets.keep('the signature of an assertion', String(signed.split('.')[2]));
+    return signed;
+  };
+  return { secret, assert };
+}
+
+type Clients = Awaited<ReturnType<typeof addClients>>;
+
+/** Someone with an account, an old password and a good one, who uses every route as it is meant to be used. */
+export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Member {
+  const name = randomBytes(24).toString('hex');
+  const email = `${secrets.keep('the name of an account', name, { mayBeIn: ['the database', 'an answer'] })}@canary.example`;
+  const password = secrets.make('a password');
+  let cookie = '';
+  let token = '';
+
+  const enter = async (path: string) => {
+    const body = JSON.stringify({ email, password });
+    const headers = { 'content-type': 'application/json', cookie };
+    cookie = `__Host-g_token=${sessionOf(secrets, await wire.send({ method: 'POST', path, headers, body }))}`;
+  };
+  const ask = async (method: string, path: string, headers: Record<string, string> = {}, status = 200) => {
+    const answer = await wire.send({ method, path, headers });
+    if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${answer.body}`);
+    return answer;
+  };
+  const mint = async (wish: object) => {
+    const headers = { 'content-type': 'application/json', cookie };
+    return accessTokenOf(
+      secrets,
+      await wire.send({ method: 'POST', path: '/token', headers, body: JSON.stringify(wish) }),
+    );
+  };
+  const post = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
+    wire.send({
+      method: 'POST',
+      path,
+      headers: { ...FORM, ...headers },
+      body: new URLSearchParams(fields).toString(),
+    });
+  const authorization = basic('payments', clients.secret);
+
+  const uses: Uses = {
+    'POST /signup': () => enter('/signup'),
+    'POST /login': () => enter('/login'),
+    'POST /token': async () => {
+      token = await mint({});
+    },
+    'GET /me': async () => void (await ask('GET', '/me', { cookie })),
+    'GET /sessions': async () => void (await ask('GET', '/sessions', { cookie })),
+    'GET /forward-auth': async () => {
+      await ask('GET', '/forward-auth', { cookie });
+      await ask('GET', '/forward-auth?check=session&cookie=strip', { authorization: `Bearer ${token}` });
+    },
+    'POST /oauth/token': async () => {
+      const grant = { grant_type: 'client_credentials' };
+      accessTokenOf(
+        secrets,
+        await post('/oauth/token', { ...grant, client_id: 'payments', client_secret: clients.secret }),
+      );
+      accessTokenOf(secrets, await post('/oauth/token', { ...grant, ...(await assertionOf(clients)) }));
+    },
+    'POST /oauth/introspect': async () => {
+      for (const asked of [token, await mint({ single_use: true, audience: 'payments' })])
+        mustBe(200, await post('/oauth/introspect', { token: asked }, { authorization }));
+    },
+    'POST /oauth/revoke': async () => {
+      const granted = accessTokenOf(
+        secrets,
+        await post('/oauth/token', { grant_type: 'client_credentials' }, { authorization }),
+      );
+      mustBe(200, await post('/oauth/revoke', { token: granted }, { authorization }));
+    },
+    'GET /admin/doctor': async () => {
+      const grant = { grant_type: 'client_credentials', resource: 'http://localhost:3000' };
+      const ticket = accessTokenOf(secrets, await post('/oauth/token', grant, { authorization }));
+      await ask('GET', '/admin/doctor', { authorization: `Bearer ${ticket}` });
+    },
+    'DELETE /sessions': async () => void (await ask('DELETE', '/sessions', { cookie }, 204)),
+    'DELETE /sessions/:id': async () => {
+      const [old] = JSON.parse((await ask('GET', '/sessions', { cookie })).body).sessions;
+      await ask('DELETE', `/sessions/${old.id}`, { cookie }, 204);
+      await enter('/login');
+    },
+    'POST /logout': async () => void (await ask('POST', '/logout', { cookie }, 204)),
+    ...Object.fromEntries(PUBLIC.map((path) => [`GET ${path}`, async () => void (await ask('GET', path))])),
+  };
+
+  return {
+    uses,
+    async doAll() {
+      for (const use of Object.values(uses)) await use();
+    },
+  };
+}
+
+const PUBLIC = [
+  '/',
+  '/health/live',
+  '/health/ready',
+  '/.well-known/jwks.json',
+  '/.well-known/oauth-authorization-server',
+  '/.well-known/openid-configuration',
+];
+
+async function assertionOf({ assert }: Clients) {
+  const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+  return { client_assertion_type, client_assertion: await assert() };
+}
+
+function mustBe(status: number, answer: Answer): void {
+  if (answer.status !== status) throw new Error(`${answer.status} ${answer.body}`);
+}
