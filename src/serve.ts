@@ -27,6 +27,9 @@ type Opened = {
 
 const lifecycle: Lifecycle = { state: 'starting' };
 
+/** Aborted when the start has failed or is called off: what it waits for is closed then, and nothing is to open it again. */
+const startOver = new AbortController();
+
 /**
  * Runs the server in this process, until a signal ends it.
  * @throws what keeps it from starting, after all that was opened is closed
@@ -68,6 +71,7 @@ export async function serve(config: Config, logger: FastifyBaseLogger): Promise<
   } catch (error) {
     // A signal that ends a start makes it fail, by closing what it needs. Then its handler ends the process.
     if (lifecycle.state !== 'starting') return;
+    startOver.abort();
     await adapters.close();
     throw error;
   }
@@ -97,9 +101,9 @@ async function openParts(
   say: (line: string) => void,
 ): Promise<FastifyInstance> {
   const { logger } = surroundings;
-  const whenUsable = createDatabaseWait(config, adapters, say);
+  const whenUsable = createDatabaseWait(config, adapters, say, startOver.signal);
   await Promise.all([
-    redisWatch.untilUsable(adapters.cache, config, say),
+    redisWatch.untilUsable(adapters.cache, config, say, startOver.signal),
     whenUsable(() => prepare(config, adapters, logger)),
   ]);
   const instrument = await openTraces(config, process.env, logger);
@@ -127,6 +131,7 @@ function closeOnSignal(opened: Opened, config: Config, logger: FastifyBaseLogger
     async ({ signal = order, err }) => {
       if (err) logger.fatal({ err }, 'closing after an uncaught error');
       lifecycle.state = 'draining';
+      startOver.abort();
       const { app, listener } = opened.serving ?? {};
       if (app && listener) await stopServing(app, listener, signal === 'SIGTERM' ? config.DRAIN_DELAY : null);
       await opened.adapters.close();

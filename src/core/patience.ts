@@ -11,28 +11,33 @@ export type Patience = {
   mayPass(error: unknown): boolean;
   /** Called before each wait. */
   onWait(error: unknown): void;
+  /** Ends the waiting early. */
+  ended?: AbortSignal | undefined;
 };
 
 /**
  * Tries again and again until an attempt goes well.
  * @param longestMs the wait before the next attempt, at most
- * @throws what the last attempt threw, when time is up or it cannot pass
+ * @throws what the last attempt threw, when time is up, the waiting was ended, or it cannot pass
  */
 export async function patiently<T>(
   attempt: () => Promise<T>,
   patience: Patience,
   longestMs = patience.firstWaitMs,
 ): Promise<T> {
+  const { giveUpAt, ended } = patience;
   try {
     return await attempt();
   } catch (error) {
-    if (performance.now() >= patience.giveUpAt || !patience.mayPass(error)) throw error;
+    if (performance.now() >= giveUpAt || ended?.aborted || !patience.mayPass(error)) throw error;
     patience.onWait(error);
+    // Replicas that started together do not all come back at one moment.
+    const waitMs = longestMs * (0.5 + Math.random() / 2);
+    // A timer may end a millisecond early, and the attempt after that would not be the last.
+    const leftMs = Math.max(0, Math.ceil(giveUpAt - performance.now()) + 1);
+    await delay(Math.min(waitMs, leftMs), undefined, { signal: ended }).catch(() => {
+      throw error;
+    });
   }
-  // Replicas that started together do not all come back at one moment.
-  const waitMs = longestMs * (0.5 + Math.random() / 2);
-  // A timer may end a millisecond early, and the attempt after that would not be the last.
-  const leftMs = Math.max(0, Math.ceil(patience.giveUpAt - performance.now()) + 1);
-  await delay(Math.min(waitMs, leftMs));
   return patiently(attempt, patience, Math.min(longestMs * 2, LONGEST_WAIT_MS));
 }

@@ -18,9 +18,15 @@ export type Say = (line: string) => void;
 
 /**
  * Waits for PostgreSQL, up to `STARTUP_TIMEOUT` from now on: tries again while what is in the way may pass by itself.
+ * @param ended ends the wait, such as when the start fails for another reason
  * @returns runs an attempt, which may be called for one step after the other
  */
-export function createDatabaseWait(config: Config, { renewDatabase }: Adapters, say: Say) {
+export function createDatabaseWait(
+  config: Config,
+  { renewDatabase }: Adapters,
+  say: Say,
+  ended?: AbortSignal,
+) {
   const giveUpAt = performance.now() + config.STARTUP_TIMEOUT;
   let said = '';
 
@@ -28,6 +34,7 @@ export function createDatabaseWait(config: Config, { renewDatabase }: Adapters, 
     const result = await patiently(attempt, {
       giveUpAt,
       firstWaitMs: FIRST_WAIT_MS,
+      ended,
       mayPass: (error) => PASSING.test(String(databaseTroubleOf(error))),
       onWait: (error) => {
         sayOnce(explainError(error, process.env));

@@ -45,12 +45,14 @@ export function createRedisWatch(log: Log) {
   /**
    * Waits until Redis takes commands, changes included; at most for ten seconds, since the server works without it.
    * @param say called with each line about a wait
+   * @param ended ends the wait in silence, such as when the start fails for another reason
    * @throws RedisSettingsError
    */
   async function untilUsable(
     cache: Cache,
     { REDIS_URL: target, STARTUP_TIMEOUT }: Config,
     say = (line: string): void => log.warn({}, line),
+    ended?: AbortSignal,
   ): Promise<void> {
     if (target === undefined) return;
     const waitMs = Math.min(STARTUP_TIMEOUT, WAIT_AT_MOST_MS);
@@ -60,6 +62,7 @@ export function createRedisWatch(log: Log) {
       await patiently(() => check(cache), {
         giveUpAt: Math.max(patientUntil, performance.now() + CONNECT_AT_MOST_MS),
         firstWaitMs: FIRST_WAIT_MS,
+        ended,
         mayPass: (error) =>
           !isWrongSetting(reasonOf(error)) && (performance.now() < patientUntil || !isKnown(error)),
         onWait: (error) => {
@@ -74,6 +77,7 @@ export function createRedisWatch(log: Log) {
     } catch (error) {
       const reason = explainRedis(reasonOf(error), target);
       if (isWrongSetting(reasonOf(error))) throw new RedisSettingsError(`${reason}.`);
+      if (ended?.aborted) return;
       log.warn({}, `${reason}. Starting without Redis, which may come later`);
     } finally {
       isStarting = false;

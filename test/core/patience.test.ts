@@ -70,3 +70,20 @@ test('the last attempt comes when time is up, however long the wait would be', a
   t.equal(attempts(), 2);
   t.ok(performance.now() - startedAt < 600_000);
 });
+
+test('a wait that is ended makes no other attempt, whether it is waiting or not', async (t) => {
+  const forever = { giveUpAt: Number.POSITIVE_INFINITY, firstWaitMs: 3_600_000, mayPass: () => true };
+  const waiting = failing('first', 'second');
+  const during = new AbortController();
+  await t.rejects(
+    patiently(waiting.attempt, { ...forever, onWait: () => during.abort(), ended: during.signal }),
+    new Error('first'),
+  );
+  t.equal(waiting.attempts(), 1);
+  const trying = failing('first', 'second');
+  const onWait = () => t.fail('nothing is waited for');
+  await t.rejects(
+    patiently(trying.attempt, { ...forever, onWait, ended: AbortSignal.abort() }),
+    new Error('first'),
+  );
+});

@@ -25,6 +25,16 @@ async function stopped(t: Test, starting: Promise<PrivateServer>, signal: NodeJS
   return server;
 }
 
+/** A Redis that wants a password. */
+async function startLockedRedis(t: Test): Promise<PrivateServer> {
+  const redis = await startRedis();
+  t.teardown(() => redis.stop());
+  const admin = new Redis(redis.url);
+  t.teardown(() => admin.disconnect());
+  await admin.config('SET', 'requirepass', randomBytes(8).toString('hex'));
+  return redis;
+}
+
 /** A server on a port that is known before it says so. */
 async function startAt(t: Test, env: Record<string, string>) {
   const port = await quietPort();
@@ -130,11 +140,7 @@ test('a Redis that only follows another one is waited for', async (t) => {
 
 test('what is wrong in the settings is refused at once', async (t) => {
   const place = await createPlace(t);
-  const redis = await startRedis();
-  t.teardown(() => redis.stop());
-  const admin = new Redis(redis.url);
-  t.teardown(() => admin.disconnect());
-  await admin.config('SET', 'requirepass', randomBytes(8).toString('hex'));
+  const redis = await startLockedRedis(t);
   const { host } = new URL(redis.url);
   const postgres = await startPostgres();
   t.teardown(() => postgres.stop());
@@ -157,6 +163,24 @@ test('what is wrong in the settings is refused at once', async (t) => {
     t.notMatch(server.stderr, password);
     t.notMatch(server.stdout, /Waiting|listening/);
   }
+});
+
+test('a start that is refused says nothing of a connection that it closes itself', async (t) => {
+  const place = await createPlace(t);
+  const redis = await startLockedRedis(t);
+  const silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
+  t.teardown(() => silent.close());
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const server = startServer(t, {
+    ...place,
+    REDIS_URL: redis.url,
+    DATABASE_URL: `postgres://127.0.0.1:${port}/x`,
+    STARTUP_TIMEOUT: LONG,
+  });
+  t.equal(await server.exited, 1);
+  t.match(server.stderr, /^Redis at .*: it wants a password\. .*\n$/);
+  t.notMatch(server.stdout, /Waiting|listening/);
 });
 
 test('a wait ends with STARTUP_TIMEOUT, and at once with a signal', async (t) => {

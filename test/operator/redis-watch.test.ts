@@ -86,6 +86,14 @@ test('without patience it still waits for what comes of the first connection', a
   t.match(known.lines, [/no server accepts .*Starting without Redis/]);
 });
 
+test('a start that fails for another reason says nothing of Redis', async (t) => {
+  const { lines, events, watch } = setUp();
+  const config: Config = { ...loadConfig({}), REDIS_URL: target };
+  events.onError(refused, target);
+  await watch.untilUsable(failing(refused), config, undefined, AbortSignal.abort());
+  t.same(lines, []);
+});
+
 test('an embedded server has no Redis to wait for', async (t) => {
   const { lines, watch } = setUp();
   await watch.untilUsable(failing(refused), loadConfig({}));
