@@ -1,12 +1,15 @@
 import { openAccounts } from './accounts/open-accounts.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { openPlatform } from './adapters/platform.ts';
+import { openAudit } from './audit/open-audit.ts';
+import { openCodes } from './codes/open-codes.ts';
 import type { Config } from './config/config.ts';
 import type { DatabaseClock } from './core/clock.ts';
 import { type Log, warning } from './core/log.ts';
 import { startSweeping } from './db/sweep.ts';
 import { openGateway } from './gateway/open-gateway.ts';
 import { openKeys } from './keys/open-keys.ts';
+import { openMail } from './mail/open-mail.ts';
 import { openOAuth } from './oauth/open-oauth.ts';
 import { createOperatorCommands } from './operator/operator-commands.ts';
 import { openOutbox } from './outbox/open-outbox.ts';
@@ -26,13 +29,21 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     platform.close();
     throw error;
   });
+  const audit = openAudit(platform);
+  const mail = openMail(platform, outbox.service);
+  const codes = openCodes(platform);
   const sessions = openSessions(platform, outbox.service);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
-  const accounts = openAccounts(platform, sessions.service);
+  const accounts = openAccounts(platform, {
+    sessions: sessions.service,
+    audit: audit.service,
+    mail: mail.service,
+    codes: codes.service,
+  });
   const oauth = openOAuth(platform, tokens);
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
-  const opened = [outbox, keys, sessions, tokens, accounts, oauth, gateway];
+  const opened = [outbox, keys, audit, mail, codes, sessions, tokens, accounts, oauth, gateway];
   outbox.service.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),

@@ -78,7 +78,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const matches = await passwords.verify(found?.passwordHash ?? null, password);
     if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
     const { passwordHash, ...user } = found;
-    await strengthenHash(user.id, passwordHash, password).catch(onRehashError);
+    await strengthenHash(user.id, String(passwordHash), password).catch(onRehashError);
     const session = await transact((transaction) => startSession(transaction, user, visitor));
     await sessions.warm(session.generateToken);
     return { user, session };
@@ -89,7 +89,7 @@ export function createAccountService(parts: AccountServiceParts) {
     user: User,
     { device, generateToken }: Visitor,
   ): Promise<StartedSession> {
-    return sessions.start(transaction, user.id, device, generateToken);
+    return sessions.start(transaction, user.id, device, { replaces: generateToken });
   }
 
   /** Also when the hash may be of the former form, which cannot be typed on every keyboard. */

@@ -40,7 +40,7 @@ export function createAccountStore(database: Database) {
       return row ?? null;
     },
 
-    async findByEmail(email: string): Promise<(User & { passwordHash: string }) | null> {
+    async findByEmail(email: string): Promise<(User & { passwordHash: string | null }) | null> {
       const [row] = await findByEmail.execute({ email });
       return row ?? null;
     },

@@ -1,14 +1,19 @@
 import type { Platform } from '../adapters/platform.ts';
+import type { AuditService } from '../audit/audit-service.ts';
+import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
+import type { MailService } from '../mail/mail-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 
+type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
+
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts({ config, database, guard, transact, log }: Platform, sessions: SessionService) {
+export function openAccounts({ config, database, guard, transact, log }: Platform, { sessions }: Features) {
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,

@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { isReservedAudience } from '../verifier/token-type.ts';
 import { type DatabaseUrlError, parseDatabaseUrl } from './database-url.ts';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
+import { parseSmtpUrl, type SmtpTarget } from './smtp-target.ts';
 
 /** How the text of a setting is read: what it must be, in words and as a check, and how it is decoded. */
 export type Format<T> = {
@@ -169,6 +170,14 @@ export const key256: Format<Buffer> = {
   expects: '32 bytes in base64 or hex',
   accepts: (text) => /^([0-9a-f]{64}|([\w-]{43}|[a-z0-9+/]{43})=?)$/i.test(text),
   decode: (text) => Buffer.from(text, text.length === 64 ? 'hex' : 'base64'),
+};
+
+/** A mail server. Decodes to host, port, encryption and credentials. */
+export const smtpTarget: Format<SmtpTarget> = {
+  expects:
+    'a URL: smtp://user:password@host:port or smtps://…, with other signs in a password as %2F and so on',
+  accepts: (text) => parseSmtpUrl(text) !== null,
+  decode: (text) => parseSmtpUrl(text) as SmtpTarget,
 };
 
 /** One Redis server, or several behind Sentinel or as a cluster. Decodes to the servers and credentials. */

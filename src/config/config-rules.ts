@@ -84,6 +84,11 @@ const rules = [
       'or unset PATH_PREFIX if the gateway takes the path away',
   ),
   rule(
+    ['EMAIL_VERIFICATION', 'SMTP_URL', 'EMBEDDED'],
+    (c) => c.EMAIL_VERIFICATION !== 'off' && c.SMTP_URL === undefined && !c.EMBEDDED,
+    'sends mails and needs SMTP_URL; set it, or EMAIL_VERIFICATION=off',
+  ),
+  rule(
     ['DEFAULT_AUDIENCE', 'AUDIENCES'],
     (c) => c.DEFAULT_AUDIENCE !== undefined && !c.AUDIENCES.includes(c.DEFAULT_AUDIENCE),
     'must be one of AUDIENCES',

@@ -30,6 +30,10 @@ const publicOrigin: Derived = {
   says: 'the origin of PUBLIC_URL',
   from: ({ PUBLIC_URL = '' }) => URL.parse(PUBLIC_URL)?.origin ?? '',
 };
+const publicHostSender: Derived = {
+  says: 'Doorward <doorward@HOST>, with the host of PUBLIC_URL',
+  from: ({ PUBLIC_URL = '' }) => `Doorward <doorward@${URL.parse(PUBLIC_URL)?.hostname}>`,
+};
 const unlessConnected: Derived = {
   says: 'true outside production while DATABASE_URL and REDIS_URL are unset',
   from: ({ NODE_ENV, DATABASE_URL, REDIS_URL }) =>
@@ -50,6 +54,10 @@ const domain = is.text('a domain name', (text) => /^([a-z\d-]+\.)+[a-z][a-z\d-]*
 const pathPrefix = is.text('empty, or a path such as /auth', (text) => /^(\/[\w~-][\w.~-]*)*$/.test(text));
 const word = is.text('printable ASCII without spaces', (text) => /^[!-~]+$/.test(text));
 const oneAudience = is.text('one of AUDIENCES', (text) => !text.includes(','));
+const isMailbox = (text: string) => /^[\w.+-]+@[a-z\d.-]+$/i.test(text);
+const sender = is.text('an address, or a name and an address: Shop <accounts@example.com>', (text) =>
+  isMailbox(/^[^<>"@,;:\\\p{C}]+ <(.+)>$/u.exec(text)?.[1] ?? text),
+);
 const folder = is.text('a path', (text) => !/\p{Cc}/u.test(text));
 const hashMemory = is.integer(7168, 1_048_576);
 const rateLimit = is.integer(0, 100_000);
@@ -140,11 +148,57 @@ const passwordsAndLimits = {
     spareCores,
     'Passwords hashed at the same time by a worker',
   ),
+  PASSWORD_BLOCKLIST_FILE: setting(
+    is.optional(folder),
+    '',
+    'File with words, one a line, that no password may be, such as names of the service',
+  ),
+  PWNED_PASSWORDS_URL: setting(
+    is.optional(is.baseUrl),
+    '',
+    'Range API of Pwned Passwords, to refuse leaked passwords; unset: none is asked',
+  ),
   CREDENTIAL_RATE_LIMIT: setting(rateLimit, '30', 'Sign-ins and sign-ups a minute per address; 0: no limit'),
   MAX_EVENT_LOOP_DELAY: setting(
     is.duration('0s', '60s'),
     '1s',
     'Lag of this process at which it answers 503 to new requests; 0s: never',
+  ),
+};
+
+const accountsAndMail = {
+  EMAIL_VERIFICATION: setting(
+    is.oneOf('off', 'optional', 'required'),
+    'off',
+    'Whether new addresses are asked to be verified, and whether a session needs it',
+  ),
+  CODE_STYLE: setting(
+    is.oneOf('both', 'link', 'code'),
+    'both',
+    'What mails carry: a link, a code for typing, or both',
+  ),
+  PUBLIC_APP_URL: setting(
+    is.optional(is.httpUrl),
+    '',
+    'Base of the pages that mails link to, such as /reset under it; unset: the pages of this server',
+  ),
+  SMTP_URL: secret(is.smtpTarget, 'Mail server; unset: no mails, or files in DATA_DIR with EMBEDDED'),
+  MAIL_FROM: setting(sender, publicHostSender, 'Sender of the mails'),
+  MAIL_TEMPLATES_DIR: setting(
+    is.optional(folder),
+    '',
+    'Folder with templates that replace those of this server, file by file',
+  ),
+  MAILS_PER_ADDRESS: setting(is.integer(1, 1000), '10', 'Mails to one address in an hour, at most'),
+  NEW_DEVICE_MAIL: setting(
+    is.flag,
+    'true',
+    'Whether the owner gets a mail after a sign-in from a device that was not seen before',
+  ),
+  ACCOUNT_DELETION_DELAY: setting(
+    is.duration('0s', '90d'),
+    '0s',
+    'Time in which the owner can undo the deletion of an account; 0s: it is deleted at once',
   ),
 };
 
@@ -175,6 +229,7 @@ export const Settings = Type.Object({
   ...sessionsAndCookies,
   ...tokensAndKeys,
   ...passwordsAndLimits,
+  ...accountsAndMail,
   ...operations,
 });
 
@@ -191,6 +246,7 @@ export const settingSections = [
   sectionOf('Sessions and cookies', sessionsAndCookies),
   sectionOf('Tokens and keys', tokensAndKeys),
   sectionOf('Passwords and limits', passwordsAndLimits),
+  sectionOf('Accounts and mail', accountsAndMail),
   sectionOf('Operations', operations),
 ];
 

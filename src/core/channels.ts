@@ -45,8 +45,8 @@ type Messages = {
   signIn: { outcome: Outcome };
   /** An access token that was given out. `reused`: the session got the one of its last call again. */
   token: { kind: 'access' | 'single_use' | 'client' | 'reused' };
-  /** A request that a limit refused: on the addresses that send passwords, or on guesses of secrets. */
-  limitReached: { limit: 'credentials' | 'misses' };
+  /** A request that a limit refused: on addresses that send passwords, on look-ups of unknown cookies, or on guesses. */
+  limitReached: { limit: 'credentials' | 'misses' | 'guesses' };
   /** An attempt to deliver a message. */
   delivery: {
     kind: string;

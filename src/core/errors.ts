@@ -4,6 +4,7 @@ export const PROBLEMS = {
   validation_failed: { status: 400, title: 'The request breaks a rule' },
   duplicate_cookie: { status: 400, title: 'The session cookie was sent twice' },
   duplicate_host: { status: 400, title: 'The Host header was sent twice' },
+  invalid_code: { status: 400, title: 'The code is wrong, used up or too old' },
   unknown_audience: { status: 400, title: 'No such audience' },
   invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
   not_signed_in: { status: 401, title: 'Not signed in' },

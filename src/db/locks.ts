@@ -10,6 +10,9 @@ export const LOCKS = {
   rotateKeys: 7_236_455_022,
   sweepSessions: 7_236_455_023,
   sweepSpentTokens: 7_236_455_024,
+  sweepCodes: 7_236_455_025,
+  sweepThrottles: 7_236_455_026,
+  deleteAccounts: 7_236_455_027,
 } as const;
 
 type Job = keyof typeof LOCKS;

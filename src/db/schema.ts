@@ -43,8 +43,19 @@ export const users = pgTable(
     /** As the user typed it: what mail is sent to and pages show. */
     emailAsTyped: text('email_as_typed').notNull(),
     emailVerifiedAt: instant('email_verified_at'),
-    /** PHC string, parameters and salt included. */
-    passwordHash: text('password_hash').notNull(),
+    /** PHC string, parameters and salt included. Null: there is no password, so none is right. */
+    passwordHash: text('password_hash'),
+    /** When the password was seen in a list of leaked ones; null after it was changed. */
+    passwordBreachedAt: instant('password_breached_at'),
+    /** Incremented when the password is set: what was proved with an earlier one is no longer proved. */
+    credentialsVersion: integer('credentials_version').notNull().default(1),
+    displayName: text('display_name'),
+    /** The language that the user chose for mails, as in RFC 5646. */
+    locale: text('locale'),
+    /** What the app keeps on its user. Nothing here reads it. */
+    metadata: jsonb('metadata').$type<Record<string, unknown>>().notNull().default({}),
+    /** When the account is to be deleted; until then its owner may undo that. */
+    deletionDueAt: instant('deletion_due_at'),
     status: text('status', { enum: ['active', 'banned'] })
       .notNull()
       .default('active'),
@@ -53,7 +64,10 @@ export const users = pgTable(
     createdAt: instant('created_at').notNull().default(sql`now()`),
     updatedAt: instant('updated_at').notNull().default(sql`now()`),
   },
-  (table) => [check('users_status_check', sql`${table.status} in ('active', 'banned')`)],
+  (table) => [
+    index('users_deletion_due_at_idx').on(table.deletionDueAt).where(sql`${table.deletionDueAt} is not null`),
+    check('users_status_check', sql`${table.status} in ('active', 'banned')`),
+  ],
 );
 
 export const sessions = pgTable(
@@ -66,6 +80,15 @@ export const sessions = pgTable(
     /** SHA-256 of the generate token. The token itself is only in the cookie. */
     generateToken: bytea('generate_token').notNull().unique('sessions_generate_token_key'),
     createdAt: instant('created_at').notNull().default(sql`now()`),
+    /**
+     * When the user last showed who they are. Null in rows of earlier releases, which may still write some during an
+     * upgrade: then it was at `created_at`.
+     */
+    authenticatedAt: instant('authenticated_at'),
+    /** How (RFC 8176). */
+    amr: text('amr').array().notNull().default(['pwd']),
+    /** How strongly, by name; null if the way has no name. */
+    acr: text('acr'),
     lastSeenAt: instant('last_seen_at').notNull().default(sql`now()`),
     /** The absolute end. */
     expiresAt: instant('expires_at').notNull(),
@@ -182,4 +205,73 @@ export const spentTokens = pgTable(
     expiresAt: instant('expires_at').notNull(),
   },
   (table) => [index('spent_tokens_expires_at_idx').on(table.expiresAt)],
+);
+
+/** Codes that were sent to a mailbox. Whoever enters one reads that mailbox, and no more is proved. */
+export const oneTimeCodes = pgTable(
+  'one_time_codes',
+  {
+    id: uuid('id').primaryKey(),
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    purpose: text('purpose').notNull(),
+    /** The canonical address that it was sent to. */
+    email: text('email').notNull(),
+    /** SHA-256 of the code in the link; null if the mail had none. */
+    linkHash: bytea('link_hash').unique('one_time_codes_link_hash_key'),
+    /** SHA-256 of the row's id and the code for typing; null if the mail had none. */
+    typedHash: bytea('typed_hash'),
+    /** Of the code for typing. */
+    wrongTries: integer('wrong_tries').notNull().default(0),
+    /** SHA-256 of the secret of the browser that asked for it; null if that does not matter. */
+    browserHash: bytea('browser_hash'),
+    /** What is to be done with it, such as the new address. */
+    context: jsonb('context').$type<Record<string, string>>().notNull().default({}),
+    createdAt: instant('created_at').notNull().default(sql`now()`),
+    expiresAt: instant('expires_at').notNull(),
+    spentAt: instant('spent_at'),
+  },
+  (table) => [
+    index('one_time_codes_user_id_idx').on(table.userId),
+    index('one_time_codes_email_idx').on(table.email, table.purpose),
+    index('one_time_codes_expires_at_idx').on(table.expiresAt),
+  ],
+);
+
+/** Guesses of the last minutes, counted before they are looked at. */
+export const loginThrottle = pgTable(
+  'login_throttle',
+  {
+    /** SHA-256 of what is guarded: its kind, and an address or a device. */
+    key: bytea('key').primaryKey(),
+    /** The guesses that still count, the oldest first. */
+    attempts: instant('attempts').array().notNull(),
+    /** When none of them counts any more. */
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (table) => [index('login_throttle_expires_at_idx').on(table.expiresAt)],
+);
+
+/**
+ * What happened, in the order of the ids. A trigger refuses to delete or change an event, but for taking personal data
+ * away. It refers to no row, so that it outlives the account that it is about.
+ */
+export const auditEvents = pgTable(
+  'audit_events',
+  {
+    id: uuid('id').primaryKey(),
+    /** What happened, such as `password.changed`. */
+    kind: text('kind').notNull(),
+    happenedAt: instant('happened_at').notNull().default(sql`now()`),
+    /** The account that it happened to; null if there is none. */
+    userId: uuid('user_id'),
+    /** Who did it: a user or a service client, by id; null if nobody had signed in. */
+    actorId: text('actor_id'),
+    sessionId: uuid('session_id'),
+    ip: text('ip'),
+    userAgent: text('user_agent'),
+    details: jsonb('details').$type<Record<string, unknown>>(),
+  },
+  (table) => [index('audit_events_user_id_idx').on(table.userId, table.id)],
 );

@@ -11,6 +11,8 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'The session cookie came twice, and the server cannot know which of the two is its own. It refuses both, and tells the browser to delete them. Send the user to the sign-in page.',
   duplicate_host:
     'The request has two `Host` headers, and two programs could each believe another one. Correct the client or the gateway.',
+  invalid_code:
+    'The code of a mail is wrong, was used before, is too old, or was tried too often; the answer does not tell which. Let the user ask for a new one.',
   unknown_audience:
     'The `audience` that was asked for is not in `AUDIENCES`. Correct the name, or the setting.',
   invalid_credentials:

@@ -150,11 +150,11 @@ function countTokens(registers: Registry[]): End {
 function countLimits(registers: Registry[]): End {
   const counter = new Counter({
     name: 'doorward_limit_refusals_total',
-    help: 'Requests that a limit refused: credentials per address, or misses, which are guesses of secrets',
+    help: 'Requests that a limit refused: credentials per address, misses, which are guesses of cookies, or guesses per account',
     labelNames: ['limit'],
     registers,
   });
-  for (const limit of ['credentials', 'misses']) counter.inc({ limit }, 0);
+  for (const limit of ['credentials', 'misses', 'guesses']) counter.inc({ limit }, 0);
   return listenTo(channels.limitReached, (fact) => counter.inc(fact));
 }
 

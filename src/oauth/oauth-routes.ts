@@ -72,6 +72,8 @@ const IntrospectionResponse = Type.Object(
     email: Type.Optional(Type.String()),
     email_verified: Type.Optional(Type.Boolean()),
     auth_time: Type.Optional(Type.Integer()),
+    amr: Type.Optional(Type.Array(Type.String())),
+    acr: Type.Optional(Type.String()),
   },
   { description: 'The claims of a token that holds; nothing but `active: false` of any other' },
 );

@@ -6,8 +6,13 @@ export type SessionRecord = {
   userId: string;
   claims: UserClaims;
   userStatus: 'active' | 'banned';
-  /** When the user signed in: the `auth_time` of OpenID Connect Core §2. */
   createdAt: number;
+  /** When the user last showed who they are: the `auth_time` of OpenID Connect Core §2. */
+  authenticatedAt: number;
+  /** How (RFC 8176). */
+  amr: string[];
+  /** How strongly, by name; null if the way has no name. */
+  acr: string | null;
   lastSeenAt: number;
   expiresAt: number;
   idleExpiresAt: number;

@@ -16,6 +16,13 @@ import { type SessionsEnded, sessionsEndedMessages } from './sessions-ended.ts';
 /** A session that was just started. Its generate token is known only now. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
 
+type SessionStart = {
+  /** The generate token that the same browser has: its session ends. */
+  replaces?: string | null;
+  /** How the user showed who they are (RFC 8176); with a password if left out. */
+  amr?: string[];
+};
+
 /** A part of a user's sessions; `next` is where the list goes on, null at its end. */
 export type SessionPage = { sessions: ListedSession[]; next: string | null };
 
@@ -47,14 +54,13 @@ export function createSessionService(parts: SessionServiceParts) {
 
   return {
     /**
-     * Starts a session for a user whose password has just been checked. The oldest ones beyond the bound end.
-     * @param replaces the generate token that the same browser has, if any: its session ends
+     * Starts a session for a user who has just shown who they are. The oldest ones beyond the bound end.
      */
     async start(
       transaction: Transaction,
       userId: string,
       device: Device,
-      replaces: string | null = null,
+      { replaces = null, amr = ['pwd'] }: SessionStart = {},
     ): Promise<StartedSession> {
       const room = {
         userId,
@@ -70,6 +76,7 @@ export function createSessionService(parts: SessionServiceParts) {
         ttlMs,
         idleTtlMs,
         device,
+        amr,
       };
       clock.observe((await store.insert(transaction, session)).databaseNow);
       return { id: session.id, generateToken, maxAgeSeconds: Math.floor(ttlMs / 1000) };

@@ -34,6 +34,8 @@ export type NewSession = {
   ttlMs: number;
   idleTtlMs: number;
   device: Device;
+  /** How the user showed who they are (RFC 8176). */
+  amr: string[];
 };
 
 export type ListedSession = {
@@ -107,7 +109,7 @@ export function createSessionStore(database: Database) {
 
     /** Starts a session; returns its id and the database's time. */
     async insert(transaction: Transaction, session: NewSession): Promise<{ databaseNow: Date }> {
-      const { id, userId, tokenHash, ttlMs, idleTtlMs, device } = session;
+      const { id, userId, tokenHash, ttlMs, idleTtlMs, device, amr } = session;
       const [row] = await transaction.database
         .insert(sessions)
         .values({
@@ -115,6 +117,8 @@ export function createSessionStore(database: Database) {
           userId,
           generateToken: tokenHash,
           createdAt: sql`now()`,
+          authenticatedAt: sql`now()`,
+          amr,
           lastSeenAt: sql`now()`,
           expiresAt: sql`now() + ${inMs(ttlMs)}`,
           idleExpiresAt: sql`now() + ${inMs(idleTtlMs)}`,
@@ -313,6 +317,11 @@ function prepareFind(database: Database) {
         userId: sessions.userId,
         tokenHash: sessions.generateToken,
         createdAt: sessions.createdAt,
+        authenticatedAt: sql`coalesce(${sessions.authenticatedAt}, ${sessions.createdAt})`.mapWith(
+          sessions.createdAt,
+        ),
+        amr: sessions.amr,
+        acr: sessions.acr,
         lastSeenAt: sessions.lastSeenAt,
         expiresAt: sessions.expiresAt,
         idleExpiresAt: sessions.idleExpiresAt,
@@ -344,6 +353,9 @@ function toFoundSession(row: FoundRow): FoundSession {
       claims: toUserClaims(row.claims),
       userStatus: row.userStatus,
       createdAt: session.createdAt.getTime(),
+      authenticatedAt: session.authenticatedAt.getTime(),
+      amr: session.amr,
+      acr: session.acr,
       lastSeenAt: session.lastSeenAt.getTime(),
       expiresAt: session.expiresAt.getTime(),
       idleExpiresAt: session.idleExpiresAt.getTime(),

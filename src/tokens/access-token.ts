@@ -2,14 +2,17 @@ import type { UserClaims } from '../core/user-claims.ts';
 import { endsAt } from '../sessions/session-rules.ts';
 import type { TokenClaims } from '../verifier/token-claims.ts';
 
-/** What an access token says about the user and the session; `auth_time` is derived from it. */
+/** What an access token says about the user and the session. */
 export type TokenSubject = {
   /** Session id. */
   id: string;
   userId: string;
   claims: UserClaims;
-  /** When the user signed in, in milliseconds since the epoch. */
-  createdAt: number;
+  /** When the user last showed who they are, in milliseconds since the epoch. */
+  authenticatedAt: number;
+  /** How, and how strongly. */
+  amr: string[];
+  acr: string | null;
   /** The ends of the session, used and unused, in milliseconds since the epoch. */
   expiresAt: number;
   idleExpiresAt: number;
@@ -36,7 +39,7 @@ export type AccessTokenOptions = {
 /** Claims that every access token has. */
 type CommonClaims = Omit<TokenClaims, 'nbf' | keyof SessionClaims | keyof UserClaims>;
 
-type SessionClaims = Required<Pick<TokenClaims, 'sid' | 'auth_time'>>;
+type SessionClaims = Required<Pick<TokenClaims, 'sid' | 'auth_time' | 'amr'>> & Pick<TokenClaims, 'acr'>;
 
 /** The claims of a user's access token. */
 export type AccessTokenClaims = CommonClaims & SessionClaims & UserClaims;
@@ -54,7 +57,9 @@ export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOpt
     exp: Math.min(common.exp, seconds(endsAt(subject))),
     sid: subject.id,
     ...subject.claims,
-    auth_time: seconds(subject.createdAt),
+    auth_time: seconds(subject.authenticatedAt),
+    amr: subject.amr,
+    ...(subject.acr === null ? {} : { acr: subject.acr }),
   };
 }
 

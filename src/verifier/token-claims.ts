@@ -17,8 +17,12 @@ export type TokenClaims = {
   sid?: string;
   email?: string;
   email_verified?: boolean;
-  /** When the user signed in. */
+  /** When the user last showed who they are. */
   auth_time?: number;
+  /** How: names of methods as in RFC 8176, such as `pwd`. */
+  amr?: string[];
+  /** How strongly, by a name that the issuer gives it. */
+  acr?: string;
 };
 
 /** What the claims of a token are compared with. */
@@ -58,6 +62,8 @@ const OPTIONAL: typeof REQUIRED = [
   ['email', isText],
   ['email_verified', (value) => typeof value === 'boolean'],
   ['auth_time', isTime],
+  ['amr', (value) => Array.isArray(value) && value.every(isText)],
+  ['acr', isText],
 ];
 
 const decoder = new TextDecoder('utf-8', { fatal: true });

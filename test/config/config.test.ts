@@ -22,6 +22,7 @@ const secretNames = [
   'REDIS_URL',
   'KEY_ENCRYPTION_KEY',
   'KEY_ENCRYPTION_KEY_PREVIOUS',
+  'SMTP_URL',
 ] as const;
 
 function connected(overrides: Env = {}): Env {
@@ -87,8 +88,19 @@ t.test('an empty environment gives the defaults', async (t) => {
     PASSWORD_HASH_MEMORY_KIB: 19_456,
     PASSWORD_HASH_ITERATIONS: 2,
     PASSWORD_HASH_THREADS: Math.max(1, availableParallelism() - 1),
+    PASSWORD_BLOCKLIST_FILE: undefined,
+    PWNED_PASSWORDS_URL: undefined,
     CREDENTIAL_RATE_LIMIT: 30,
     MAX_EVENT_LOOP_DELAY: 1_000,
+    EMAIL_VERIFICATION: 'off',
+    CODE_STYLE: 'both',
+    PUBLIC_APP_URL: undefined,
+    SMTP_URL: undefined,
+    MAIL_FROM: 'Doorward <doorward@localhost>',
+    MAIL_TEMPLATES_DIR: undefined,
+    MAILS_PER_ADDRESS: 10,
+    NEW_DEVICE_MAIL: true,
+    ACCOUNT_DELETION_DELAY: 0,
     DRAIN_DELAY: 5000,
     WORKERS: 1,
     STARTUP_TIMEOUT: 60_000,
@@ -135,7 +147,20 @@ t.test('a duration is digits and a unit, decoded to milliseconds', async (t) => 
   t.doesNotThrow(() => fc.assert(property));
 });
 
+const relay = { host: 'mail.test', port: 587, encryption: 'starttls', credentials: null };
+
 const accepted: [SettingName, string, unknown][] = [
+  ['SMTP_URL', 'smtp://mail.test', relay],
+  ['SMTP_URL', 'smtp://mail.test/?tls=off', { ...relay, encryption: 'none' }],
+  ['SMTP_URL', 'smtp://127.0.0.1:1025', { ...relay, host: '127.0.0.1', port: 1025, encryption: 'none' }],
+  ['SMTP_URL', 'smtps://[::1]', { ...relay, host: '::1', port: 465, encryption: 'tls' }],
+  [
+    'SMTP_URL',
+    'smtp://post%40shop:p%3Ass@mail.test:25',
+    { ...relay, port: 25, credentials: { user: 'post@shop', password: 'p:ss' } },
+  ],
+  ['MAIL_FROM', 'accounts+shop@example.com', 'accounts+shop@example.com'],
+  ['MAIL_FROM', 'Büro Nord <accounts@example.com>', 'Büro Nord <accounts@example.com>'],
   ['NODE_ENV', 'test', 'test'],
   ['HOST', '0.0.0.0', '0.0.0.0'],
   ['HOST', '::1', '::1'],
@@ -170,6 +195,25 @@ t.test('decodes what each format allows', async (t) => {
 });
 
 const refused: [SettingName, string[]][] = [
+  [
+    'SMTP_URL',
+    [
+      'mail.test',
+      'http://mail.test',
+      'smtp://',
+      'smtp://a@mail.test',
+      'smtp://:p@mail.test',
+      'smtp://mail.test/x',
+    ],
+  ],
+  [
+    'SMTP_URL',
+    ['smtp://mail.test?tls=on', 'smtps://mail.test?tls=off', 'smtp://a:%zz@mail.test', 'smtp://a b'],
+  ],
+  [
+    'MAIL_FROM',
+    ['Doorward', 'a@', 'A <a@b.test', 'A, B <a@b.test>', 'A\nBcc: b@b.test <a@b.test>', '<a@b.test>'],
+  ],
   ['NODE_ENV', ['prod', 'Production', 'toString']],
   ['HOST', ['a b', '[::1]', 'http://x', '1:2']],
   ['PORT', ['-1', '65536', '3e3', '1.5', '0x10', '８', '９', 'Infinity']],
@@ -513,7 +557,7 @@ t.test('a server whose URL is bad still counts as wanted', async (t) => {
 });
 
 t.test('every secret may come from a file, whose last newline is not part of it', async (t) => {
-  const env = connected();
+  const env = connected({ SMTP_URL: 'smtp://mail.test' });
   for (const newline of ['', '\n', '\r\n']) {
     const files = Object.fromEntries(secretNames.map((name) => [`${name}_FILE`, name]));
     const config = loadConfig(files, (path) => `${env[path]}${newline}`);
@@ -549,7 +593,8 @@ t.test('refuses a file that fails in an unknown way, is empty, or holds what is 
 
 t.test('refuses a secret that is given both ways', async (t) => {
   for (const name of secretNames) {
-    const problems = problemsOf(connected({ [`${name}_FILE`]: 'x' }), () => t.fail('read the file') as never);
+    const env = { ...connected({ SMTP_URL: 'smtp://mail.test' }), [`${name}_FILE`]: 'x' };
+    const problems = problemsOf(env, () => t.fail('read the file') as never);
     t.strictSame(problems, [`${name}: ${name}_FILE is set as well; expected only one of them`]);
   }
 });

@@ -82,12 +82,23 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       claims: { email: user.email, email_verified: false },
       userStatus: 'active',
       createdAt: startedAt,
+      authenticatedAt: startedAt,
+      amr: ['pwd'],
+      acr: null,
       lastSeenAt: startedAt,
       expiresAt: startedAt + TTL_MS,
       idleExpiresAt: startedAt + IDLE_TTL_MS,
       ended: false,
       version: 2,
     });
+  });
+
+  t.test('a session of an earlier release was signed in when it began', async (t) => {
+    const { database, store, addUser, addSession } = await setUp(t);
+    const { id, tokenHash } = await addSession({ userId: (await addUser()).id });
+    await database.update(sessions).set({ authenticatedAt: null }).where(eq(sessions.id, id));
+    const record = (await findSession(store, tokenHash))?.record;
+    t.equal(record?.authenticatedAt, record?.createdAt);
   });
 
   t.test('another hash finds nothing', async (t) => {
@@ -614,6 +625,7 @@ function makeSession(changes: Partial<NewSession> & { userId: string }): NewSess
     ttlMs: TTL_MS,
     idleTtlMs: IDLE_TTL_MS,
     device: { ip: '192.0.2.1', userAgent: 'Lynx' },
+    amr: ['pwd'],
     ...changes,
   };
 }

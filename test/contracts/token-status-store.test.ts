@@ -30,6 +30,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       tokenHash: randomBytes(32),
       ttlMs: 2 * HOUR_MS,
       idleTtlMs: HOUR_MS,
+      amr: ['pwd'],
     };
     const device = { ip: '192.0.2.1', userAgent: null };
     await transact((transaction) => sessions.insert(transaction, { ...session, device }));

@@ -220,12 +220,14 @@ test('a replaced session ends with the transaction that replaces it, or not at a
   t.ok(await sessions.find(old.generateToken, client));
   const change = new Error('changed my mind');
   const failing = transact(async (transaction) => {
-    await sessions.start(transaction, userId, device, old.generateToken);
+    await sessions.start(transaction, userId, device, { replaces: old.generateToken });
     throw change;
   });
   await t.rejects(failing, change);
   t.match(await sessions.find(old.generateToken, client), { id: old.id });
-  await transact((transaction) => sessions.start(transaction, userId, device, old.generateToken));
+  await transact((transaction) =>
+    sessions.start(transaction, userId, device, { replaces: old.generateToken }),
+  );
   t.equal(await sessions.find(old.generateToken, client), null);
   t.match(await database.select().from(rows).orderBy(rows.createdAt), [
     { endReason: 'replaced' },
@@ -236,7 +238,9 @@ test('a replaced session ends with the transaction that replaces it, or not at a
 test('replacing what is no session is no error', async (t) => {
   const { sessions, transact, userId } = await setUp(t);
   for (const token of ['', 'x', createGenerateToken(), randomBytes(99).toString('base64url')]) {
-    await t.resolves(transact((transaction) => sessions.start(transaction, userId, device, token)));
+    await t.resolves(
+      transact((transaction) => sessions.start(transaction, userId, device, { replaces: token })),
+    );
   }
 });
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
+import { getTableName, is, Table } from 'drizzle-orm';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { t as root, type Test } from 'tap';
@@ -25,6 +26,10 @@ import {
 
 const { drizzle: drizzlePostgres } = loadPostgresDriver();
 const { drizzle: drizzlePGlite } = loadPGliteDriver();
+
+const tables = Object.values(schema)
+  .filter((value) => is(value, Table))
+  .map(getTableName);
 
 /** A migrated database, empty at first, whose time the test can move. */
 export type TestDatabase = {
@@ -87,9 +92,7 @@ async function createPGlite(): Promise<PGlite> {
 }
 
 async function emptied(database: Database, moveTime: TestDatabase['moveTime']): Promise<TestDatabase> {
-  await database.execute(
-    sql`truncate users, sessions, signing_keys, outbox, service_clients, client_secrets, spent_tokens`,
-  );
+  await database.execute(sql.raw(`truncate ${tables.join(', ')}`));
   await database.execute(sql`update public.test_time_shift set shift = interval '0'`);
   return { database, transact: createTransact(database, deadlineGuard(GENEROUS_DEADLINE_MS)), moveTime };
 }

@@ -10,7 +10,9 @@ const subject: TokenSubject = {
   id: 'session-1',
   userId: 'user-1',
   claims: { email: 'ada@example.com', email_verified: false },
-  createdAt: 1_800_000_000_999,
+  authenticatedAt: 1_800_000_000_999,
+  amr: ['pwd'],
+  acr: null,
   expiresAt: 1_802_592_000_999,
   idleExpiresAt: 1_801_209_600_999,
 };
@@ -38,12 +40,20 @@ test('has the claims of RFC 9068 and OpenID Connect, and no others', async (t) =
     email_verified: false,
     scope: '',
     auth_time: 1_800_000_000,
+    amr: ['pwd'],
   });
 });
 
 test('says of the user what it was given, whole', async (t) => {
   const claims = { email: 'eve@example.com', email_verified: true };
   t.match(accessTokenClaims({ ...subject, claims }, options), claims);
+});
+
+test('says how strongly the user signed in, if that has a name', async (t) => {
+  t.match(accessTokenClaims({ ...subject, amr: ['hwk', 'user'], acr: 'phr' }, options), {
+    amr: ['hwk', 'user'],
+    acr: 'phr',
+  });
 });
 
 test('one audience is a string, several are an array', async (t) => {
@@ -71,10 +81,10 @@ test('times are whole seconds, and the life is exactly the whole seconds of its 
     fc.integer({ min: 60_000, max: 86_400_000 }),
     fc.double({ min: 60_000, max: 86_400_000, noNaN: true }),
   );
-  const isWhole = (now: number, createdAt: number, ttlMs: number) => {
-    const session = { ...subject, createdAt, expiresAt: 1e15, idleExpiresAt: 1e15 };
+  const isWhole = (now: number, authenticatedAt: number, ttlMs: number) => {
+    const session = { ...subject, authenticatedAt, expiresAt: 1e15, idleExpiresAt: 1e15 };
     const { iat, exp, auth_time } = accessTokenClaims(session, { ...options, now, ttlMs });
-    const isInPast = iat * 1000 <= now && auth_time * 1000 <= createdAt;
+    const isInPast = iat * 1000 <= now && auth_time * 1000 <= authenticatedAt;
     return (
       [iat, exp, auth_time].every(Number.isInteger) && exp - iat === Math.floor(ttlMs / 1000) && isInPast
     );

@@ -1,0 +1,105 @@
+import { v7 as uuidv7 } from 'uuid';
+import { AppError } from '../core/errors.ts';
+import type { Transaction } from '../db/database.ts';
+import type { CodeStore, OpenCode } from './code-store.ts';
+import {
+  CODE_LIFE_MS,
+  type CodePurpose,
+  createLinkCode,
+  createTypedCode,
+  DEFENCES,
+  hashLinkCode,
+  hashTypedCode,
+  isTypedCode,
+} from './one-time-code.ts';
+
+export type CodeStyle = 'link' | 'code' | 'both';
+
+export type CodeWish = {
+  userId: string;
+  purpose: CodePurpose;
+  /** The canonical address that it goes to. */
+  email: string;
+  /** SHA-256 of the secret of the browser that asks for it, if that matters when it is used. */
+  browserHash?: Buffer | null;
+  /** What is to be done with it. */
+  context?: Record<string, string>;
+  /** How long it is good; that of its purpose if left out. */
+  lifeMs?: number;
+};
+
+/** The two forms of a new code, which are known only now. Null: not in this style. */
+export type IssuedCode = { link: string | null; typed: string | null };
+
+/** What somebody presents: the code of a link, or the address and what was typed. */
+export type PresentedCode =
+  | { link: string }
+  | {
+      /** Canonical. */
+      email: string;
+      typed: string;
+      /** If it must be a code of this user. */
+      userId?: string;
+    };
+
+type CodeServiceParts = { store: CodeStore; style: CodeStyle };
+
+export type CodeService = ReturnType<typeof createCodeService>;
+
+/** Codes that prove that somebody reads a mailbox, and nothing more. */
+export function createCodeService({ store, style }: CodeServiceParts) {
+  return {
+    /** Makes a code. It is good once the transaction has been committed. */
+    async issue(transaction: Transaction, wish: CodeWish): Promise<IssuedCode> {
+      const { userId, purpose, email, browserHash = null, context = {} } = wish;
+      const id = uuidv7();
+      const link = style === 'code' ? null : createLinkCode();
+      const typed = style === 'link' ? null : createTypedCode();
+      const linkHash = link === null ? null : hashLinkCode(link);
+      const typedHash = typed === null ? null : hashTypedCode(id, typed);
+      const lifeMs = wish.lifeMs ?? CODE_LIFE_MS[purpose];
+      const code = { id, userId, purpose, email, linkHash, typedHash, browserHash, context, lifeMs };
+      await store.insert(transaction, code);
+      return { link, typed };
+    },
+
+    /**
+     * The code that was presented, which is not spent by that. After five wrong tries one for typing is used up.
+     * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `unavailable`
+     */
+    async check(purpose: CodePurpose, presented: PresentedCode): Promise<OpenCode> {
+      const code =
+        'link' in presented
+          ? await store.findByLink(hashLinkCode(presented.link), purpose)
+          : await findTyped(purpose, presented);
+      if (code === null) throw new AppError('invalid_code');
+      return code;
+    },
+
+    /**
+     * Spends a code that was checked, and all others of its purpose. One of many callers wins.
+     * @throws AppError `invalid_code` when it was spent in the meantime, or is too old by now
+     */
+    async spend(transaction: Transaction, code: OpenCode): Promise<void> {
+      if (!(await store.spend(transaction, code))) throw new AppError('invalid_code');
+    },
+
+    /** Spends what was sent to the user before a password or an address was changed, but not what undoes such a change. */
+    spendAll: (transaction: Transaction, userId: string): Promise<void> =>
+      store.spendAll(transaction, userId, DEFENCES),
+  };
+
+  async function findTyped(
+    purpose: CodePurpose,
+    { email, typed, userId }: Exclude<PresentedCode, { link: string }>,
+  ): Promise<OpenCode | null> {
+    const tried = await store.takeTry({ email, purpose, userId });
+    const right = tried.find(
+      ({ id, typedHash }) => typedHash !== null && isTypedCode({ id, typedHash }, typed),
+    );
+    if (right === undefined) return null;
+    await store.giveBackTry(tried.map(({ id }) => id));
+    const { typedHash, ...code } = right;
+    return code;
+  }
+}
