@@ -1,28 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
-import Type, { type Static } from 'typebox';
-import { clientAddress } from '../http/client-address.ts';
+import type { FastifyContextConfig } from 'fastify';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
-import { Body, Instant, Text, Uuid } from '../http/schemas.ts';
+import { Body, Text } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
-import type { AccountService, Visitor } from './account-service.ts';
-import type { User } from './user.ts';
-
-const MAX_USER_AGENT_LENGTH = 512;
+import type { AccountService } from './account-service.ts';
+import { UserResponse, userResponse } from './user-response.ts';
+import { visitorOf } from './visitor.ts';
 
 const Credentials = Body({
   email: Text({ maxLength: 320, description: 'E-mail address' }),
   password: Text({ description: 'Counted in code points, never cut' }),
-});
-
-const UserResponse = Type.Object({
-  user: Type.Object({
-    id: Uuid(),
-    email: Type.String(),
-    email_verified: Type.Boolean(),
-    created_at: Instant(),
-  }),
 });
 
 type AccountRoutesOptions = {
@@ -53,7 +41,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session } = await accounts.signUp(request.body, visitorOf(request, reply));
+      const { user, session } = await accounts.signUp(request.body, visitorOf(request, reply, cookie));
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
       return reply.code(201).send(userResponse(user));
     },
@@ -74,7 +62,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session } = await accounts.signIn(request.body, visitorOf(request, reply));
+      const { user, session } = await accounts.signIn(request.body, visitorOf(request, reply, cookie));
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
       return userResponse(user);
     },
@@ -96,20 +84,4 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
     },
     async (request) => userResponse(await accounts.getUser(signedIn(request).userId)),
   );
-
-  function visitorOf(request: FastifyRequest, reply: FastifyReply): Visitor {
-    const userAgent = request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
-    return { device: { ip: clientAddress(request), userAgent }, generateToken: cookie.read(request, reply) };
-  }
 };
-
-function userResponse(user: User): Static<typeof UserResponse> {
-  return {
-    user: {
-      id: user.id,
-      email: user.emailAsTyped,
-      email_verified: user.emailVerifiedAt !== null,
-      created_at: user.createdAt.toISOString(),
-    },
-  };
-}

@@ -1,26 +1,25 @@
 import { v7 as uuidv7 } from 'uuid';
 import { channels, tellOutcome } from '../core/channels.ts';
-import { AppError, validationFailed } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
-import { checkPassword, formerForm, type PasswordPolicy } from '../passwords/password-policy.ts';
-import type { Device } from '../sessions/device.ts';
+import { formerForm } from '../passwords/password-policy.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { AccountStore } from './account-store.ts';
-import { parseEmailAddress } from './email-address.ts';
+import type { CredentialRules } from './credential-rules.ts';
+import type { PasswordCheck } from './password-check.ts';
 import type { User } from './user.ts';
+import type { Visitor } from './visitor.ts';
 
 export type Credentials = { email: string; password: string };
-
-/** Who signs in: the device, and the generate token that the cookie already holds, if any. */
-export type Visitor = { device: Device; generateToken: string | null };
 
 type AccountServiceParts = {
   store: AccountStore;
   sessions: SessionService;
   passwords: PasswordHasher;
   transact: Transact;
-  passwordPolicy: PasswordPolicy;
+  passwordCheck: PasswordCheck;
+  rules: CredentialRules;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -31,7 +30,7 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, transact, passwordPolicy, onRehashError } = parts;
+  const { store, sessions, passwords, passwordCheck, rules, transact, onRehashError } = parts;
 
   return {
     /**
@@ -58,8 +57,8 @@ export function createAccountService(parts: AccountServiceParts) {
 
   async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
     await passwords.requireRoom();
-    const address = readEmail(email);
-    requireGoodPassword(password, address.canonical);
+    const address = rules.readEmail(email);
+    await rules.requireGoodPassword(password, address.canonical);
     const passwordHash = await passwords.hash(password);
     const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
     const signedIn = await transact(async (transaction) => {
@@ -73,9 +72,10 @@ export function createAccountService(parts: AccountServiceParts) {
 
   async function signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
     await passwords.requireRoom();
-    const { canonical } = readEmail(email);
+    const { canonical } = rules.readEmail(email);
     const found = await store.findByEmail(canonical);
-    const matches = await passwords.verify(found?.passwordHash ?? null, password);
+    const hash = found?.passwordHash ?? null;
+    const matches = await passwordCheck.matches({ email: canonical, hash, password });
     if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
     const { passwordHash, ...user } = found;
     await strengthenHash(user.id, String(passwordHash), password).catch(onRehashError);
@@ -97,16 +97,4 @@ export function createAccountService(parts: AccountServiceParts) {
     if (!passwords.needsRehash(oldHash) && formerForm(password) === null) return;
     await store.replacePasswordHash(userId, oldHash, await passwords.hash(password));
   }
-
-  function requireGoodPassword(password: string, email: string): void {
-    const problems = checkPassword(password, email, passwordPolicy);
-    if (problems.length === 0) return;
-    throw validationFailed(problems.map((message) => ({ path: '/password', message })));
-  }
-}
-
-function readEmail(email: string): { canonical: string; asTyped: string } {
-  const parsed = parseEmailAddress(email);
-  if ('problem' in parsed) throw validationFailed([{ path: '/email', message: parsed.problem }]);
-  return parsed;
 }

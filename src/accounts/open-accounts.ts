@@ -5,10 +5,14 @@ import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
+import { createGuessLimit } from '../passwords/guess-limit.ts';
+import { createGuessStore } from '../passwords/guess-store.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
+import { createCredentialRules } from './credential-rules.ts';
+import { createPasswordCheck } from './password-check.ts';
 
 type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
 
@@ -20,17 +24,22 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     threads: config.PASSWORD_HASH_THREADS,
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
+  const store = guardStore('accounts', createAccountStore(database), guard);
+  const guessStore = guardStore('guesses', createGuessStore(database), guard);
+  const passwordCheck = createPasswordCheck({ passwords, guesses: createGuessLimit(guessStore) });
+  const rules = createCredentialRules({
+    minLength: config.PASSWORD_MIN_LENGTH,
+    serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
+    isCommon: isCommonPassword,
+  });
   const service = createAccountService({
-    store: guardStore('accounts', createAccountStore(database), guard),
+    store,
     sessions,
     passwords,
     transact,
-    passwordPolicy: {
-      minLength: config.PASSWORD_MIN_LENGTH,
-      serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
-      isCommon: isCommonPassword,
-    },
+    passwordCheck,
+    rules,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps: [], close: passwords.close };
+  return { service, hashQueue: passwords.queue, sweeps: [guessStore.sweep], close: passwords.close };
 }

@@ -21,6 +21,8 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'The call needs a signed-in user, and there is no live session: neither cookie nor token, or a cookie whose session has ended. Send the user to the sign-in page.',
   invalid_token:
     'The access token has expired, was signed by another server, is meant for another service, or is not one at all. Get a new one from `POST /token`, and try once more.',
+  reauthentication_required:
+    'The user signed in more than ten minutes ago, and the change is a grave one. Ask for the password, and send it along.',
   insufficient_scope:
     'The access token is good, but lacks a scope that this call needs. Ask for a token with that scope; trying again does not help.',
   origin_not_allowed:
@@ -37,7 +39,7 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
   unsupported_media_type:
     'The body is not `application/json` in UTF-8. Set `Content-Type: application/json`.',
   rate_limited:
-    'Too many requests came from this network address. Wait for as many seconds as `Retry-After` says, then try again.',
+    'Too many requests came from this network address, or too many wrong passwords or codes were tried for this account. Wait for as many seconds as `Retry-After` says, then try again.',
   headers_too_large:
     'The headers are larger than the server reads. Mostly there are too many cookies; delete some.',
   internal_error:

@@ -30,6 +30,8 @@ export type MailTemplate = keyof MailData;
 
 export type Mail<Template extends MailTemplate = MailTemplate> = {
   template: Template;
+  /** The account that it is about; its mails that are still waiting are dropped when it is deleted. */
+  userId: string;
   /** Canonical: the envelope's only recipient. */
   to: string;
   /** The language that the user chose, or `Accept-Language`; null: English. */

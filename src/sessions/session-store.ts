@@ -16,7 +16,17 @@ export type SessionSelector =
   | { userId: string; sessionIds: string[] }
   | { sessionIds: string[] };
 
-export type EndReason = 'signed_out' | 'replaced' | 'too_many' | 'ended_by_user' | 'ended_by_operator';
+export type EndReason =
+  | 'signed_out'
+  | 'replaced'
+  | 'too_many'
+  | 'ended_by_user'
+  | 'ended_by_operator'
+  | 'password_changed'
+  | 'password_reset'
+  | 'email_changed'
+  | 'disowned'
+  | 'account_deleted';
 
 /** What a new session takes the place of. */
 export type MakeRoom = {

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hashSync } from '@node-rs/argon2';
 import { t as root, type Test, test } from 'tap';
-import { createAccountService, type Visitor } from '../../src/accounts/account-service.ts';
+import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
+import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
+import { createPasswordCheck } from '../../src/accounts/password-check.ts';
+import type { Visitor } from '../../src/accounts/visitor.ts';
 import { AppError, unavailable } from '../../src/core/errors.ts';
 import { sessions as sessionRows, users } from '../../src/db/schema.ts';
+import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
+import { createGuessStore } from '../../src/passwords/guess-store.ts';
 import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
 import { createGenerateToken } from '../../src/sessions/generate-token.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
@@ -55,12 +60,21 @@ async function setUp(t: Test) {
         return hasher.hash(password);
       },
     };
+    const passwords = { ...counted, ...changes.passwords };
     return createAccountService({
       store: { ...accountStore, ...changes.store },
       sessions: { ...sessions, ...changes.sessions },
-      passwords: { ...counted, ...changes.passwords },
+      passwords,
+      passwordCheck: createPasswordCheck({
+        passwords,
+        guesses: createGuessLimit(createGuessStore(database)),
+      }),
+      rules: createCredentialRules({
+        minLength: 8,
+        serviceNames: [],
+        isCommon: (text) => text === 'password1234',
+      }),
       transact,
-      passwordPolicy: { minLength: 8, serviceNames: [], isCommon: (text) => text === 'password1234' },
       onRehashError: (error) => void rehashErrors.push(error),
     });
   }
