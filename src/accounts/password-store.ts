@@ -37,11 +37,7 @@ export function createPasswordStore() {
      * before anything else of the user is locked.
      */
     async findLocked({ database }: Transaction, userId: string): Promise<PasswordOwner | null> {
-      const [row] = await database
-        .select(owner)
-        .from(users)
-        .where(eq(users.id, userId))
-        .for('no key update');
+      const [row] = await database.select(owner).from(users).where(eq(users.id, userId)).for('no key update');
       return row ?? null;
     },
 
@@ -66,10 +62,7 @@ export function createPasswordStore() {
 
     /** Notes that the address was proved to be the user's. */
     async setVerified({ database }: Transaction, userId: string): Promise<void> {
-      await database
-        .update(users)
-        .set({ emailVerifiedAt: sql`now()` })
-        .where(eq(users.id, userId));
+      await database.update(users).set({ emailVerifiedAt: sql`now()` }).where(eq(users.id, userId));
     },
 
     /** Takes away what somebody else has put into an account, before the owner of its address took it over. */

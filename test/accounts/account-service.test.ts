@@ -90,7 +90,7 @@ async function setUp(t: Test) {
       notice: createSignInNotice({
         ...{ audit, guesses, isWanted: true, mostPerHour: 3, ...changes.notice },
         mail: { ...mail, ...changes.mail },
-        codes: createCodeService({ store: createCodeStore(database), style: 'both' }),
+        codes: createCodeService({ store: createCodeStore(database), style: 'both', guesses }),
         clock: createDatabaseClock(Date.now),
       }),
       rules: createCredentialRules({
