@@ -14,6 +14,8 @@ import {
   isTypedCode,
 } from './one-time-code.ts';
 
+export type { OpenCode };
+
 export type CodeStyle = 'link' | 'code' | 'both';
 
 export type CodeWish = {
