@@ -64,6 +64,15 @@ export function createCodeService({ store, style }: CodeServiceParts) {
     },
 
     /**
+     * The browser that the user's open codes of that purpose are bound to, for one that is sent again; null if there is none.
+     */
+    findBrowserHash: (
+      transaction: Transaction,
+      userId: string,
+      purpose: CodePurpose,
+    ): Promise<Buffer | null> => store.findBrowserHash(transaction, userId, purpose),
+
+    /**
      * The code that was presented, which is not spent by that. After five wrong tries one for typing is used up.
      * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `unavailable`
      */

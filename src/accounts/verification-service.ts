@@ -1,0 +1,147 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { AuditService } from '../audit/audit-service.ts';
+import type { CodeService, PresentedCode } from '../codes/code-service.ts';
+import type { OpenCode } from '../codes/code-store.ts';
+import { AppError } from '../core/errors.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import type { Lane } from '../outbox/outbox-lane.ts';
+import type { SessionRecord } from '../sessions/session-rules.ts';
+import type { SessionService, StartedSession } from '../sessions/session-service.ts';
+import type { CredentialRules } from './credential-rules.ts';
+import type { MailLimit } from './mail-limit.ts';
+import type { PasswordCheck } from './password-check.ts';
+import type { VerificationWish } from './sign-up-lane.ts';
+import type { User } from './user.ts';
+import type { VerificationMails } from './verification-mails.ts';
+import type { Applicant, VerificationStore } from './verification-store.ts';
+import type { Visitor } from './visitor.ts';
+
+type VerificationServiceParts = {
+  applicants: VerificationStore;
+  sessions: SessionService;
+  codes: CodeService;
+  rules: CredentialRules;
+  passwordCheck: PasswordCheck;
+  transact: Transact;
+  audit: AuditService;
+  mails: VerificationMails;
+  mailLimit: MailLimit;
+  lane: Lane<typeof VerificationWish>;
+  /** Whether nobody gets a session before the address is verified. */
+  isRequired: boolean;
+  /** Called when a mail that no answer waits for could not be asked for. */
+  onAskError(error: unknown): void;
+};
+
+/** With what somebody shows that the account is theirs: the code shows no more than that they read its mailbox. */
+export type OwnershipProof = {
+  /** The live session of the request. */
+  session: SessionRecord | null;
+  /** SHA-256 of the secret of the browser. */
+  browserHash: Buffer | null;
+  password: string | undefined;
+};
+
+/** `session`: the one that was started; null if the browser has one of this user already. */
+export type Verified = { user: User; session: StartedSession | null };
+
+export type VerificationService = ReturnType<typeof createVerificationService>;
+
+/** Shows whose an address is. */
+export function createVerificationService(parts: VerificationServiceParts) {
+  const { applicants, sessions, codes, rules, passwordCheck } = parts;
+  const { transact, audit, mails, mailLimit, lane, isRequired, onAskError } = parts;
+
+  return {
+    /**
+     * Verifies the address that a code was sent to. Somebody else may have made the account, with a password that they know;
+     * so the browser that signed up, the password, or a session of the account is needed as well.
+     * @throws AppError `invalid_code`; `password_required`, and the code stays good; `rate_limited`, `overloaded`,
+     *   `unavailable`
+     */
+    async verify(
+      presented: PresentedCode,
+      proof: OwnershipProof,
+      visitor: Visitor,
+    ): Promise<Verified> {
+      const code = await codes.check('verify_email', presented);
+      await requireOwner(code, proof);
+      const isSignedIn = proof.session?.userId === code.userId;
+      const verified = await transact((transaction) => complete(transaction, code, visitor, isSignedIn));
+      if (verified.session !== null) await sessions.warm(verified.session.generateToken);
+      return verified;
+    },
+
+    /**
+     * Sends a mail to the own address of somebody who is signed in. One that is verified gets none.
+     * @throws AppError `not_signed_in` when the account is gone; `rate_limited`, `unavailable`
+     */
+    async sendOwn({ userId, claims }: SessionRecord, languages: string | null): Promise<void> {
+      await mailLimit.take(claims.email);
+      await transact(async (transaction) => {
+        const to = await applicants.findById(transaction, userId);
+        if (to === null) throw new AppError('not_signed_in');
+        if (!to.isVerified) await mails.askAgain(transaction, to, languages);
+      });
+    },
+
+    /**
+     * Takes a wish for a mail to any address without looking whether it has an account. The lane does the rest.
+     * @throws AppError `validation_failed`, `unavailable`
+     */
+    async ask(email: string, languages: string | null): Promise<void> {
+      const { canonical } = rules.readEmail(email);
+      await transact((transaction) => lane.send(transaction, { email: canonical, languages }));
+    },
+
+    /**
+     * Refuses somebody who has just shown the right password of an account, if its address must be verified first, as if the
+     * password were wrong. The owner gets another mail. The answer does not wait for that: it would take longer than that of
+     * a wrong password.
+     * @throws AppError `invalid_credentials`
+     */
+    requireVerified({ email, emailVerifiedAt }: User, { languages = null }: Visitor): void {
+      if (!isRequired || emailVerifiedAt !== null) return;
+      transact((transaction) => lane.send(transaction, { email, languages })).catch(onAskError);
+      throw new AppError('invalid_credentials');
+    },
+  };
+
+  async function requireOwner(code: OpenCode, proof: OwnershipProof): Promise<void> {
+    const owner = await transact((transaction) => applicants.findById(transaction, code.userId));
+    if (owner === null || !owner.isActive || owner.email !== code.email) throw new AppError('invalid_code');
+    if (await isOwner(owner, code, proof)) return;
+    const detail =
+      proof.password === undefined
+        ? 'Send the password of the account as well.'
+        : 'That is not the password of the account.';
+    throw new AppError('password_required', { detail });
+  }
+
+  async function isOwner(owner: Applicant, code: OpenCode, proof: OwnershipProof): Promise<boolean> {
+    const { session, browserHash, password } = proof;
+    if (session?.userId === owner.id || isSame(code.browserHash, browserHash)) return true;
+    if (password === undefined) return false;
+    return passwordCheck.matches({ email: owner.email, hash: owner.passwordHash, password });
+  }
+
+  async function complete(
+    transaction: Transaction,
+    code: OpenCode,
+    { device, generateToken }: Visitor,
+    isSignedIn: boolean,
+  ): Promise<Verified> {
+    const { userId, email } = code;
+    await codes.spend(transaction, code);
+    const user = await applicants.verify(transaction, { id: userId, email });
+    if (user === null) throw new AppError('invalid_code');
+    await sessions.claimsChanged(transaction, userId);
+    await audit.record(transaction, { kind: 'email.verified', userId, actorId: userId, device });
+    if (isSignedIn) return { user, session: null };
+    return { user, session: await sessions.start(transaction, userId, device, { replaces: generateToken }) };
+  }
+}
+
+function isSame(one: Buffer | null, other: Buffer | null): boolean {
+  return one !== null && other !== null && timingSafeEqual(one, other);
+}
