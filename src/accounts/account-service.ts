@@ -8,7 +8,9 @@ import type { SessionService, StartedSession } from '../sessions/session-service
 import type { AccountStore } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { PasswordCheck } from './password-check.ts';
+import type { SignUpService } from './sign-up-service.ts';
 import type { User } from './user.ts';
+import type { VerificationService } from './verification-service.ts';
 import type { Visitor } from './visitor.ts';
 
 export type Credentials = { email: string; password: string };
@@ -20,6 +22,8 @@ type AccountServiceParts = {
   transact: Transact;
   passwordCheck: PasswordCheck;
   rules: CredentialRules;
+  signUps: Pick<SignUpService, 'welcome'>;
+  verification: Pick<VerificationService, 'requireVerified'>;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -30,7 +34,8 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, passwordCheck, rules, transact, onRehashError } = parts;
+  const { store, sessions, passwords, passwordCheck, rules, signUps, verification } = parts;
+  const { transact, onRehashError } = parts;
 
   return {
     /**
@@ -64,6 +69,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const signedIn = await transact(async (transaction) => {
       const user = await store.insert(transaction, values);
       if (user === null) throw new AppError('email_taken');
+      await signUps.welcome(transaction, user, visitor);
       return { user, session: await startSession(transaction, user, visitor) };
     });
     await sessions.warm(signedIn.session.generateToken);
@@ -77,6 +83,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const hash = found?.passwordHash ?? null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password });
     if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
+    verification.requireVerified(found, visitor);
     const { passwordHash, ...user } = found;
     await strengthenHash(user.id, String(passwordHash), password).catch(onRehashError);
     const session = await transact((transaction) => startSession(transaction, user, visitor));

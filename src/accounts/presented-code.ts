@@ -5,7 +5,10 @@ import type { CredentialRules } from './credential-rules.ts';
 
 /** The fields of a body that carry the code of a mail. */
 export const PRESENTED_CODE_FIELDS = {
-  code: Text({ maxLength: 64, description: 'The code of the link; or the one for typing, then with `email`' }),
+  code: Text({
+    maxLength: 64,
+    description: 'The code of the link; or the one for typing, then with `email`',
+  }),
   email: Type.Optional(
     Text({ maxLength: 320, description: 'With a code for typing: the address that it was sent to' }),
   ),

@@ -37,17 +37,15 @@ export function createSignUpCookie({ mode, sameSite }: SignUpCookieSettings) {
     /** The SHA-256 of the browser's secret; null if it has none. */
     read(request: FastifyRequest): Buffer | null {
       const secret = secretOf(request);
-      return secret === null ? null : hashOf(secret);
+      return secret === null ? null : hashBrowserSecret(secret);
     },
 
-    /**
-     * Gives the browser a secret, or more time to the one that it has: the mail of an earlier sign-up may still be unread.
-     * @returns the secret's SHA-256
-     */
-    renew(request: FastifyRequest, reply: FastifyReply): Buffer {
-      const secret = secretOf(request) ?? randomBytes(SECRET_BYTES).toString('base64url');
+    /** The secret that the browser has, since the mail of an earlier sign-up may still be unread; or a new one. */
+    secretFor: (request: FastifyRequest): string =>
+      secretOf(request) ?? randomBytes(SECRET_BYTES).toString('base64url'),
+
+    set(reply: FastifyReply, secret: string): void {
       reply.setCookie(name, secret, { ...options, maxAge: MAX_AGE_SECONDS });
-      return hashOf(secret);
     },
 
     clear(reply: FastifyReply): void {
@@ -56,6 +54,7 @@ export function createSignUpCookie({ mode, sameSite }: SignUpCookieSettings) {
   };
 }
 
-function hashOf(secret: string): Buffer {
+/** What is stored of the secret of a browser. */
+export function hashBrowserSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }

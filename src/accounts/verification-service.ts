@@ -1,15 +1,16 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService, PresentedCode } from '../codes/code-service.ts';
-import type { OpenCode } from '../codes/code-store.ts';
+import type { CodeService, OpenCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
+import type { MailService } from '../mail/mail-service.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { PasswordCheck } from './password-check.ts';
+import { readPresentedCode } from './presented-code.ts';
 import type { VerificationWish } from './sign-up-lane.ts';
 import type { User } from './user.ts';
 import type { VerificationMails } from './verification-mails.ts';
@@ -24,6 +25,7 @@ type VerificationServiceParts = {
   passwordCheck: PasswordCheck;
   transact: Transact;
   audit: AuditService;
+  mail: MailService;
   mails: VerificationMails;
   mailLimit: MailLimit;
   lane: Lane<typeof VerificationWish>;
@@ -50,21 +52,22 @@ export type VerificationService = ReturnType<typeof createVerificationService>;
 /** Shows whose an address is. */
 export function createVerificationService(parts: VerificationServiceParts) {
   const { applicants, sessions, codes, rules, passwordCheck } = parts;
-  const { transact, audit, mails, mailLimit, lane, isRequired, onAskError } = parts;
+  const { transact, audit, mail, mails, mailLimit, lane, isRequired, onAskError } = parts;
 
   return {
     /**
      * Verifies the address that a code was sent to. Somebody else may have made the account, with a password that they know;
      * so the browser that signed up, the password, or a session of the account is needed as well.
-     * @throws AppError `invalid_code`; `password_required`, and the code stays good; `rate_limited`, `overloaded`,
+     * @throws AppError `validation_failed`; `invalid_code`; `password_required`, and the code stays good; `rate_limited`, `overloaded`,
      *   `unavailable`
      */
     async verify(
-      presented: PresentedCode,
+      presented: { code: string; email?: string },
       proof: OwnershipProof,
       visitor: Visitor,
     ): Promise<Verified> {
-      const code = await codes.check('verify_email', presented);
+      requireMail();
+      const code = await codes.check('verify_email', readPresentedCode(presented, rules));
       await requireOwner(code, proof);
       const isSignedIn = proof.session?.userId === code.userId;
       const verified = await transact((transaction) => complete(transaction, code, visitor, isSignedIn));
@@ -74,9 +77,10 @@ export function createVerificationService(parts: VerificationServiceParts) {
 
     /**
      * Sends a mail to the own address of somebody who is signed in. One that is verified gets none.
-     * @throws AppError `not_signed_in` when the account is gone; `rate_limited`, `unavailable`
+     * @throws AppError `not_signed_in` when the account is gone; `not_found` without mails; `rate_limited`, `unavailable`
      */
     async sendOwn({ userId, claims }: SessionRecord, languages: string | null): Promise<void> {
+      requireMail();
       await mailLimit.take(claims.email);
       await transact(async (transaction) => {
         const to = await applicants.findById(transaction, userId);
@@ -87,9 +91,10 @@ export function createVerificationService(parts: VerificationServiceParts) {
 
     /**
      * Takes a wish for a mail to any address without looking whether it has an account. The lane does the rest.
-     * @throws AppError `validation_failed`, `unavailable`
+     * @throws AppError `validation_failed`; `not_found` without mails; `unavailable`
      */
     async ask(email: string, languages: string | null): Promise<void> {
+      requireMail();
       const { canonical } = rules.readEmail(email);
       await transact((transaction) => lane.send(transaction, { email: canonical, languages }));
     },
@@ -106,6 +111,10 @@ export function createVerificationService(parts: VerificationServiceParts) {
       throw new AppError('invalid_credentials');
     },
   };
+
+  function requireMail(): void {
+    if (!mail.isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
+  }
 
   async function requireOwner(code: OpenCode, proof: OwnershipProof): Promise<void> {
     const owner = await transact((transaction) => applicants.findById(transaction, code.userId));

@@ -13,6 +13,8 @@ import {
   isTypedCode,
 } from './one-time-code.ts';
 
+export type { OpenCode } from './code-store.ts';
+
 export type CodeStyle = 'link' | 'code' | 'both';
 
 export type CodeWish = {

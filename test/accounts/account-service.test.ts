@@ -74,6 +74,8 @@ async function setUp(t: Test) {
         serviceNames: [],
         isCommon: (text) => text === 'password1234',
       }),
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });
