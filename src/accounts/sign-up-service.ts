@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { AuditService } from '../audit/audit-service.ts';
 import { channels, tellOutcome } from '../core/channels.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import type { Lane } from '../outbox/outbox-lane.ts';
+import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { SignUp } from './sign-up-lane.ts';
@@ -16,7 +16,7 @@ type SignUpServiceParts = {
   transact: Transact;
   audit: AuditService;
   mails: VerificationMails;
-  lane: Lane<typeof SignUp>;
+  lane: SealedLane<typeof SignUp>;
   /** `EMAIL_VERIFICATION` */
   verification: 'off' | 'optional' | 'required';
 };

@@ -4,7 +4,7 @@ import type { CodeService, OpenCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
-import type { Lane } from '../outbox/outbox-lane.ts';
+import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { CredentialRules } from './credential-rules.ts';
@@ -28,7 +28,7 @@ type VerificationServiceParts = {
   mail: MailService;
   mails: VerificationMails;
   mailLimit: MailLimit;
-  lane: Lane<typeof VerificationWish>;
+  lane: SealedLane<typeof VerificationWish>;
   /** Whether nobody gets a session before the address is verified. */
   isRequired: boolean;
   /** Called when a mail that no answer waits for could not be asked for. */

@@ -13,6 +13,9 @@ type Keys = {
   previous?: Buffer | undefined;
 };
 
+/** What a feature sends its secret messages by. */
+export type SealedLane<Payload extends TSchema> = Pick<Lane<Payload>, 'send'>;
+
 /**
  * Opens a lane whose payloads are secret: in the outbox they are encrypted, so that whoever reads the database, or a backup
  * of it, learns nothing from them.
@@ -21,7 +24,7 @@ export function openSealedLane<Payload extends TSchema>(
   outbox: OutboxService,
   settings: LaneSettings<Payload>,
   { current, previous }: Keys,
-): Lane<Payload> {
+): SealedLane<Payload> {
   const { kind, payload, deliver } = settings;
   const shape = Compile(payload);
   const purpose = `doorward messages in the outbox, ${kind}`;
@@ -44,7 +47,10 @@ export function openSealedLane<Payload extends TSchema>(
   return { send: (transaction, ...contents) => lane.send(transaction, ...contents.map(seal)) };
 }
 
-/** Another key has sealed it, or another release has written it in another form. */
+/**
+ * Another key has sealed it, or another release has written it in another form. It is tried again: while a key is being
+ * replaced, another replica may open it.
+ */
 class SealedPayloadError extends Error {
   override readonly name = 'SealedPayloadError';
 }
