@@ -4,6 +4,7 @@ import underPressure from '@fastify/under-pressure';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
+import { passwordRoutes } from './accounts/password-routes.ts';
 import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
 import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
@@ -73,8 +74,8 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
   watch?.(services.state);
-  const { accounts, signUps, verification, sessions, tokens, statuses, keys } = services;
-  const { clients, introspection, forwardAuth } = services;
+  const { accounts, signUps, verification, passwords, credentialRules, sessions, tokens } = services;
+  const { statuses, keys, clients, introspection, forwardAuth } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
     domain: config.COOKIE_DOMAIN,
@@ -128,12 +129,10 @@ export async function buildApp(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
       await guarded.register(accountRoutes, {
-        accounts,
-        signUps,
-        authenticate,
-        cookie,
-        signUpCookie,
-        limit,
+        ...{ accounts, signUps, authenticate, cookie, signUpCookie, limit },
+      });
+      await guarded.register(passwordRoutes, {
+        ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
       });
       await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });

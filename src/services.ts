@@ -67,6 +67,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     accounts: accounts.service,
     signUps: accounts.signUps,
     verification: accounts.verification,
+    passwords: accounts.passwords,
+    credentialRules: accounts.rules,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

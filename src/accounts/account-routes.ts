@@ -57,8 +57,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         signUpCookie.set(reply, secret);
         return reply.code(202).send({ status: 'verification_sent' as const });
       }
-      const { user, session } = await accounts.signUp(request.body, visitor);
+      const { user, session, deviceCookie } = await accounts.signUp(request.body, visitor);
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      cookie.device.set(reply, deviceCookie);
       return reply.code(201).send(userResponse(user));
     },
   );
@@ -78,8 +79,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session } = await accounts.signIn(request.body, visitorOf(request, reply, cookie));
+      const { user, session, deviceCookie } = await accounts.signIn(
+        request.body,
+        visitorOf(request, reply, cookie),
+      );
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      cookie.device.set(reply, deviceCookie);
       return userResponse(user);
     },
   );

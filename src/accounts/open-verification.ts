@@ -10,6 +10,7 @@ import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { AccountStore } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
+import type { KnownDevices } from './known-device.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { PasswordCheck } from './password-check.ts';
 import { signUpLane, verificationLane } from './sign-up-lane.ts';
@@ -32,6 +33,7 @@ type Common = {
   accounts: AccountStore;
   passwords: PasswordHasher;
   passwordCheck: PasswordCheck;
+  devices: KnownDevices;
   rules: CredentialRules;
   mailLimit: MailLimit;
 };

@@ -1,5 +1,4 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { AuditService } from '../audit/audit-service.ts';
 import { channels, tellOutcome } from '../core/channels.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { SealedLane } from '../outbox/sealed-lane.ts';
@@ -14,7 +13,6 @@ type SignUpServiceParts = {
   passwords: PasswordHasher;
   rules: CredentialRules;
   transact: Transact;
-  audit: AuditService;
   mails: VerificationMails;
   lane: SealedLane<typeof SignUp>;
   /** `EMAIL_VERIFICATION` */
@@ -23,21 +21,19 @@ type SignUpServiceParts = {
 
 export type SignUpService = ReturnType<typeof createSignUpService>;
 
-/** What belongs to a sign-up beside the account: the record of it, and the verification of the address. */
+/** How the verification of an address begins. */
 export function createSignUpService(parts: SignUpServiceParts) {
-  const { passwords, rules, transact, audit, mails, lane, verification } = parts;
+  const { passwords, rules, transact, mails, lane, verification } = parts;
 
   return {
     /** Whether nobody gets a session before the address is verified: then sign-ups are asked for by `ask`. */
     isVerificationRequired: verification === 'required',
 
     /** Called in the transaction that makes an account together with its first session. */
-    async welcome(transaction: Transaction, { id, email }: User, visitor: Visitor): Promise<void> {
-      const { device, languages = null } = visitor;
-      await audit.record(transaction, { kind: 'account.created', userId: id, actorId: id, device });
+    async welcome(transaction: Transaction, { id, email }: User, { acceptLanguage }: Visitor): Promise<void> {
       if (verification === 'off') return;
       // No other browser needs this code without the password: this one has a session.
-      await mails.askToVerify(transaction, { id, email, locale: null }, null, languages);
+      await mails.askToVerify(transaction, { id, email, locale: null }, null, acceptLanguage);
     },
 
     /**
@@ -55,7 +51,7 @@ export function createSignUpService(parts: SignUpServiceParts) {
 
   async function ask(
     { email, password }: { email: string; password: string },
-    { device, languages = null }: Visitor,
+    { device, acceptLanguage }: Visitor,
     browserHash: Buffer,
   ): Promise<void> {
     await passwords.requireRoom();
@@ -63,7 +59,12 @@ export function createSignUpService(parts: SignUpServiceParts) {
     await rules.requireGoodPassword(password, canonical);
     const passwordHash = await passwords.hash(password);
     const account = { id: uuidv7(), email: canonical, emailAsTyped: asTyped, passwordHash };
-    const signUp = { ...account, browserHash: browserHash.toString('hex'), device, languages };
+    const signUp = {
+      ...account,
+      browserHash: browserHash.toString('hex'),
+      device,
+      languages: acceptLanguage,
+    };
     await transact((transaction) => lane.send(transaction, signUp));
   }
 }

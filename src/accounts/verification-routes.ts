@@ -13,7 +13,7 @@ import type { SignUpCookie } from './sign-up-cookie.ts';
 import { UserResponse, userResponse } from './user-response.ts';
 import { VerificationSent } from './verification-sent.ts';
 import type { VerificationService } from './verification-service.ts';
-import { languagesOf, visitorOf } from './visitor.ts';
+import { visitorOf } from './visitor.ts';
 
 type VerificationRoutesOptions = {
   verification: VerificationService;
@@ -94,9 +94,10 @@ export const verificationRoutes: FastifyPluginAsyncTypebox<VerificationRoutesOpt
       },
     },
     async (request, reply) => {
+      const { acceptLanguage } = visitorOf(request, reply, cookie);
       const email = request.body?.email;
-      if (email !== undefined) await verification.ask(email, languagesOf(request));
-      else await verification.sendOwn(await requireSession(request, reply), languagesOf(request));
+      if (email !== undefined) await verification.ask(email, acceptLanguage);
+      else await verification.sendOwn(await requireSession(request, reply), acceptLanguage);
       return reply.code(202).send({ status: 'verification_sent' as const });
     },
   );

@@ -8,6 +8,7 @@ import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { CredentialRules } from './credential-rules.ts';
+import type { DeviceMark, KnownDevices } from './known-device.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { PasswordCheck } from './password-check.ts';
 import { readPresentedCode } from './presented-code.ts';
@@ -23,6 +24,7 @@ type VerificationServiceParts = {
   codes: CodeService;
   rules: CredentialRules;
   passwordCheck: PasswordCheck;
+  devices: KnownDevices;
   transact: Transact;
   audit: AuditService;
   mail: MailService;
@@ -44,22 +46,27 @@ export type OwnershipProof = {
   password: string | undefined;
 };
 
-/** `session`: the one that was started; null if the browser has one of this user already. */
-export type Verified = { user: User; session: StartedSession | null };
+export type Verified = {
+  user: User;
+  /** The one that was started; null if the browser has one of this user already. */
+  session: StartedSession | null;
+  /** By which the browser is known again. */
+  deviceCookie: string;
+};
 
 export type VerificationService = ReturnType<typeof createVerificationService>;
 
 /** Shows whose an address is. */
 export function createVerificationService(parts: VerificationServiceParts) {
-  const { applicants, sessions, codes, rules, passwordCheck } = parts;
+  const { applicants, sessions, codes, rules, passwordCheck, devices } = parts;
   const { transact, audit, mail, mails, mailLimit, lane, isRequired, onAskError } = parts;
 
   return {
     /**
      * Verifies the address that a code was sent to. Somebody else may have made the account, with a password that they know;
      * so the browser that signed up, the password, or a session of the account is needed as well.
-     * @throws AppError `validation_failed`; `invalid_code`; `password_required`, and the code stays good; `rate_limited`, `overloaded`,
-     *   `unavailable`
+     * @throws AppError `validation_failed`; `invalid_code`; `password_required`, and the code stays good; `rate_limited`,
+     *   `overloaded`, `unavailable`
      */
     async verify(
       presented: { code: string; email?: string },
@@ -68,11 +75,13 @@ export function createVerificationService(parts: VerificationServiceParts) {
     ): Promise<Verified> {
       requireMail();
       const code = await codes.check('verify_email', readPresentedCode(presented, rules));
-      await requireOwner(code, proof);
-      const isSignedIn = proof.session?.userId === code.userId;
+      const device = devices.read(visitor.deviceCookie);
+      const owner = await getOwner(code);
+      await requireOwner(owner, code, proof, device);
+      const isSignedIn = proof.session?.userId === owner.id;
       const verified = await transact((transaction) => complete(transaction, code, visitor, isSignedIn));
       if (verified.session !== null) await sessions.warm(verified.session.generateToken);
-      return verified;
+      return { ...verified, deviceCookie: devices.remember(device, owner) };
     },
 
     /**
@@ -105,9 +114,11 @@ export function createVerificationService(parts: VerificationServiceParts) {
      * a wrong password.
      * @throws AppError `invalid_credentials`
      */
-    requireVerified({ email, emailVerifiedAt }: User, { languages = null }: Visitor): void {
+    requireVerified({ email, emailVerifiedAt }: User, { acceptLanguage }: Visitor): void {
       if (!isRequired || emailVerifiedAt !== null) return;
-      transact((transaction) => lane.send(transaction, { email, languages })).catch(onAskError);
+      transact((transaction) => lane.send(transaction, { email, languages: acceptLanguage })).catch(
+        onAskError,
+      );
       throw new AppError('invalid_credentials');
     },
   };
@@ -116,22 +127,25 @@ export function createVerificationService(parts: VerificationServiceParts) {
     if (!mail.isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
   }
 
-  async function requireOwner(code: OpenCode, proof: OwnershipProof): Promise<void> {
-    const owner = await transact((transaction) => applicants.findById(transaction, code.userId));
-    if (owner === null || !owner.isActive || owner.email !== code.email) throw new AppError('invalid_code');
-    if (await isOwner(owner, code, proof)) return;
-    const detail =
-      proof.password === undefined
-        ? 'Send the password of the account as well.'
-        : 'That is not the password of the account.';
-    throw new AppError('password_required', { detail });
+  async function getOwner({ userId, email }: OpenCode): Promise<Applicant> {
+    const owner = await transact((transaction) => applicants.findById(transaction, userId));
+    if (owner === null || !owner.isActive || owner.email !== email) throw new AppError('invalid_code');
+    return owner;
   }
 
-  async function isOwner(owner: Applicant, code: OpenCode, proof: OwnershipProof): Promise<boolean> {
-    const { session, browserHash, password } = proof;
-    if (session?.userId === owner.id || isSame(code.browserHash, browserHash)) return true;
-    if (password === undefined) return false;
-    return passwordCheck.matches({ email: owner.email, hash: owner.passwordHash, password });
+  async function requireOwner(
+    owner: Applicant,
+    code: OpenCode,
+    { session, browserHash, password }: OwnershipProof,
+    device: DeviceMark,
+  ): Promise<void> {
+    if (session?.userId === owner.id || isSame(code.browserHash, browserHash)) return;
+    if (password === undefined)
+      throw new AppError('password_required', { detail: 'Send the password of the account as well.' });
+    const { email, passwordHash: hash } = owner;
+    const knownAs = devices.knows(device, owner) ? device.id : null;
+    if (await passwordCheck.matches({ email, hash, password, knownAs })) return;
+    throw new AppError('password_required', { detail: 'That is not the password of the account.' });
   }
 
   async function complete(
@@ -139,15 +153,21 @@ export function createVerificationService(parts: VerificationServiceParts) {
     code: OpenCode,
     { device, generateToken }: Visitor,
     isSignedIn: boolean,
-  ): Promise<Verified> {
+  ): Promise<Pick<Verified, 'user' | 'session'>> {
     const { userId, email } = code;
-    await codes.spend(transaction, code);
+    // The account first, as whatever else changes both: of two at a time, one waits for the other, and never both.
     const user = await applicants.verify(transaction, { id: userId, email });
     if (user === null) throw new AppError('invalid_code');
+    await codes.spend(transaction, code);
     await sessions.claimsChanged(transaction, userId);
-    await audit.record(transaction, { kind: 'email.verified', userId, actorId: userId, device });
-    if (isSignedIn) return { user, session: null };
-    return { user, session: await sessions.start(transaction, userId, device, { replaces: generateToken }) };
+    const session = isSignedIn
+      ? null
+      : await sessions.start(transaction, userId, device, { replaces: generateToken });
+    await audit.record(transaction, {
+      ...{ kind: 'email.verified', userId, actorId: userId, device },
+      ...(session !== null && { sessionId: session.id }),
+    });
+    return { user, session };
   }
 }
 

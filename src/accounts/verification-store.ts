@@ -14,6 +14,7 @@ export type Applicant = {
   /** The language that the user chose for mails. */
   locale: string | null;
   passwordHash: string | null;
+  credentialsVersion: number;
 };
 
 export type VerificationStore = ReturnType<typeof createVerificationStore>;
@@ -25,6 +26,7 @@ const applicant = {
   isActive: sql<boolean>`${users.status} = 'active'`,
   locale: users.locale,
   passwordHash: users.passwordHash,
+  credentialsVersion: users.credentialsVersion,
 };
 
 /** The addresses in the `users` table, as the services see them that verify addresses. */

@@ -2,24 +2,25 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Device, deviceOf } from '../sessions/device.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 
-/** Long enough for every language that somebody reads. */
-const MAX_LANGUAGES_LENGTH = 200;
+const MAX_LANGUAGE_LENGTH = 128;
 
-/** Who makes a request: the device, and the generate token that the cookie already holds, if any. */
+/** Who makes a request. */
 export type Visitor = {
   device: Device;
+  /** The generate token that the cookie already holds. */
   generateToken: string | null;
-  /** The `Accept-Language` header, for mails; null if there is none. */
-  languages?: string | null;
+  /** What the cookie of the device holds. */
+  deviceCookie: string | null;
+  /** `Accept-Language`, as it was sent, or its beginning. */
+  acceptLanguage: string | null;
 };
 
 /** @throws AppError `duplicate_cookie` */
 export function visitorOf(request: FastifyRequest, reply: FastifyReply, cookie: SessionCookie): Visitor {
-  const languages = languagesOf(request);
-  return { device: deviceOf(request), generateToken: cookie.read(request, reply), languages };
-}
-
-/** The `Accept-Language` header; null if there is none. */
-export function languagesOf({ headers }: FastifyRequest): string | null {
-  return headers['accept-language']?.slice(0, MAX_LANGUAGES_LENGTH) ?? null;
+  return {
+    device: deviceOf(request),
+    generateToken: cookie.read(request, reply),
+    deviceCookie: cookie.device.read(request),
+    acceptLanguage: request.headers['accept-language']?.slice(0, MAX_LANGUAGE_LENGTH) ?? null,
+  };
 }

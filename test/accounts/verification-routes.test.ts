@@ -13,6 +13,9 @@ import {
 
 const HOUR_MS = 3_600_000;
 
+/** The cookies of a browser that is signed in. */
+const SIGNED_IN = ['__Host-g_device', '__Host-g_token'];
+
 const emailVerifiedOf = async (browser: Browser) => {
   const response = await browser.post('/token', {});
   const [, claims = ''] = String(response.json().access_token).split('.');
@@ -41,7 +44,7 @@ test('the browser that signed up verifies the address with the link alone, and i
   const verified = await browser.post('/email/verify', { code: linkCode });
   t.equal(verified.statusCode, 200);
   t.match(verified.json().user, { email: credentials.email, email_verified: true });
-  t.strictSame([...browser.jar.keys()], ['__Host-g_token'], 'a session, and no more ceremony');
+  t.strictSame([...browser.jar.keys()].sort(), SIGNED_IN, 'a session, and no cookie of the sign-up');
   t.equal((await browser.get('/me')).json().user.email_verified, true);
   t.equal(await emailVerifiedOf(browser), true);
   t.equal((await post(app, '/login', credentials)).statusCode, 200);
@@ -225,7 +228,7 @@ test('optional: a sign-up signs in, and the mail is verified in that session wit
   const browser = browse(app);
   const answer = await browser.post('/signup', credentials);
   t.equal(answer.statusCode, 201);
-  t.strictSame([...browser.jar.keys()], ['__Host-g_token']);
+  t.strictSame([...browser.jar.keys()].sort(), SIGNED_IN);
   t.equal(await emailVerifiedOf(browser), false);
   const { linkCode } = await mails.next(credentials.email);
   t.equal(codeOf(await post(app, '/email/verify', { code: linkCode })), 'password_required');
@@ -233,7 +236,7 @@ test('optional: a sign-up signs in, and the mail is verified in that session wit
   t.equal(verified.statusCode, 200);
   t.strictSame(
     verified.cookies.map(({ name }) => name),
-    ['__Host-g_signup'],
+    ['__Host-g_device', '__Host-g_signup'],
     'no other session',
   );
   t.equal(await emailVerifiedOf(browser), true, 'told to the next token at once');
