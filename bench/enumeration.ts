@@ -57,13 +57,13 @@ const undone: (() => unknown)[] = [];
 const catcher = await catchMails({ teardown: (undo) => void undone.push(undo) });
 const place = await createPlace();
 try {
-  await addAccounts(place);
   const settings = {
     EMAIL_VERIFICATION: 'required',
-    SMTP_URL: catcher.url,
+    SMTP_URL: catcher.smtpUrl,
     MAILS_PER_ADDRESS: String(BUDGET),
   };
   const server = await place.startServer(settings, { pinned: false });
+  await addAccounts(place);
   const routes = ROUTES.filter(({ name }) => ONLY.length === 0 || ONLY.some((part) => name.includes(part)));
   write(['route', 'address', 'against', 'bytes', 'median ms', 'difference ms', 'mean of the middle half']);
   for (const route of routes) await compare(server.url, route);
