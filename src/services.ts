@@ -63,6 +63,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    profiles: accounts.profiles,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

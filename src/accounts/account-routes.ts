@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyContextConfig } from 'fastify';
-import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
+import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Text } from '../http/schemas.ts';
-import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { AccountService } from './account-service.ts';
 import { UserResponse, userResponse } from './user-response.ts';
@@ -15,16 +14,15 @@ const Credentials = Body({
 
 type AccountRoutesOptions = {
   accounts: AccountService;
-  authenticate: Authenticate;
   cookie: SessionCookie;
   /** Rate limit of the routes that take a password. */
   limit: FastifyContextConfig;
 };
 
-/** Sign-up, sign-in and the user's own profile. */
+/** Sign-up and sign-in. */
 export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
   app,
-  { accounts, authenticate, cookie, limit },
+  { accounts, cookie, limit },
 ) => {
   app.post(
     '/signup',
@@ -66,22 +64,5 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
       return userResponse(user);
     },
-  );
-
-  app.get(
-    '/me',
-    {
-      preHandler: authenticate,
-      schema: {
-        tags: ['accounts'],
-        summary: 'The signed-in user',
-        security: [{ session: [] }],
-        response: {
-          200: UserResponse,
-          ...problemResponses(...READ_PROBLEMS, 'not_signed_in'),
-        },
-      },
-    },
-    async (request) => userResponse(await accounts.getUser(signedIn(request).userId)),
   );
 };

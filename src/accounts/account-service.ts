@@ -46,13 +46,6 @@ export function createAccountService(parts: AccountServiceParts) {
      */
     signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
       tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
-
-    /** @throws AppError `not_signed_in` when the account is gone */
-    async getUser(id: string): Promise<User> {
-      const user = await store.findById(id);
-      if (user === null) throw new AppError('not_signed_in');
-      return user;
-    },
   };
 
   async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {

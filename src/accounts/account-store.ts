@@ -7,24 +7,30 @@ export type NewUser = { id: string; email: string; emailAsTyped: string; passwor
 
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
-const user = {
+/** The columns of a `User`. */
+export const userColumns = {
   id: users.id,
   email: users.email,
   emailAsTyped: users.emailAsTyped,
   emailVerifiedAt: users.emailVerifiedAt,
   status: users.status,
   createdAt: users.createdAt,
+  displayName: users.displayName,
+  locale: users.locale,
+  metadata: users.metadata,
+  passwordBreachedAt: users.passwordBreachedAt,
+  deletionDueAt: users.deletionDueAt,
 };
 
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database
-    .select({ ...user, passwordHash: users.passwordHash })
+    .select({ ...userColumns, passwordHash: users.passwordHash })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
   const findById = database
-    .select(user)
+    .select(userColumns)
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare('find_user_by_id');
@@ -36,7 +42,7 @@ export function createAccountStore(database: Database) {
         .insert(users)
         .values(values)
         .onConflictDoNothing({ target: users.email })
-        .returning(user);
+        .returning(userColumns);
       return row ?? null;
     },
 

@@ -13,11 +13,16 @@ import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createCredentialRules } from './credential-rules.ts';
 import { createPasswordCheck } from './password-check.ts';
+import { createProfileService } from './profile-service.ts';
+import { createProfileStore } from './profile-store.ts';
 
 type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts({ config, database, guard, transact, log }: Platform, { sessions }: Features) {
+export function openAccounts(
+  { config, database, guard, transact, log }: Platform,
+  { sessions, audit }: Features,
+) {
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -41,5 +46,17 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     rules,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps: [guessStore.sweep], close: passwords.close };
+  const profiles = createProfileService({
+    accounts: store,
+    store: guardStore('profiles', createProfileStore(), guard),
+    audit,
+    transact,
+  });
+  return {
+    service,
+    profiles,
+    hashQueue: passwords.queue,
+    sweeps: [guessStore.sweep],
+    close: passwords.close,
+  };
 }
