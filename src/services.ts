@@ -36,6 +36,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     sessions: sessions.service,
+    history: sessions.history,
     audit: audit.service,
     mail: mail.service,
     codes: codes.service,
@@ -64,6 +65,9 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     statuses: tokens.statuses,
     accounts: accounts.service,
     profiles: accounts.profiles,
+    deletions: accounts.deletions,
+    exports: accounts.exports,
+    credentialRules: accounts.rules,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

@@ -5,10 +5,10 @@ import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem
 import { addJsonParser } from '../http/request-checks.ts';
 import { Body } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
+import { deviceOf } from '../sessions/device.ts';
 import type { JsonObject } from './profile-rules.ts';
 import type { ProfileService } from './profile-service.ts';
 import { UserResponse, userResponse } from './user-response.ts';
-import { deviceOf } from './visitor.ts';
 
 const MERGE_PATCH = 'application/merge-patch+json';
 

@@ -7,4 +7,6 @@ export type MailService = {
   isOn: boolean;
   /** Writes a mail in the transaction; it goes out once that has been committed. */
   send<Template extends MailTemplate>(transaction: Transaction, mail: Mail<Template>): Promise<void>;
+  /** Takes back what waits for a user, of whom nothing must be kept. What is under way goes out. */
+  withdraw(transaction: Transaction, userId: string): Promise<void>;
 };

@@ -7,6 +7,7 @@ export function openMail({ config }: Platform, _outbox: OutboxService) {
   const service: MailService = {
     isOn: config.SMTP_URL !== undefined || config.EMBEDDED,
     async send() {},
+    async withdraw() {},
   };
   return { service, sweeps: [], close: nothingToClose };
 }

@@ -58,7 +58,7 @@ export function createSessionService(parts: SessionServiceParts) {
   return {
     /**
      * Starts a session for a user who has just shown who they are. The oldest ones beyond the bound end.
-     * @throws AppError `invalid_credentials` when what they showed has been changed in the meantime
+     * @throws AppError `invalid_credentials` when what they showed has been changed, or the account deleted, in the meantime
      */
     async start(
       transaction: Transaction,
@@ -67,7 +67,7 @@ export function createSessionService(parts: SessionServiceParts) {
       { replaces = null, amr = ['pwd'], credentialsVersion }: SessionStart = {},
     ): Promise<StartedSession> {
       const version = await store.lockUser(transaction, userId);
-      if (credentialsVersion !== undefined && version !== credentialsVersion)
+      if (version === null || (credentialsVersion !== undefined && version !== credentialsVersion))
         throw new AppError('invalid_credentials');
       const room = {
         userId,
