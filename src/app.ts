@@ -6,6 +6,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import { deletionRoutes } from './accounts/deletion-routes.ts';
 import { exportRoutes } from './accounts/export-routes.ts';
+import { passwordRoutes } from './accounts/password-routes.ts';
 import { profileRoutes } from './accounts/profile-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
@@ -74,8 +75,21 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
   watch?.(services.state);
-  const { accounts, profiles, deletions, exports, credentialRules: rules } = services;
-  const { sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
+  const {
+    accounts,
+    profiles,
+    deletions,
+    exports,
+    passwords,
+    credentialRules,
+    sessions,
+    tokens,
+    statuses,
+    keys,
+    clients,
+    introspection,
+    forwardAuth,
+  } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
     domain: config.COOKIE_DOMAIN,
@@ -129,8 +143,13 @@ export async function buildApp(
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
       await guarded.register(accountRoutes, { accounts, cookie, limit });
       await guarded.register(profileRoutes, { profiles, authenticate, limit });
-      await guarded.register(deletionRoutes, { deletions, rules, authenticate, cookie, limit });
+      await guarded.register(deletionRoutes, {
+        ...{ deletions, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(exportRoutes, { exports, authenticate, limit });
+      await guarded.register(passwordRoutes, {
+        ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });

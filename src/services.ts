@@ -36,6 +36,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
+    outbox: outbox.service,
     sessions: sessions.service,
     history: sessions.history,
     audit: audit.service,
@@ -68,6 +69,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     profiles: accounts.profiles,
     deletions: accounts.deletions,
     exports: accounts.exports,
+    passwords: accounts.passwords,
     credentialRules: accounts.rules,
     clients: oauth.service,
     introspection: oauth.introspection,

@@ -4,25 +4,25 @@ import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
-import { createGuessLimit } from '../passwords/guess-limit.ts';
-import { createGuessStore } from '../passwords/guess-store.ts';
+import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionHistory } from '../sessions/session-history.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createCredentialRules } from './credential-rules.ts';
-import { createDeletionService } from './deletion-service.ts';
-import { createDeletionStore } from './deletion-store.ts';
-import { createExportService } from './export-service.ts';
-import { createExportStore } from './export-store.ts';
+import { createKnownDevices } from './known-device.ts';
+import { createMailLimit } from './mail-limit.ts';
+import { openPasswords } from './open-passwords.ts';
+import { openProfile } from './open-profile.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
-import { createProfileService } from './profile-service.ts';
-import { createProfileStore } from './profile-store.ts';
+import { createSignInNotice } from './sign-in-notice.ts';
 
 type Features = {
+  outbox: OutboxService;
   sessions: SessionService;
   history: SessionHistory;
   audit: AuditService;
@@ -31,10 +31,9 @@ type Features = {
 };
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts(
-  { config, database, guard, transact, clock, log }: Platform,
-  { sessions, history, audit, mail, codes }: Features,
-) {
+export function openAccounts(platform: Platform, features: Features) {
+  const { sessions, audit, mail, codes } = features;
+  const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -42,14 +41,20 @@ export function openAccounts(
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const store = guardStore('accounts', createAccountStore(database), guard);
-  const guessStore = guardStore('guesses', createGuessStore(database), guard);
-  const guesses = createGuessLimit(guessStore);
+  const { service: guesses, sweeps } = openGuessLimit(platform);
   const passwordCheck = createPasswordCheck({ passwords, guesses });
   const rules = createCredentialRules({
     minLength: config.PASSWORD_MIN_LENGTH,
     serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
     isCommon: isCommonPassword,
   });
+  const devices = createKnownDevices({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey: platform.keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+  });
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
   const service = createAccountService({
     store,
     sessions,
@@ -57,25 +62,30 @@ export function openAccounts(
     transact,
     passwordCheck,
     rules,
+    devices,
+    notice: createSignInNotice({
+      audit,
+      codes,
+      mail,
+      guesses,
+      clock,
+      isWanted: config.NEW_DEVICE_MAIL,
+      mostPerHour: config.MAILS_PER_ADDRESS,
+    }),
+    audit,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  const profileStore = guardStore('profiles', createProfileStore(), guard);
-  const profiles = createProfileService({ accounts: store, store: profileStore, audit, transact });
-  const deletions = createDeletionService({
-    store: guardStore('deletions', createDeletionStore(), guard),
-    ownerCheck: createOwnerCheck({ store, passwordCheck, clock }),
-    ...{ sessions, codes, audit, mail, transact },
-    delayMs: config.ACCOUNT_DELETION_DELAY,
+  const passwordService = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
-  const exports = createExportService({
-    store: guardStore('exports', createExportStore(), guard),
-    limit: guesses,
-    ...{ history, codes, audit, transact, clock },
-  });
+  const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
   return {
-    ...{ service, profiles, deletions, exports, rules },
+    ...profile,
+    service,
+    rules,
+    passwords: passwordService,
     hashQueue: passwords.queue,
-    sweeps: [guessStore.sweep, deletions.sweep],
+    sweeps: [...sweeps, ...profile.sweeps],
     close: passwords.close,
   };
 }

@@ -95,10 +95,7 @@ test('after its time an account is deleted by one replica, with its sessions, an
   const [member, bystander, late] = [await room.signUp(), await room.signUp(), await room.signUp()];
   await ask(room, member);
   const credentials = { email: member.user.email, password: member.password };
-  const { session } = await room.accounts.service.signIn(credentials, {
-    device: room.device,
-    generateToken: null,
-  });
+  const { session } = await room.accounts.service.signIn(credentials, room.visitor);
   await room.passTime(DELAY_MS - 60_000);
   await ask(room, late);
   t.equal(await sweep(room), 0);

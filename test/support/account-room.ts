@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { openAccounts } from '../../src/accounts/open-accounts.ts';
+import type { Visitor } from '../../src/accounts/visitor.ts';
 import { openAudit } from '../../src/audit/open-audit.ts';
 import { openCodes } from '../../src/codes/open-codes.ts';
 import type { Config } from '../../src/config/config.ts';
@@ -38,16 +39,17 @@ export async function openAccountRoom(t: Test, { config = {}, mailIsOn = true }:
   const { service: audit } = openAudit(platform);
   const { service: codes } = openCodes(platform);
   const { service: sessions, history, close: closeSessions } = openSessions(platform, { outbox, audit });
-  const accounts = openAccounts(platform, { sessions, history, audit, mail, codes });
+  const accounts = openAccounts(platform, { outbox, sessions, history, audit, mail, codes });
   t.teardown(async () => {
     await accounts.close();
     await closeSessions();
   });
   const device = { ip: '192.0.2.7', userAgent: 'Lynx' };
+  const visitor: Visitor = { device, generateToken: null, deviceCookie: null, acceptLanguage: null };
 
   return {
     ...opened,
-    ...{ accounts, sessions, audit, codes, posted, device },
+    ...{ accounts, sessions, audit, codes, posted, device, visitor },
     /** Lets time pass in the database and the replica. */
     passTime: async (ms: number) => {
       passedMs += ms;
@@ -57,10 +59,7 @@ export async function openAccountRoom(t: Test, { config = {}, mailIsOn = true }:
     signUp: async () => {
       const email = `${randomBytes(6).toString('hex')}@example.com`;
       const password = randomBytes(18).toString('base64url');
-      const { user, session } = await accounts.service.signUp(
-        { email, password },
-        { device, generateToken: null },
-      );
+      const { user, session } = await accounts.service.signUp({ email, password }, visitor);
       const found = await sessions.find(session.generateToken, device.ip);
       if (found === null) throw new Error('the new session is not there');
       return { user, password, session: found, generateToken: session.generateToken };
