@@ -34,6 +34,9 @@ const KEPT = { audit_events: ['id', 'kind', 'happened_at', 'user_id', 'actor_id'
 
 type Personal = { email: string; password: string; agent: string; name: string; hobby: string; ip: string };
 
+/** A mail server that is away: mails wait in the outbox. */
+const SETTINGS = { TRUSTED_PROXIES: '127.0.0.1', SMTP_URL: 'smtp://127.0.0.1:9', NODE_ENV: 'test' };
+
 const createPerson = (): Personal => ({
   email: `${randomBytes(8).toString('hex')}@Example.com`,
   password: randomBytes(18).toString('base64url'),
@@ -59,6 +62,7 @@ async function useEverything({ app }: TestApp, place: Place, person: Personal) {
   await send('POST', '/token', {}, cookie);
   const profile = { display_name: person.name, locale: 'de', metadata: { hobby: person.hobby } };
   await send('PATCH', '/me', profile, cookie);
+  await send('POST', '/password/forgot', { email });
   // As mails make them; the context names the next address.
   await runSql(
     place.DATABASE_URL,
@@ -105,7 +109,7 @@ test('every table with rows of users is in the export, and says so here', (t) =>
 
 test('an export shows each row that is held on a user', async (t) => {
   const place = await createPlace(t);
-  const server = await build(t, { TRUSTED_PROXIES: '127.0.0.1' }, place);
+  const server = await build(t, SETTINGS, place);
   const { id, cookie, headers } = await useEverything(server, place, createPerson());
   const held = (await server.app.inject({ url: '/me/export', headers: { ...headers, cookie } })).json();
   for (const [table, member] of Object.entries(EXPORTED_AS)) {
@@ -126,12 +130,19 @@ test('an export shows each row that is held on a user', async (t) => {
 
 test('after a deletion nothing personal is left in any table or in Redis, and the audit has ids alone', async (t) => {
   const place = await createPlace(t);
-  const server = await build(t, { TRUSTED_PROXIES: '127.0.0.1' }, place);
+  const server = await build(t, SETTINGS, place);
   const [person, bystander] = [createPerson(), { ...createPerson(), ip: '198.51.100.9' }];
   const { id, cookie, headers } = await useEverything(server, place, person);
   await useEverything(server, place, bystander);
   const all = ['agent', 'email', 'hobby', 'ip', 'name'];
   t.same(traces(await everything(place), person).sort(), all.sort(), 'all of it was there');
+
+  const mails = async () => {
+    const statement = `select id from outbox where kind = 'mail' and payload ->> 'userId' = '${id}' order by id`;
+    return (await runSql<{ id: string }>(place.DATABASE_URL, statement)).map((row) => row.id);
+  };
+  const waiting = await mails();
+  t.ok(waiting.length > 0, 'mails wait');
 
   await server.app.inject({ url: '/me/export', headers: { ...headers, cookie } });
   const deletion = { method: 'DELETE', url: '/me', headers: { ...headers, cookie } } as const;
@@ -139,6 +150,9 @@ test('after a deletion nothing personal is left in any table or in Redis, and th
   const left = await everything(place);
   t.same(traces(left, person), []);
   t.same(traces(left, bystander).sort(), all, 'and nothing of others is gone');
+  const farewell = await mails();
+  t.equal(farewell.length, 1, 'the one mail that is left says that the account is deleted');
+  t.notOk(waiting.includes(String(farewell[0])));
 
   for (const table of tablesOfUsers()) {
     const column = table === 'users' ? 'id' : 'user_id';
