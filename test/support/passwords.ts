@@ -85,11 +85,13 @@ export async function openPasswords(t: Test) {
       lane: outbox.openLane(forgottenPasswordLane(take)),
     });
     const signInNotice = createSignInNotice({
-      ...{ audit, guesses, codes, mail, clock, isWanted: false, mostPerHour: 10 },
+      ...{ audit, mailLimit, codes, mail, clock, isWanted: false },
     });
     const signIn = createAccountService({
       ...shared,
       ...{ store: accounts, passwordCheck, notice: signInNotice },
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };
