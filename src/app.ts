@@ -4,6 +4,7 @@ import underPressure from '@fastify/under-pressure';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
+import { emailChangeRoutes } from './accounts/email-change-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
@@ -124,6 +125,7 @@ export async function buildApp(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
       await guarded.register(accountRoutes, { accounts, authenticate, cookie, limit });
+      await guarded.register(emailChangeRoutes, { emailChange: services.emailChange, authenticate, limit });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });

@@ -35,6 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const sessions = openSessions(platform, outbox.service);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
+    outbox: outbox.service,
     sessions: sessions.service,
     audit: audit.service,
     mail: mail.service,
@@ -63,6 +64,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    emailChange: accounts.emailChange,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

@@ -7,6 +7,7 @@ import { formerForm } from '../passwords/password-policy.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { AccountStore } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
+import type { LeakWatch } from './leak-watch.ts';
 import type { PasswordCheck } from './password-check.ts';
 import type { User } from './user.ts';
 import type { Visitor } from './visitor.ts';
@@ -20,6 +21,7 @@ type AccountServiceParts = {
   transact: Transact;
   passwordCheck: PasswordCheck;
   rules: CredentialRules;
+  leakWatch: LeakWatch;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -30,7 +32,7 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, passwordCheck, rules, transact, onRehashError } = parts;
+  const { store, sessions, passwords, passwordCheck, rules, leakWatch, transact, onRehashError } = parts;
 
   return {
     /**
@@ -77,10 +79,12 @@ export function createAccountService(parts: AccountServiceParts) {
     const hash = found?.passwordHash ?? null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password });
     if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
-    const { passwordHash, ...user } = found;
+    const { passwordHash, credentialsVersion, ...user } = found;
     await strengthenHash(user.id, String(passwordHash), password).catch(onRehashError);
     const session = await transact((transaction) => startSession(transaction, user, visitor));
     await sessions.warm(session.generateToken);
+    const { device } = visitor;
+    leakWatch.look({ id: user.id, credentialsVersion }, password, { sessionId: session.id, device });
     return { user, session };
   }
 

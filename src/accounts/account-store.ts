@@ -1,9 +1,13 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
+import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
 import type { User } from './user.ts';
 
 export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
+
+/** What a sign-in needs to know of an account. */
+export type FoundAccount = User & { passwordHash: string | null; credentialsVersion: number };
 
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
@@ -19,7 +23,7 @@ const user = {
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database
-    .select({ ...user, passwordHash: users.passwordHash })
+    .select({ ...user, passwordHash: users.passwordHash, credentialsVersion: users.credentialsVersion })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
@@ -30,17 +34,25 @@ export function createAccountStore(database: Database) {
     .prepare('find_user_by_id');
 
   return {
-    /** Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. */
-    async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
-      const [row] = await transaction.database
+    /**
+     * Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. Also when it
+     * is reserved. That is looked at afterwards, in a statement of its own, which sees the change of address that the first
+     * one had to wait for.
+     */
+    async insert({ database }: Transaction, values: NewUser): Promise<User | null> {
+      const [row] = await database
         .insert(users)
         .values(values)
         .onConflictDoNothing({ target: users.email })
         .returning(user);
-      return row ?? null;
+      const [reserved] = await database
+        .delete(users)
+        .where(and(eq(users.id, values.id), isReserved(values)))
+        .returning({ id: users.id });
+      return reserved === undefined ? (row ?? null) : null;
     },
 
-    async findByEmail(email: string): Promise<(User & { passwordHash: string | null }) | null> {
+    async findByEmail(email: string): Promise<FoundAccount | null> {
       const [row] = await findByEmail.execute({ email });
       return row ?? null;
     },

@@ -40,7 +40,14 @@ export type PresentedCode =
       typed: string;
       /** If it must be a code of this user. */
       userId?: string;
+    }
+  | {
+      /** The user who is signed in: the address is the one that the code went to. */
+      userId: string;
+      typed: string;
     };
+
+type TypedCode = Exclude<PresentedCode, { link: string }>;
 
 type CodeServiceParts = { store: CodeStore; style: CodeStyle };
 
@@ -77,11 +84,14 @@ export function createCodeService({ store, style }: CodeServiceParts) {
     },
 
     /**
-     * Spends a code that was checked, and all others of its purpose. One of many callers wins.
+     * Spends a code that was checked, and all others of its purpose. One of many callers wins. A defence spends only those
+     * that were made after it: who has a later one may be the thief, whose mailbox it went to, and the owner's own must go on
+     * working.
      * @throws AppError `invalid_code` when it was spent in the meantime, or is too old by now
      */
     async spend(transaction: Transaction, code: OpenCode): Promise<void> {
-      if (!(await store.spend(transaction, code))) throw new AppError('invalid_code');
+      const others = DEFENCES.includes(code.purpose) ? 'later' : 'all';
+      if (!(await store.spend(transaction, code, others))) throw new AppError('invalid_code');
     },
 
     /** Spends what was sent to the user before a password or an address was changed, but not what undoes such a change. */
@@ -89,10 +99,9 @@ export function createCodeService({ store, style }: CodeServiceParts) {
       store.spendAll(transaction, userId, DEFENCES),
   };
 
-  async function findTyped(
-    purpose: CodePurpose,
-    { email, typed, userId }: Exclude<PresentedCode, { link: string }>,
-  ): Promise<OpenCode | null> {
+  async function findTyped(purpose: CodePurpose, presented: TypedCode): Promise<OpenCode | null> {
+    const { typed, userId } = presented;
+    const email = 'email' in presented ? presented.email : undefined;
     const tried = await store.takeTry({ email, purpose, userId });
     const right = tried.find(
       ({ id, typedHash }) => typedHash !== null && isTypedCode({ id, typedHash }, typed),

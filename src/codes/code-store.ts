@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
+import { and, asc, eq, gt, gte, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
 import { oneTimeCodes } from '../db/schema.ts';
@@ -30,7 +30,7 @@ export type OpenCode = {
 };
 
 /** Which code for typing somebody tries. */
-export type TypedTry = { email: string; purpose: CodePurpose; userId: string | undefined };
+export type TypedTry = { email: string | undefined; purpose: CodePurpose; userId: string | undefined };
 
 export type CodeStore = ReturnType<typeof createCodeStore>;
 
@@ -79,7 +79,7 @@ export function createCodeStore(database: Database) {
           .from(oneTimeCodes)
           .where(
             and(
-              eq(oneTimeCodes.email, email),
+              email === undefined ? undefined : eq(oneTimeCodes.email, email),
               eq(oneTimeCodes.purpose, purpose),
               userId === undefined ? undefined : eq(oneTimeCodes.userId, userId),
               isOpen(),
@@ -108,14 +108,20 @@ export function createCodeStore(database: Database) {
     },
 
     /**
-     * Spends a code and all others of its user and purpose.
+     * Spends a code and others of its user and purpose: all, or only those that were made after it.
      * @returns false when it was spent before, or is too old: then nothing is
      */
-    async spend({ database }: Transaction, { id, userId, purpose }: OpenCode): Promise<boolean> {
+    async spend(
+      { database }: Transaction,
+      { id, userId, purpose }: OpenCode,
+      others: 'all' | 'later' = 'all',
+    ): Promise<boolean> {
+      const madeAt = sql`(select code.created_at from ${oneTimeCodes} as code where code.id = ${id})`;
+      const isAmong = others === 'all' ? undefined : gte(oneTimeCodes.createdAt, madeAt);
       const open = await database
         .select({ id: oneTimeCodes.id })
         .from(oneTimeCodes)
-        .where(and(eq(oneTimeCodes.userId, userId), eq(oneTimeCodes.purpose, purpose), isOpen()))
+        .where(and(eq(oneTimeCodes.userId, userId), eq(oneTimeCodes.purpose, purpose), isAmong, isOpen()))
         .orderBy(asc(oneTimeCodes.id))
         .for('update');
       const ids = open.map((code) => code.id);
