@@ -32,7 +32,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const audit = openAudit(platform);
   const mail = openMail(platform, outbox.service);
   const codes = openCodes(platform);
-  const sessions = openSessions(platform, outbox.service);
+  const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     outbox: outbox.service,

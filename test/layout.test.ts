@@ -107,6 +107,7 @@ const fastifyFiles = [
   'operator/command-socket.ts',
   'operator/take-commands.ts',
   'sessions/authenticate.ts',
+  'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
 ];
