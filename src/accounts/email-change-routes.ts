@@ -4,9 +4,9 @@ import Type from 'typebox';
 import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Text } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
+import { deviceOf } from '../sessions/device.ts';
 import type { Asker, EmailChangeService } from './email-change-service.ts';
 import { UserResponse, userResponse } from './user-response.ts';
-import { deviceOf } from './visitor.ts';
 
 const MAX_LANGUAGE_LENGTH = 200;
 

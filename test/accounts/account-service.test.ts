@@ -10,7 +10,9 @@ import { AppError, unavailable } from '../../src/core/errors.ts';
 import { sessions as sessionRows, users } from '../../src/db/schema.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import { createGenerateToken } from '../../src/sessions/generate-token.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
 import { openSessions } from '../support/services.ts';
@@ -69,11 +71,16 @@ async function setUp(t: Test) {
         passwords,
         guesses: createGuessLimit(createGuessStore(database)),
       }),
-      rules: createCredentialRules({
-        minLength: 8,
-        serviceNames: [],
-        isCommon: (text) => text === 'password1234',
-      }),
+      rules: createCredentialRules(
+        {
+          minLength: 8,
+          serviceNames: createWordList([]),
+          blockedWords: createWordList([]),
+          isCommon: (text) => text === 'password1234',
+        },
+        createLeakedPasswords(undefined),
+      ),
+      leakWatch: { look: () => {}, close: async () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });
