@@ -66,7 +66,7 @@ export function openAccounts(platform: Platform, { outbox, sessions, audit, mail
     asked: outbox.openLane(emailChangeAskedLane(lane)),
   });
   return {
-    ...{ service, emailChange, hashQueue: passwords.queue, sweeps: [guessStore.sweep] },
+    ...{ service, emailChange, leakWatch, hashQueue: passwords.queue, sweeps: [guessStore.sweep] },
     async close(): Promise<void> {
       await leakWatch.close();
       await passwords.close();

@@ -32,6 +32,7 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
     // Only what is committed goes out.
     send: async (transaction, sent) =>
       transaction.afterCommit(async () => void mails.push(sent as unknown as Sent)),
+    withdraw: async () => {},
     ...mailChanges,
   };
   let passedMs = 0;
@@ -79,7 +80,16 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
   }
 
   return {
-    ...{ ...platform, accounts, codes, outbox: outbox.service, sessions: sessions.service, mails, errors },
+    ...{
+      ...platform,
+      accounts,
+      codes,
+      audit,
+      outbox: outbox.service,
+      sessions: sessions.service,
+      mails,
+      errors,
+    },
     ...{ eventsOf, find, signIn, signUp },
     /** The mails so far that nobody has taken, once all that is due has been delivered. */
     async takeMails(): Promise<Sent[]> {

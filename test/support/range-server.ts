@@ -27,8 +27,8 @@ export async function openRangeServer(t: Teardown) {
   });
 
   /** All hashes of the range, among others, and padding, in the order of the hashes. */
-  function answerRange(response: ServerResponse, { url = '' }: IncomingMessage): void {
-    const [, prefix = ''] = /^\/range\/([0-9A-F]{5})$/.exec(url) ?? [];
+  function answerRange(response: ServerResponse, { url }: IncomingMessage): void {
+    const [, prefix = ''] = /^\/range\/([0-9A-F]{5})$/.exec(String(url)) ?? [];
     const found = [...leaked].filter(([sha1]) => sha1.startsWith(prefix));
     const lines = found.map(([sha1, count]) => `${sha1.slice(5)}:${count}`);
     const others = Array.from({ length: 800 }, (_, at) => `${randomHex(35)}:${at % 3}`);
@@ -39,6 +39,7 @@ export async function openRangeServer(t: Teardown) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    answerRange,
     /** @param count how often it was seen; 0: as padding has it */
     leak: (password: string, count = 7) => void leaked.set(sha1Of(password), count),
     answerWith: (other: Answer) => {
