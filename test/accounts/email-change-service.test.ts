@@ -4,7 +4,7 @@ import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { eq } from '../../src/db/drizzle.ts';
 import { loginThrottle, oneTimeCodes, outbox, users } from '../../src/db/schema.ts';
-import { device, makeEmail, makePassword, openAccounts } from '../support/accounts.ts';
+import { device, makeEmail, makePassword, openAccounts } from '../support/account-room.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -4,7 +4,7 @@ import { createLeakWatch } from '../../src/accounts/leak-watch.ts';
 import { unavailable } from '../../src/core/errors.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
 import { users } from '../../src/db/schema.ts';
-import { device, makeEmail, makePassword, openAccounts } from '../support/accounts.ts';
+import { device, makeEmail, makePassword, openAccounts } from '../support/account-room.ts';
 import { openRangeServer } from '../support/range-server.ts';
 
 async function setUp(t: Test) {
