@@ -1,12 +1,11 @@
 import Type from 'typebox';
 import type { CodeService } from '../codes/code-service.ts';
 import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
-import { AppError } from '../core/errors.ts';
 import type { Transact } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { LaneSettings } from '../outbox/outbox-lane.ts';
-import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { EmailChangeStore } from './email-change-store.ts';
+import type { MailLimit } from './mail-limit.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -25,8 +24,7 @@ type AskedParts = {
   store: EmailChangeStore;
   codes: CodeService;
   mail: MailService;
-  guesses: GuessLimit;
-  mailsPerAddress: number;
+  mailLimit: MailLimit;
 };
 
 /**
@@ -34,13 +32,13 @@ type AskedParts = {
  * time for a free and a taken address.
  */
 export function emailChangeAskedLane(parts: AskedParts): LaneSettings<typeof EmailChangeAsked> {
-  const { transact, store, codes, mail, guesses, mailsPerAddress } = parts;
+  const { transact, store, codes, mail, mailLimit } = parts;
   return {
     kind: 'email_change_asked',
     payload: EmailChangeAsked,
     async deliver({ userId, email, asTyped, language }, { ageMs }) {
       // Nobody waits for a mail that long, and a long outage leaves no dead messages.
-      if (ageMs > HOUR_MS || !(await mayMail(email))) return;
+      if (ageMs > HOUR_MS || !(await mailLimit.tryTake(email))) return;
       await transact(async (transaction) => {
         const asker = await store.findAsker(transaction, { userId, email });
         if (asker === null) return;
@@ -58,15 +56,4 @@ export function emailChangeAskedLane(parts: AskedParts): LaneSettings<typeof Ema
     deadlineMs: 5_000,
     retry: { firstDelayMs: 1_000, maxDelayMs: 30_000, maxAttempts: 1_000 },
   };
-
-  /** @throws AppError `unavailable` */
-  async function mayMail(email: string): Promise<boolean> {
-    try {
-      await guesses.take({ kind: 'mail', id: email }, { most: mailsPerAddress, windowMs: HOUR_MS });
-      return true;
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'rate_limited') return false;
-      throw error;
-    }
-  }
 }

@@ -1,17 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyContextConfig, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig } from 'fastify';
 import Type from 'typebox';
 import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Text } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
-import { deviceOf } from '../sessions/device.ts';
-import type { Asker, EmailChangeService } from './email-change-service.ts';
+import type { SessionCookie } from '../sessions/session-cookie.ts';
+import type { CredentialRules } from './credential-rules.ts';
+import type { EmailChangeService } from './email-change-service.ts';
+import { PRESENTED_CODE_FIELDS, readPresentedCode } from './presented-code.ts';
 import { UserResponse, userResponse } from './user-response.ts';
-
-const MAX_LANGUAGE_LENGTH = 200;
-
-const Email = (description: string) => Text({ maxLength: 320, description });
-const Code = () => Text({ maxLength: 64, description: 'Of the link in the mail, or the one for typing' });
+import { visitorOf } from './visitor.ts';
 
 const Asked = Type.Object({
   status: Type.Literal('mail_sent_if_free', {
@@ -23,7 +21,9 @@ const Undone = Type.Object({ status: Type.Literal('undone') });
 
 type EmailChangeRoutesOptions = {
   emailChange: EmailChangeService;
+  rules: CredentialRules;
   authenticate: Authenticate;
+  cookie: SessionCookie;
   /** Rate limit of the routes that take a password or a code. */
   limit: FastifyContextConfig;
 };
@@ -31,7 +31,7 @@ type EmailChangeRoutesOptions = {
 /** The change of an account's address, and its undoing. */
 export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptions> = async (
   app,
-  { emailChange, authenticate, limit },
+  { emailChange, rules, authenticate, cookie, limit },
 ) => {
   app.post(
     '/email/change',
@@ -44,7 +44,7 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptio
         description: 'Needs the password, or a session that signed in within the last ten minutes.',
         security: [{ session: [] }],
         body: Body({
-          email: Email('The new address'),
+          email: Text({ maxLength: 320, description: 'The new address' }),
           password: Type.Optional(Text({ description: 'The current one' })),
         }),
         response: {
@@ -58,7 +58,7 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptio
       },
     },
     async (request, reply) => {
-      await emailChange.ask(signedIn(request), request.body, askerOf(request));
+      await emailChange.ask(signedIn(request), request.body, visitorOf(request, reply, cookie));
       return reply.code(202).send({ status: 'mail_sent_if_free' });
     },
   );
@@ -74,15 +74,19 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptio
         description:
           'All other sessions end. The former address gets a mail that can undo this for seven days.',
         security: [{ session: [] }],
-        body: Body({ code: Code() }),
+        body: Body({
+          code: Text({ maxLength: 64, description: 'Of the link in the mail, or the one for typing' }),
+        }),
         response: {
           200: UserResponse,
           ...problemResponses(...WRITE_PROBLEMS, 'invalid_code', 'not_signed_in', 'not_found'),
         },
       },
     },
-    async (request) =>
-      userResponse(await emailChange.confirm(signedIn(request), request.body.code, askerOf(request))),
+    async (request, reply) =>
+      userResponse(
+        await emailChange.confirm(signedIn(request), request.body.code, visitorOf(request, reply, cookie)),
+      ),
   );
 
   app.post(
@@ -94,10 +98,7 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptio
         summary: 'Bring the former e-mail address back, with the code that was sent to it',
         description:
           'All sessions end, the password is dropped, and a code to set a new one goes to the former address.',
-        body: Body({
-          code: Code(),
-          email: Type.Optional(Email('The former address, with a code for typing')),
-        }),
+        body: Body(PRESENTED_CODE_FIELDS),
         response: {
           200: Undone,
           ...problemResponses(
@@ -110,14 +111,9 @@ export const emailChangeRoutes: FastifyPluginAsyncTypebox<EmailChangeRoutesOptio
         },
       },
     },
-    async (request) => {
-      await emailChange.undo(request.body, askerOf(request));
+    async (request, reply) => {
+      await emailChange.undo(readPresentedCode(request.body, rules), visitorOf(request, reply, cookie));
       return { status: 'undone' as const };
     },
   );
 };
-
-function askerOf(request: FastifyRequest): Asker {
-  const language = request.headers['accept-language']?.slice(0, MAX_LANGUAGE_LENGTH) ?? null;
-  return { device: deviceOf(request), language };
-}

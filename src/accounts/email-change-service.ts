@@ -1,6 +1,5 @@
 import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService } from '../codes/code-service.ts';
-import type { OpenCode } from '../codes/code-store.ts';
+import type { CodeService, OpenCode, PresentedCode } from '../codes/code-service.ts';
 import { CODE_LIFE_MS, isLinkCode } from '../codes/one-time-code.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -8,7 +7,6 @@ import type { Transact, Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
-import type { Device } from '../sessions/device.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { CredentialRules } from './credential-rules.ts';
@@ -16,15 +14,12 @@ import type { EmailChangeAsked } from './email-change-asked.ts';
 import type { ChangedAddress, EmailChangeStore } from './email-change-store.ts';
 import type { OwnerCheck } from './owner-check.ts';
 import type { User } from './user.ts';
+import type { Visitor } from './visitor.ts';
 
 /** Each may be a mail to a stranger. */
 const ASK_BUDGET = { most: 10, windowMs: 3_600_000 };
 
-/** Who makes a request: the device, and `Accept-Language`. */
-export type Asker = { device: Device; language: string | null };
-
-/** A code of a link, or one for typing with the address that it went to. */
-export type UndoWish = { code: string; email?: string };
+type Asker = Pick<Visitor, 'device' | 'acceptLanguage'>;
 
 type EmailChangeParts = {
   store: EmailChangeStore;
@@ -57,7 +52,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     async ask(
       session: SessionRecord,
       { email, password }: { email: string; password?: string },
-      { language }: Asker,
+      { acceptLanguage: language }: Asker,
     ): Promise<void> {
       requireMail();
       const { canonical, asTyped } = rules.readEmail(email);
@@ -91,13 +86,11 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     /**
      * Brings the former address back, to which the code was sent. Whoever changed it may know the password: it is dropped,
      * every session ends, and a code to set a new one goes to that address.
-     * @throws AppError `not_found` when no mails can be sent; `validation_failed`; `invalid_code`; `email_taken` when another account has the
+     * @throws AppError `not_found` when no mails can be sent; `invalid_code`; `email_taken` when another account has the
      *   address, which happens only to accounts that were not made by sign-up; `unavailable`
      */
-    async undo({ code: text, email }: UndoWish, asker: Asker): Promise<void> {
+    async undo(presented: PresentedCode, asker: Asker): Promise<void> {
       requireMail();
-      const presented =
-        email === undefined ? { link: text } : { email: rules.readEmail(email).canonical, typed: text };
       const code = await codes.check('undo_email_change', presented);
       await sessions.endSurplus(code.userId, null, 'disowned', asker.device);
       await transact((transaction) => undoWith(transaction, code, asker));
@@ -130,7 +123,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   async function tellFormer(
     transaction: Transaction,
     { user, former, locale }: ChangedAddress,
-    { device, language }: Asker,
+    { device, acceptLanguage }: Asker,
   ): Promise<void> {
     const purpose = 'undo_email_change';
     const context = { as_typed: former.asTyped };
@@ -138,7 +131,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     const { link, typed } = await codes.issue(transaction, wish);
     const deed = { at: new Date(clock.now()), ...device };
     await mail.send(transaction, {
-      ...{ template: 'email_changed', userId: user.id, to: former.email, locale: locale ?? language },
+      ...{ template: 'email_changed', userId: user.id, to: former.email, locale: locale ?? acceptLanguage },
       data: { link, code: typed, goodForMs: CODE_LIFE_MS[purpose], ...deed, newEmail: user.emailAsTyped },
     });
   }
@@ -146,7 +139,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   async function undoWith(
     transaction: Transaction,
     code: OpenCode,
-    { device, language }: Asker,
+    { device, acceptLanguage }: Asker,
   ): Promise<void> {
     const { userId, email } = code;
     await codes.spend(transaction, code);
@@ -161,7 +154,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     });
     const { link, typed } = await codes.issue(transaction, { userId, purpose: 'reset_password', email });
     await mail.send(transaction, {
-      ...{ template: 'reset_password', userId, to: email, locale: locale ?? language },
+      ...{ template: 'reset_password', userId, to: email, locale: locale ?? acceptLanguage },
       data: { link, code: typed, goodForMs: CODE_LIFE_MS.reset_password },
     });
   }

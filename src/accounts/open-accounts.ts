@@ -1,29 +1,26 @@
 import type { Platform } from '../adapters/platform.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService } from '../codes/code-service.ts';
-import { readBlocklist } from '../config/blocklist-file.ts';
-import type { Config } from '../config/config.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
-import { isCommonPassword } from '../passwords/common-passwords.ts';
-import { createGuessLimit } from '../passwords/guess-limit.ts';
-import { createGuessStore } from '../passwords/guess-store.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
+import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
-import { createWordList } from '../passwords/word-list.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
-import { createCredentialRules } from './credential-rules.ts';
-import { emailChangeAskedLane } from './email-change-asked.ts';
-import { createEmailChangeService } from './email-change-service.ts';
-import { createEmailChangeStore } from './email-change-store.ts';
+import { createKnownDevices } from './known-device.ts';
 import { createLeakStore } from './leak-store.ts';
 import { createLeakWatch } from './leak-watch.ts';
+import { createMailLimit } from './mail-limit.ts';
+import { openCredentialRules } from './open-credential-rules.ts';
+import { openEmailChange } from './open-email-change.ts';
+import { openPasswords } from './open-passwords.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
+import { createSignInNotice } from './sign-in-notice.ts';
 
 type Features = {
   outbox: OutboxService;
@@ -34,9 +31,9 @@ type Features = {
 };
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts(platform: Platform, { outbox, sessions, audit, mail, codes }: Features) {
-  const { config, database, guard, transact, clock, log } = platform;
-  const rules = openRules(config);
+export function openAccounts(platform: Platform, features: Features) {
+  const { sessions, audit, mail, codes } = features;
+  const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -44,43 +41,54 @@ export function openAccounts(platform: Platform, { outbox, sessions, audit, mail
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const store = guardStore('accounts', createAccountStore(database), guard);
-  const guessStore = guardStore('guesses', createGuessStore(database), guard);
-  const guesses = createGuessLimit(guessStore);
+  const { service: guesses, sweeps } = openGuessLimit(platform);
   const passwordCheck = createPasswordCheck({ passwords, guesses });
+  const leaked = createLeakedPasswords(config.PWNED_PASSWORDS_URL);
+  const rules = openCredentialRules(config, leaked);
   const leakWatch = createLeakWatch({
-    leaked: createLeakedPasswords(config.PWNED_PASSWORDS_URL),
+    ...{ leaked, transact, audit },
     store: guardStore('leaks', createLeakStore(), guard),
-    ...{ transact, audit },
     onError: warning(log, 'could not note that a password is leaked'),
   });
+  const devices = createKnownDevices({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey: platform.keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+  });
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
   const service = createAccountService({
-    ...{ store, sessions, passwords, transact, passwordCheck, rules, leakWatch },
+    store,
+    sessions,
+    passwords,
+    transact,
+    passwordCheck,
+    rules,
+    devices,
+    notice: createSignInNotice({
+      audit,
+      codes,
+      mail,
+      guesses,
+      clock,
+      isWanted: config.NEW_DEVICE_MAIL,
+      mostPerHour: config.MAILS_PER_ADDRESS,
+    }),
+    audit,
+    leakWatch,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  const emailChangeStore = guardStore('email_changes', createEmailChangeStore(), guard);
-  const mailsPerAddress = config.MAILS_PER_ADDRESS;
-  const lane = { transact, store: emailChangeStore, codes, mail, guesses, mailsPerAddress };
-  const emailChange = createEmailChangeService({
-    ...{ store: emailChangeStore, transact, rules, guesses, codes, sessions, audit, mail, clock },
-    ownerCheck: createOwnerCheck({ store, passwordCheck, clock }),
-    asked: outbox.openLane(emailChangeAskedLane(lane)),
+  const passwordService = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
+  const emailChange = openEmailChange(platform, features, { rules, ownerCheck, guesses, mailLimit });
   return {
-    ...{ service, emailChange, leakWatch, hashQueue: passwords.queue, sweeps: [guessStore.sweep] },
+    ...{ service, rules, emailChange, leakWatch, sweeps },
+    passwords: passwordService,
+    hashQueue: passwords.queue,
     async close(): Promise<void> {
       await leakWatch.close();
       await passwords.close();
     },
   };
-}
-
-function openRules(config: Config) {
-  const blocklist = readBlocklist(config.PASSWORD_BLOCKLIST_FILE);
-  const policy = {
-    minLength: config.PASSWORD_MIN_LENGTH,
-    serviceNames: createWordList(['doorward', new URL(config.PUBLIC_URL).hostname]),
-    blockedWords: createWordList(blocklist),
-    isCommon: isCommonPassword,
-  };
-  return createCredentialRules(policy, createLeakedPasswords(config.PWNED_PASSWORDS_URL));
 }

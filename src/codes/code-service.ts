@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import type { Transaction } from '../db/database.ts';
+import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { CodeStore, OpenCode } from './code-store.ts';
 import {
   CODE_LIFE_MS,
@@ -12,6 +13,8 @@ import {
   hashTypedCode,
   isTypedCode,
 } from './one-time-code.ts';
+
+export type { OpenCode };
 
 export type CodeStyle = 'link' | 'code' | 'both';
 
@@ -49,12 +52,15 @@ export type PresentedCode =
 
 type TypedCode = Exclude<PresentedCode, { link: string }>;
 
-type CodeServiceParts = { store: CodeStore; style: CodeStyle };
+type CodeServiceParts = { store: CodeStore; style: CodeStyle; guesses: GuessLimit };
+
+/** Wrong codes for typing of one address or user: a new code does not bring new tries. */
+const BUDGET = { most: 10, windowMs: 15 * 60_000, underWayMs: 1_000 };
 
 export type CodeService = ReturnType<typeof createCodeService>;
 
 /** Codes that prove that somebody reads a mailbox, and nothing more. */
-export function createCodeService({ store, style }: CodeServiceParts) {
+export function createCodeService({ store, style, guesses }: CodeServiceParts) {
   return {
     /** Makes a code. It is good once the transaction has been committed. */
     async issue(transaction: Transaction, wish: CodeWish): Promise<IssuedCode> {
@@ -72,13 +78,16 @@ export function createCodeService({ store, style }: CodeServiceParts) {
 
     /**
      * The code that was presented, which is not spent by that. After five wrong tries one for typing is used up.
-     * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `unavailable`
+     * @param purpose that it must have; or several, if it may have any of them
+     * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `rate_limited` after ten
+     *   wrong ones for typing in a quarter of an hour, whether or not there is such an account; `unavailable`
      */
-    async check(purpose: CodePurpose, presented: PresentedCode): Promise<OpenCode> {
+    async check(purpose: CodePurpose | CodePurpose[], presented: PresentedCode): Promise<OpenCode> {
+      const purposes = [purpose].flat();
       const code =
         'link' in presented
-          ? await store.findByLink(hashLinkCode(presented.link), purpose)
-          : await findTyped(purpose, presented);
+          ? await store.findByLink(hashLinkCode(presented.link), purposes)
+          : await guessTyped(purposes, presented);
       if (code === null) throw new AppError('invalid_code');
       return code;
     },
@@ -99,13 +108,25 @@ export function createCodeService({ store, style }: CodeServiceParts) {
       store.spendAll(transaction, userId, DEFENCES),
   };
 
-  async function findTyped(purpose: CodePurpose, presented: TypedCode): Promise<OpenCode | null> {
+  /** A guess counts before it is looked at, and no longer if it was right, or could not be looked at. */
+  async function guessTyped(purposes: CodePurpose[], presented: TypedCode): Promise<OpenCode | null> {
+    const id = 'email' in presented ? presented.email : presented.userId;
+    const guess = await guesses.take({ kind: 'code', id }, BUDGET);
+    let isWrong = false;
+    try {
+      const code = await findTyped(purposes, presented);
+      isWrong = code === null;
+      return code;
+    } finally {
+      if (!isWrong) await guess.giveBack();
+    }
+  }
+
+  async function findTyped(purposes: CodePurpose[], presented: TypedCode): Promise<OpenCode | null> {
     const { typed, userId } = presented;
     const email = 'email' in presented ? presented.email : undefined;
-    const tried = await store.takeTry({ email, purpose, userId });
-    const right = tried.find(
-      ({ id, typedHash }) => typedHash !== null && isTypedCode({ id, typedHash }, typed),
-    );
+    const tried = await store.takeTry({ email, purposes, userId });
+    const right = tried.find(({ id, typedHash }) => isTypedCode({ id, typedHash }, typed));
     if (right === undefined) return null;
     await store.giveBackTry(tried.map(({ id }) => id));
     const { typedHash, ...code } = right;

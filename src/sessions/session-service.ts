@@ -23,8 +23,6 @@ type SessionStart = {
   replaces?: string | null;
   /** How the user showed who they are (RFC 8176); with a password if left out. */
   amr?: string[];
-  /** Of the user's row when the password was checked: nothing is started if it has been set again since then. */
-  credentialsVersion?: number;
 };
 
 /** A part of a user's sessions; `next` is where the list goes on, null at its end. */
@@ -58,17 +56,14 @@ export function createSessionService(parts: SessionServiceParts) {
   return {
     /**
      * Starts a session for a user who has just shown who they are. The oldest ones beyond the bound end.
-     * @throws AppError `invalid_credentials` when what they showed has been changed in the meantime
      */
     async start(
       transaction: Transaction,
       userId: string,
       device: Device,
-      { replaces = null, amr = ['pwd'], credentialsVersion }: SessionStart = {},
+      { replaces = null, amr = ['pwd'] }: SessionStart = {},
     ): Promise<StartedSession> {
-      const version = await store.lockUser(transaction, userId);
-      if (credentialsVersion !== undefined && version !== credentialsVersion)
-        throw new AppError('invalid_credentials');
+      await store.lockUser(transaction, userId);
       const room = {
         userId,
         replaced: hashIfToken(replaces),
@@ -135,6 +130,16 @@ export function createSessionService(parts: SessionServiceParts) {
       const selector = { userId, sessionId };
       const count = await transact((transaction) => ends.end(transaction, selector, 'ended_by_user', device));
       if (count === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
+    },
+
+    /**
+     * Makes sure in the transaction of a change that the session of the request has not ended in the meantime: the
+     * password, say, may just have been reset. Until the transaction ends, that stays so. To be called first in it.
+     * @throws AppError `not_signed_in`
+     */
+    async requireOpen(transaction: Transaction, userId: string, sessionId: string): Promise<void> {
+      await store.lockUser(transaction, userId);
+      if (!(await store.isOpen(transaction, userId, sessionId))) throw new AppError('not_signed_in');
     },
 
     /** Ends one session of the user in the transaction, if it is open. */

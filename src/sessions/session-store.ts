@@ -171,15 +171,18 @@ export function createSessionStore(database: Database) {
     /**
      * Until the transaction ends, no other one starts a session of this user, or ends all of them. To be called before
      * anything else of the user is locked.
-     * @returns how often the password was set; null if there is no such user
      */
-    async lockUser({ database }: Transaction, userId: string): Promise<number | null> {
-      const [user] = await database
-        .select({ credentialsVersion: users.credentialsVersion })
-        .from(users)
-        .where(eq(users.id, userId))
-        .for('no key update');
-      return user?.credentialsVersion ?? null;
+    async lockUser({ database }: Transaction, userId: string): Promise<void> {
+      await database.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update');
+    },
+
+    /** Whether the session is open, and the user's. */
+    async isOpen({ database }: Transaction, userId: string, sessionId: string): Promise<boolean> {
+      const [row] = await database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isOpenSession()));
+      return row !== undefined;
     },
 
     /**

@@ -76,7 +76,10 @@ test('a sign-in does not wait for an answer', async (t) => {
     response.end();
   });
   // It would never end, if it did.
-  await opened.accounts.service.signIn({ email, password }, { device, generateToken: null });
+  await opened.accounts.service.signIn(
+    { email, password },
+    { device, generateToken: null, deviceCookie: null, acceptLanguage: null },
+  );
   await isAsked;
   answer();
 });

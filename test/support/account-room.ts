@@ -104,5 +104,5 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
 }
 
 function visitor() {
-  return { device, generateToken: null };
+  return { device, generateToken: null, deviceCookie: null, acceptLanguage: null };
 }
