@@ -9,7 +9,7 @@ type Headers = Record<string, string>;
 
 async function setUp(t: Test, settings: Headers = {}) {
   const catcher = await catchMails(t);
-  const server = await build(t, { SMTP_URL: catcher.smtpUrl, ...settings });
+  const server = await build(t, { SMTP_URL: catcher.smtpUrl, NEW_DEVICE_MAIL: 'false', ...settings });
   const post = (url: string, payload: object, headers: Headers = {}) =>
     server.app.inject({ method: 'POST', url, payload, headers });
   const claimsOf = async (cookie: string) => claimsIn((await post('/token', {}, { cookie })).json());

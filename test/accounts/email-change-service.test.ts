@@ -13,7 +13,7 @@ const asker = { device, acceptLanguage: 'de-AT,en' };
 type Someone = Awaited<ReturnType<Awaited<ReturnType<typeof openAccounts>>['signUp']>>;
 
 async function setUp(t: Test, settings = {}, mailChanges = {}) {
-  const opened = await openAccounts(t, settings, mailChanges);
+  const opened = await openAccounts(t, { NEW_DEVICE_MAIL: false, ...settings }, mailChanges);
   const { emailChange } = opened.accounts;
   const accountStore = createAccountStore(opened.database);
   const ask = (someone: Someone, email: string) => emailChange.ask(someone.session, { email }, asker);
