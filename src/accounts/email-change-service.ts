@@ -108,7 +108,8 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     asker: Asker,
   ): Promise<User> {
     await codes.spend(transaction, code);
-    const changed = await store.change(transaction, addressOf(code)).catch(concealTaken);
+    // Who has asked for an address must not learn that another account has it.
+    const changed = await store.change(transaction, addressOf(code), 'invalid_code');
     await codes.spendAll(transaction, userId);
     await sessions.endAllIn(transaction, userId, sessionId, 'email_changed', asker.device);
     await sessions.claimsChanged(transaction, userId);
@@ -143,7 +144,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   ): Promise<void> {
     const { userId, email } = code;
     await codes.spend(transaction, code);
-    const { former, locale } = await store.change(transaction, addressOf(code));
+    const { former, locale } = await store.change(transaction, addressOf(code), 'email_taken');
     await store.dropPassword(transaction, userId);
     await codes.spendAll(transaction, userId);
     await sessions.endAllIn(transaction, userId, null, 'disowned', device);
@@ -163,9 +164,4 @@ export function createEmailChangeService(parts: EmailChangeParts) {
 /** What a code that was sent to an address makes the account's address. */
 function addressOf({ userId, email, context }: OpenCode) {
   return { userId, email, asTyped: String(context.as_typed) };
-}
-
-/** Who has asked for an address must not learn that another account has it. */
-function concealTaken(error: unknown): never {
-  throw error instanceof AppError && error.code === 'email_taken' ? new AppError('invalid_code') : error;
 }

@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, type ErrorCode } from '../core/errors.ts';
 import type { Transaction } from '../db/database.ts';
 import { cleanError, DatabaseError } from '../db/database-guard.ts';
 import { and, eq, ne, sql } from '../db/drizzle.ts';
@@ -63,9 +63,14 @@ export function createEmailChangeStore() {
 
     /**
      * Gives the account another address, which has just been verified. What tokens say of it has changed then.
-     * @throws AppError `email_taken` when it is, or is reserved; `not_signed_in` when the account is gone
+     * @param ifTaken what is answered when another account has the address, or it is reserved
+     * @throws AppError of that code; `not_signed_in` when the account is gone
      */
-    async change({ database }: Transaction, { userId, email, asTyped }: NewAddress): Promise<ChangedAddress> {
+    async change(
+      { database }: Transaction,
+      { userId, email, asTyped }: NewAddress,
+      ifTaken: 'email_taken' | 'invalid_code',
+    ): Promise<ChangedAddress> {
       const [former] = await database
         .select({ email: users.email, asTyped: users.emailAsTyped })
         .from(users)
@@ -76,14 +81,14 @@ export function createEmailChangeStore() {
         .set({ email, emailAsTyped: asTyped, emailVerifiedAt: sql`now()`, updatedAt: sql`now()` })
         .where(eq(users.id, userId))
         .returning({ ...user, locale: users.locale })
-        .catch(refuseTaken);
+        .catch((error: unknown) => refuseTaken(error, ifTaken));
       if (former === undefined || changed === undefined) throw new AppError('not_signed_in');
       // Afterwards, so that it sees the change of another account that the statement before had to wait for.
       const [reserved] = await database
         .select({ id: users.id })
         .from(users)
         .where(and(eq(users.id, userId), isReserved({ email, id: userId })));
-      if (reserved !== undefined) throw new AppError('email_taken');
+      if (reserved !== undefined) throw new AppError(ifTaken);
       const { locale, ...rest } = changed;
       return { user: rest, locale, former };
     },
@@ -103,8 +108,8 @@ export function createEmailChangeStore() {
 }
 
 /** The transaction is rolled back then. */
-function refuseTaken(error: unknown): never {
+function refuseTaken(error: unknown, code: ErrorCode): never {
   const clean = cleanError(error);
   const isTaken = clean instanceof DatabaseError && clean.sqlState === UNIQUE_VIOLATION;
-  throw isTaken ? new AppError('email_taken', { cause: clean }) : error;
+  throw isTaken ? new AppError(code, { cause: clean }) : error;
 }

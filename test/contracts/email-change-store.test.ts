@@ -37,7 +37,9 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const findAsker = (userId: string, email: string) =>
       transact((transaction) => store.findAsker(transaction, { userId, email }));
     const change = (userId: string, email: string) =>
-      transact((transaction) => store.change(transaction, { userId, email, asTyped: email.toUpperCase() }));
+      transact((transaction) =>
+        store.change(transaction, { userId, email, asTyped: email.toUpperCase() }, 'email_taken'),
+      );
     const reserve = (userId: string, email: string, lifeMs = DAY_MS) =>
       transact((transaction) =>
         codes.insert(transaction, {
