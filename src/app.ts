@@ -5,6 +5,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import { deletionRoutes } from './accounts/deletion-routes.ts';
+import { emailChangeRoutes } from './accounts/email-change-routes.ts';
 import { exportRoutes } from './accounts/export-routes.ts';
 import { passwordRoutes } from './accounts/password-routes.ts';
 import { profileRoutes } from './accounts/profile-routes.ts';
@@ -141,6 +142,9 @@ export async function buildApp(
         ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
       });
       await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
+      await guarded.register(emailChangeRoutes, {
+        ...{ emailChange: services.emailChange, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
