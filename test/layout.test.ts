@@ -78,6 +78,7 @@ const pureFiles = [
   'gateway/forward-auth-request.ts',
   'http/accept-header.ts',
   'http/brand.ts',
+  'http/preferred-language.ts',
   'keys/rotation-plan.ts',
   'oauth/client-authentication.ts',
   'oauth/client-secret.ts',
@@ -88,6 +89,11 @@ const pureFiles = [
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',
+  'ui/page-html.ts',
+  'ui/render-page.ts',
+  'ui/ui-pages.ts',
+  'ui/ui-problem.ts',
+  'ui/ui-texts.ts',
   'verifier/setup-error.ts',
   'verifier/token-claims.ts',
   'verifier/token-type.ts',
@@ -109,6 +115,8 @@ const fastifyFiles = [
   'sessions/authenticate.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
+  'ui/ui-actions.ts',
+  'ui/ui-answers.ts',
 ];
 
 const isStore = (path: string) => path.endsWith('-store.ts');
