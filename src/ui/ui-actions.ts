@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { TypedOrLink } from './ui-pages.ts';
+import type { CodeFields } from './ui-pages.ts';
 
 /** A request, and the answer that an action puts cookies into. */
 export type Exchange = { request: FastifyRequest; reply: FastifyReply };
@@ -18,11 +18,11 @@ export type UiActions = {
   /** Does nothing without a session. */
   signOut(exchange: Exchange): Promise<void>;
   forgot?: ((email: string, exchange: Exchange) => Promise<void>) | undefined;
-  resetPassword?: ((code: TypedOrLink, password: string, exchange: Exchange) => Promise<void>) | undefined;
+  resetPassword?: ((code: CodeFields, password: string, exchange: Exchange) => Promise<void>) | undefined;
   /** @param password null when none was entered */
   verifyEmail?:
     | ((
-        code: TypedOrLink,
+        code: CodeFields,
         password: string | null,
         exchange: Exchange,
       ) => Promise<'verified' | 'password_required'>)
@@ -33,4 +33,4 @@ export type UiActions = {
   undoDeletion?: CodeAction | undefined;
 };
 
-type CodeAction = (code: TypedOrLink, exchange: Exchange) => Promise<void>;
+type CodeAction = (code: CodeFields, exchange: Exchange) => Promise<void>;

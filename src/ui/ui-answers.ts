@@ -5,7 +5,7 @@ import { preferredLanguage } from '../http/preferred-language.ts';
 import { noteCause, toAppError } from '../http/problem.ts';
 import type { Ui } from './open-ui.ts';
 import { createRenderer, type FormView, type Renderer, type Site } from './render-page.ts';
-import { type Field, FORMS, type PageName, readCode } from './ui-pages.ts';
+import { type Field, FORMS, isLinkCode, type PageName, readCode } from './ui-pages.ts';
 import { explainProblem } from './ui-problem.ts';
 import type { Fields, Outcome } from './ui-submissions.ts';
 import type { Texts } from './ui-texts.ts';
@@ -79,7 +79,7 @@ function refusedForm(
   const asksPassword = page === 'verify' && fields.password !== '';
   const shown: Field[] = [...FORMS[page].fields, ...(asksPassword ? (['password'] as const) : [])];
   // The code of a link cannot be corrected by hand.
-  const dropsCode = error.code === 'invalid_code' && 'link' in readCode(fields);
+  const dropsCode = error.code === 'invalid_code' && isLinkCode(readCode(fields).code);
   return {
     page,
     values: { email: fields.email, code: dropsCode ? '' : fields.code },

@@ -66,11 +66,16 @@ export const NEXT: Record<DonePage, 'sign-in' | 'reset' | 'verify'> = {
 
 const LINK_CODE = /^[\w-]{43}$/;
 
-/** A code as somebody presents it: from a link, or typed beside the address. */
-export type TypedOrLink = { link: string } | { email: string; typed: string };
+/** A code as the JSON routes take it: that of a link, or one for typing with the address that it was sent to. */
+export type CodeFields = { code: string; email?: string };
 
 /** Reads the code of a form. Also takes a whole link that was pasted, for a browser whose script did not run. */
-export function readCode({ code = '', email = '' }: { code?: string; email?: string }): TypedOrLink {
+export function readCode({ code, email }: { code: string; email: string }): CodeFields {
   const bare = code.trim().replace(/^.*#code=/s, '');
-  return LINK_CODE.test(bare) ? { link: bare } : { email, typed: bare };
+  return isLinkCode(bare) || email === '' ? { code: bare } : { code: bare, email };
+}
+
+/** Whether it is the code of a link, which no user types. */
+export function isLinkCode(code: string): boolean {
+  return LINK_CODE.test(code);
 }

@@ -3,9 +3,6 @@ import type { Problem } from './render-page.ts';
 import type { Field } from './ui-pages.ts';
 import { explainRule, type Texts } from './ui-texts.ts';
 
-/** Single fields that a refusal is about; without one, the refusal is of the form as a whole. */
-const FIELD_OF: Partial<Record<AppError['code'], Field>> = { invalid_code: 'code', email_taken: 'email' };
-
 /**
  * A refusal in words for people.
  * @param fields those of the form: a problem with any other is one of the whole form
@@ -20,13 +17,19 @@ export function explainProblem(
   const text = textOf(code, texts);
   if (code === 'invalid_credentials' && passwordOnly)
     return { text, fields: { password: texts['problem.wrong-password'] } };
-  const field = FIELD_OF[code];
-  if (field !== undefined && fields.includes(field)) return { text, fields: { [field]: text } };
+  const field = fieldOf(code, fields);
+  if (field !== undefined) return { text, fields: { [field]: text } };
   const found = fields.flatMap((name) => {
     const error = errors.find(({ path }) => path.endsWith(name));
     return error === undefined ? [] : [[name, explainRule(texts, labelOf(name, texts), error.message)]];
   });
   return { text, fields: Object.fromEntries(found) };
+}
+
+/** The field that a refusal is about. Beside a code, the address is not a new one. */
+function fieldOf(code: AppError['code'], fields: readonly Field[]): Field | undefined {
+  if (code === 'invalid_code') return 'code';
+  return code === 'email_taken' && !fields.includes('code') ? 'email' : undefined;
 }
 
 function textOf(code: AppError['code'], texts: Texts): string {

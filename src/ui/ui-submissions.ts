@@ -1,6 +1,6 @@
 import type { FormView } from './render-page.ts';
 import type { Exchange, UiActions } from './ui-actions.ts';
-import { type DonePage, type Field, type PageName, readCode, type TypedOrLink } from './ui-pages.ts';
+import { type CodeFields, type DonePage, type Field, type PageName, readCode } from './ui-pages.ts';
 
 /** All that a form may have sent; what it has not is empty. */
 export type Fields = Record<Field, string>;
@@ -62,7 +62,7 @@ export function submissionsOf(actions: UiActions): Map<PageName, Submit> {
 
 function withCode(
   done: DonePage,
-  action: ((code: TypedOrLink, exchange: Exchange) => Promise<void>) | undefined,
+  action: ((code: CodeFields, exchange: Exchange) => Promise<void>) | undefined,
 ): Submit | undefined {
   if (action === undefined) return undefined;
   return async (fields, exchange) => {
