@@ -78,7 +78,6 @@ const pureFiles = [
   'gateway/forward-auth-request.ts',
   'http/accept-header.ts',
   'http/brand.ts',
-  'http/preferred-language.ts',
   'keys/rotation-plan.ts',
   'oauth/client-authentication.ts',
   'oauth/client-secret.ts',

@@ -1,8 +1,8 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type AppError, PROBLEMS } from '../core/errors.ts';
 import { isLoopbackHost } from '../core/loopback.ts';
-import { preferredLanguage } from '../http/preferred-language.ts';
 import { noteCause, toAppError } from '../http/problem.ts';
+import { pickLanguage } from '../mail/mail-language.ts';
 import type { Ui } from './open-ui.ts';
 import { createRenderer, type FormView, type Renderer, type Site } from './render-page.ts';
 import { type Field, FORMS, isLinkCode, type PageName, readCode } from './ui-pages.ts';
@@ -53,7 +53,7 @@ export function createUiAnswers({ catalogue }: Ui, site: Site, publicUrl: string
   };
 
   function speakerOf({ headers }: FastifyRequest): { render: Renderer; texts: Texts } {
-    const language = preferredLanguage(headers['accept-language'], catalogue.languages);
+    const { language } = pickLanguage(headers['accept-language'] ?? null, catalogue.languages);
     return speakers.get(language) as { render: Renderer; texts: Texts };
   }
 
