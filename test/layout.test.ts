@@ -112,6 +112,7 @@ const fastifyFiles = [
   'operator/command-socket.ts',
   'operator/take-commands.ts',
   'sessions/authenticate.ts',
+  'sessions/device-cookie.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
   'ui/ui-actions.ts',

@@ -5,19 +5,21 @@ import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
-import { createGuessLimit } from '../passwords/guess-limit.ts';
-import { createGuessStore } from '../passwords/guess-store.ts';
+import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createCredentialRules } from './credential-rules.ts';
+import { createKnownDevices } from './known-device.ts';
 import { createPasswordCheck } from './password-check.ts';
+import { createSignInNotice } from './sign-in-notice.ts';
 
 type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts({ config, database, guard, transact, log }: Platform, { sessions }: Features) {
+export function openAccounts(platform: Platform, { sessions, audit, mail, codes }: Features) {
+  const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -25,8 +27,8 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const store = guardStore('accounts', createAccountStore(database), guard);
-  const guessStore = guardStore('guesses', createGuessStore(database), guard);
-  const passwordCheck = createPasswordCheck({ passwords, guesses: createGuessLimit(guessStore) });
+  const { service: guesses, sweeps } = openGuessLimit(platform);
+  const passwordCheck = createPasswordCheck({ passwords, guesses });
   const rules = createCredentialRules({
     minLength: config.PASSWORD_MIN_LENGTH,
     serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
@@ -39,7 +41,22 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     transact,
     passwordCheck,
     rules,
+    devices: createKnownDevices({
+      issuer: config.PUBLIC_URL,
+      keyEncryptionKey: platform.keyEncryptionKey,
+      previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+    }),
+    notice: createSignInNotice({
+      audit,
+      codes,
+      mail,
+      guesses,
+      clock,
+      isWanted: config.NEW_DEVICE_MAIL,
+      mostPerHour: config.MAILS_PER_ADDRESS,
+    }),
+    audit,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps: [guessStore.sweep], close: passwords.close };
+  return { service, hashQueue: passwords.queue, sweeps, close: passwords.close };
 }
