@@ -113,6 +113,7 @@ const fastifyFiles = [
   'operator/take-commands.ts',
   'sessions/authenticate.ts',
   'sessions/device-cookie.ts',
+  'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
   'ui/ui-actions.ts',

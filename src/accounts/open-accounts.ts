@@ -4,6 +4,7 @@ import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
@@ -12,13 +13,23 @@ import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createCredentialRules } from './credential-rules.ts';
 import { createKnownDevices } from './known-device.ts';
+import { createMailLimit } from './mail-limit.ts';
+import { openPasswords } from './open-passwords.ts';
+import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
 
-type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
+type Features = {
+  outbox: OutboxService;
+  sessions: SessionService;
+  audit: AuditService;
+  mail: MailService;
+  codes: CodeService;
+};
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts(platform: Platform, { sessions, audit, mail, codes }: Features) {
+export function openAccounts(platform: Platform, features: Features) {
+  const { sessions, audit, mail, codes } = features;
   const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
@@ -34,6 +45,13 @@ export function openAccounts(platform: Platform, { sessions, audit, mail, codes 
     serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
     isCommon: isCommonPassword,
   });
+  const devices = createKnownDevices({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey: platform.keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+  });
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
   const service = createAccountService({
     store,
     sessions,
@@ -41,11 +59,7 @@ export function openAccounts(platform: Platform, { sessions, audit, mail, codes 
     transact,
     passwordCheck,
     rules,
-    devices: createKnownDevices({
-      issuer: config.PUBLIC_URL,
-      keyEncryptionKey: platform.keyEncryptionKey,
-      previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
-    }),
+    devices,
     notice: createSignInNotice({
       audit,
       codes,
@@ -58,5 +72,15 @@ export function openAccounts(platform: Platform, { sessions, audit, mail, codes 
     audit,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps, close: passwords.close };
+  const passwordService = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
+  });
+  return {
+    service,
+    rules,
+    passwords: passwordService,
+    hashQueue: passwords.queue,
+    sweeps,
+    close: passwords.close,
+  };
 }

@@ -1,9 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { clientAddress } from '../http/client-address.ts';
-import type { Device } from '../sessions/device.ts';
+import { type Device, deviceOf } from '../sessions/device.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 
-const MAX_USER_AGENT_LENGTH = 512;
 const MAX_LANGUAGE_LENGTH = 128;
 
 /** Who makes a request. */
@@ -25,10 +23,4 @@ export function visitorOf(request: FastifyRequest, reply: FastifyReply, cookie: 
     deviceCookie: cookie.device.read(request),
     acceptLanguage: request.headers['accept-language']?.slice(0, MAX_LANGUAGE_LENGTH) ?? null,
   };
-}
-
-/** What the request says of the device that it comes from. */
-export function deviceOf(request: FastifyRequest): Device {
-  const userAgent = request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
-  return { ip: clientAddress(request), userAgent };
 }
