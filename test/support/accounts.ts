@@ -57,7 +57,11 @@ export async function setUp(t: Test) {
   const { database, transact, accounts: accountStore } = opened;
   const { sessions } = opened.createReplica();
   const audit = createAuditService(createAuditStore(database));
-  const codes = createCodeService({ store: createCodeStore(database), style: 'both' });
+  const codes = createCodeService({
+    store: createCodeStore(database),
+    style: 'both',
+    guesses: createGuessLimit(createGuessStore(database)),
+  });
   const issuer = 'https://auth.example.com';
   const devices = createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) });
   const mails: Mail[] = [];
