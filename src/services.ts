@@ -69,6 +69,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     verification: accounts.verification,
     passwords: accounts.passwords,
     credentialRules: accounts.rules,
+    mailIsOn: mail.service.isOn,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

@@ -117,6 +117,7 @@ const fastifyFiles = [
   'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
+  'ui/account-actions.ts',
   'ui/ui-actions.ts',
   'ui/ui-answers.ts',
 ];
