@@ -40,7 +40,7 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
       element('p', {}, view.asksPassword ? texts['verify.password'] : texts[`${page}.intro`]),
       ...mainForm(view),
       ...(view.asksPassword ? strangerForm(view) : []),
-      linkList(LINKS[page]),
+      linkList(LINKS[page].map((to) => ({ page: to, text: `${to}.link` as const }))),
     ]);
   }
 
@@ -63,7 +63,10 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
 
   /** For what has no form to be shown beside. */
   function problem(text: string): string {
-    return frame(texts['problem.title'], true, [element('p', {}, text), linkList(['sign-in'])]);
+    return frame(texts['problem.title'], true, [
+      element('p', {}, text),
+      linkList([{ page: 'sign-in', text: 'sign-in.link' }]),
+    ]);
   }
 
   function frame(heading: string, isError: boolean, content: string[]): string {
@@ -173,10 +176,10 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
     return { label: texts['new-password'], hint, attributes };
   }
 
-  function linkList(names: readonly (typeof LINKS)[PageName][number][]): string {
-    const items = names
-      .filter((name) => pages.has(name))
-      .map((name) => `<li>${element('a', { href: `${base}/${name}` }, texts[`${name}.link`])}</li>`);
+  function linkList(links: readonly { page: PageName; text: TextName }[]): string {
+    const items = links
+      .filter(({ page }) => pages.has(page))
+      .map(({ page, text }) => `<li>${element('a', { href: `${base}/${page}` }, texts[text])}</li>`);
     return items.length === 0 ? '' : `<ul>${items.join('')}</ul>`;
   }
 }

@@ -53,16 +53,16 @@ export const LINKS: Record<PageName, readonly ('sign-in' | 'sign-up' | 'forgot' 
   'deletion-undo': ['sign-in'],
 };
 
-/** Where a user may want to go after it is done. */
-export const NEXT: Record<DonePage, 'sign-in' | 'reset' | 'verify'> = {
-  'sign-up': 'verify',
-  forgot: 'reset',
-  reset: 'sign-in',
-  verify: 'sign-in',
-  'email-change': 'sign-in',
-  'email-undo': 'reset',
-  'deletion-undo': 'sign-in',
-};
+/** Where a user may want to go after it is done, and the text of that link. */
+export const NEXT = {
+  'sign-up': { page: 'verify', text: 'verify.link' },
+  forgot: { page: 'reset', text: 'reset.link' },
+  reset: { page: 'sign-in', text: 'go-on' },
+  verify: { page: 'sign-in', text: 'go-on' },
+  'email-change': { page: 'sign-in', text: 'go-on' },
+  'email-undo': { page: 'reset', text: 'reset.link' },
+  'deletion-undo': { page: 'sign-in', text: 'sign-in.link' },
+} as const satisfies Record<DonePage, { page: PageName; text: string }>;
 
 const LINK_CODE = /^[\w-]{43}$/;
 
