@@ -4,6 +4,7 @@ import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
 import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
+import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createPasswordCheck } from '../../src/accounts/password-check.ts';
 import { createSignInNotice } from '../../src/accounts/sign-in-notice.ts';
 import type { Visitor } from '../../src/accounts/visitor.ts';
@@ -96,11 +97,14 @@ export async function setUp(t: Test) {
       audit,
       devices,
       notice: createSignInNotice({
-        ...{ audit, guesses, isWanted: true, mostPerHour: 3, ...changes.notice },
+        ...{ audit, isWanted: true, ...changes.notice },
+        mailLimit: createMailLimit(guesses, 3),
         mail: { ...mail, ...changes.mail },
         codes,
         clock: createDatabaseClock(Date.now),
       }),
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       rules: createCredentialRules({
         minLength: 8,
         serviceNames: [],
