@@ -4,6 +4,7 @@ import underPressure from '@fastify/under-pressure';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
+import { emailChangeRoutes } from './accounts/email-change-routes.ts';
 import { passwordRoutes } from './accounts/password-routes.ts';
 import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
 import { verificationRoutes } from './accounts/verification-routes.ts';
@@ -138,6 +139,9 @@ export async function buildApp(
         ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
       });
       await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
+      await guarded.register(emailChangeRoutes, {
+        ...{ emailChange: services.emailChange, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });

@@ -15,7 +15,6 @@ import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import type { Exchange, UiActions } from './ui-actions.ts';
-import type { CodeFields } from './ui-pages.ts';
 
 export type AccountActionsParts = {
   accounts: AccountService;
@@ -32,10 +31,10 @@ export type AccountActionsParts = {
   mailIsOn: boolean;
 };
 
-type Asker = { device: Device; language: string | null };
+type Asker = { device: Device; acceptLanguage: string | null };
 type EmailChanges = {
   confirm(session: SessionRecord, code: string, asker: Asker): Promise<unknown>;
-  undo(code: CodeFields, asker: Asker): Promise<unknown>;
+  undo(code: PresentedCode, asker: Asker): Promise<unknown>;
 };
 type Deletions = { undoByCode(code: PresentedCode, device: Device): Promise<unknown> };
 
@@ -83,7 +82,8 @@ function signUpAction({ accounts, signUps, cookie, signUpCookie }: AccountAction
 function mailActions(parts: AccountActionsParts): Partial<UiActions> {
   const { passwords, credentialRules: rules, cookie, emailChange, deletions } = parts;
   return {
-    forgot: (email, exchange) => passwords.forgot(email, askerOf(exchange, cookie).language),
+    forgot: (email, exchange) =>
+      passwords.forgot(email, visitorOf(exchange.request, exchange.reply, cookie).acceptLanguage),
 
     async resetPassword(code, password, { request, reply }) {
       const wish = { presented: readPresentedCode(code, rules), password };
@@ -98,11 +98,14 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
       async confirmEmailChange({ code }, exchange) {
         const session = await findSession(exchange, parts);
         if (session === null) throw new AppError('not_signed_in');
-        await emailChange.confirm(session, code, askerOf(exchange, cookie));
+        await emailChange.confirm(session, code, visitorOf(exchange.request, exchange.reply, cookie));
       },
 
       async undoEmailChange(code, exchange) {
-        await emailChange.undo(code, askerOf(exchange, cookie));
+        await emailChange.undo(
+          readPresentedCode(code, rules),
+          visitorOf(exchange.request, exchange.reply, cookie),
+        );
       },
     }),
 
@@ -150,9 +153,4 @@ function signInto(
 ): void {
   cookie.set(reply, session.generateToken, session.maxAgeSeconds);
   cookie.device.set(reply, deviceCookie);
-}
-
-function askerOf({ request, reply }: Exchange, cookie: SessionCookie): Asker {
-  const { device, acceptLanguage: language } = visitorOf(request, reply, cookie);
-  return { device, language };
 }

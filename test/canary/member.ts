@@ -72,6 +72,12 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       headers: { ...FORM, ...headers },
       body: new URLSearchParams(fields).toString(),
     });
+  /** Sends JSON with the cookie. @param statuses the second one where no mails are sent */
+  const tell = async (path: string, fields: object, statuses: number[]) => {
+    const headers = { 'content-type': 'application/json', cookie };
+    const answer = await wire.send({ method: 'POST', path, headers, body: JSON.stringify(fields) });
+    if (!statuses.includes(answer.status)) throw new Error(`${path}: ${answer.status} ${answer.body}`);
+  };
   const authorization = basic('payments', clients.secret);
 
   const uses: Uses = {
@@ -81,6 +87,15 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       token = await mint({});
     },
     'GET /me': async () => void (await ask('GET', '/me', { cookie })),
+    'POST /email/change': async () => {
+      const other = secrets.keep('a new address', randomBytes(16).toString('hex'), {
+        mayBeIn: ['the database'],
+      });
+      await tell('/email/change', { email: `${other}@canary.example`, password }, [202, 404]);
+    },
+    'POST /email/change/confirm': () =>
+      tell('/email/change/confirm', { code: secrets.make('a code') }, [400, 404]),
+    'POST /email/change/undo': () => tell('/email/change/undo', { code: secrets.make('a code') }, [400, 404]),
     'GET /sessions': async () => void (await ask('GET', '/sessions', { cookie })),
     'GET /forward-auth': async () => {
       await ask('GET', '/forward-auth', { cookie });
