@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { AccountService } from '../accounts/account-service.ts';
 import type { CredentialRules } from '../accounts/credential-rules.ts';
+import type { EmailChangeService } from '../accounts/email-change-service.ts';
 import type { PasswordService } from '../accounts/password-service.ts';
 import { readPresentedCode } from '../accounts/presented-code.ts';
 import { hashBrowserSecret, type SignUpCookie } from '../accounts/sign-up-cookie.ts';
@@ -21,7 +22,8 @@ export type AccountActionsParts = {
   signUps: SignUpService;
   verification: VerificationService;
   passwords: PasswordService;
-  emailChange?: EmailChanges;
+  emailChange: EmailChangeService;
+  /** Without them, their page is left out. */
   deletions?: Deletions;
   credentialRules: CredentialRules;
   sessions: SessionService;
@@ -31,11 +33,6 @@ export type AccountActionsParts = {
   mailIsOn: boolean;
 };
 
-type Asker = { device: Device; acceptLanguage: string | null };
-type EmailChanges = {
-  confirm(session: SessionRecord, code: string, asker: Asker): Promise<unknown>;
-  undo(code: PresentedCode, asker: Asker): Promise<unknown>;
-};
 type Deletions = { undoByCode(code: PresentedCode, device: Device): Promise<unknown> };
 
 /** What the pages do, by the services and cookies of the JSON routes. */
@@ -94,20 +91,14 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
 
     disown: (code, { request }) => passwords.disown(readPresentedCode(code, rules), deviceOf(request)),
 
-    ...(emailChange && {
-      async confirmEmailChange({ code }, exchange) {
-        const session = await findSession(exchange, parts);
-        if (session === null) throw new AppError('not_signed_in');
-        await emailChange.confirm(session, code, visitorOf(exchange.request, exchange.reply, cookie));
-      },
+    async confirmEmailChange({ code }, exchange) {
+      const session = await findSession(exchange, parts);
+      if (session === null) throw new AppError('not_signed_in');
+      await emailChange.confirm(session, code, visitorOf(exchange.request, exchange.reply, cookie));
+    },
 
-      async undoEmailChange(code, exchange) {
-        await emailChange.undo(
-          readPresentedCode(code, rules),
-          visitorOf(exchange.request, exchange.reply, cookie),
-        );
-      },
-    }),
+    undoEmailChange: (code, { request, reply }) =>
+      emailChange.undo(readPresentedCode(code, rules), visitorOf(request, reply, cookie)),
 
     ...(deletions && {
       async undoDeletion(code, { request }) {

@@ -1,4 +1,6 @@
 import { type Test, test } from 'tap';
+import { type AccountActionsParts, createAccountActions } from '../../src/ui/account-actions.ts';
+import type { Exchange } from '../../src/ui/ui-actions.ts';
 import { build, newCredentials, type TestApp } from '../helper.ts';
 import { openVerifying } from '../support/verifying.ts';
 
@@ -137,4 +139,44 @@ test('signed in, a code is enough', async (t) => {
   const before = browser.jar.get('__Host-g_token');
   await goesTo(t, browser.post('verify', { code }), 'verify/done');
   t.equal(browser.jar.get('__Host-g_token'), before, 'the session goes on');
+});
+
+test('a new address is confirmed while signed in, and its owner before takes it back', async (t) => {
+  const world = await openVerifying(t, { EMAIL_VERIFICATION: 'off' });
+  const [browser, other] = [openBrowser(world), openBrowser(world)];
+  const { email, password } = newCredentials();
+  const next = newCredentials().email;
+  await browser.post('sign-up', { email, password });
+  const asked = await world.app.inject({
+    ...{ method: 'POST', url: '/email/change', payload: { email: next, password } },
+    headers: { cookie: `__Host-g_token=${browser.jar.get('__Host-g_token')}` },
+  });
+  t.equal(asked.statusCode, 202);
+  const { code } = await world.mails.next(next);
+  const stranger = await other.post('email-change', { code: String(code) });
+  t.equal(stranger.statusCode, 401);
+  t.match(stranger.body, 'You are not signed in here.');
+  await goesTo(t, browser.post('email-change', { code: String(code) }), 'email-change/done');
+  t.match((await browser.post('email-change', { code: String(code) })).body, 'used up');
+  const told = await world.mails.next(email);
+  const typed = { email, code: String(told.code) };
+  await goesTo(t, other.post('email-undo', typed), 'email-undo/done');
+  await isSignedIn(t, browser, false);
+  const { linkCode } = await world.mails.next(email);
+  const reset = { code: String(linkCode), password: newCredentials().password };
+  await goesTo(t, other.post('reset', reset), 'reset/done');
+  await isSignedIn(t, other, true);
+});
+
+test('the code of a mail undoes the deletion of an account', async (t) => {
+  const calls: unknown[] = [];
+  const parts = {
+    mailIsOn: true,
+    deletions: { undoByCode: async (...args: unknown[]) => void calls.push(args) },
+  } as unknown as AccountActionsParts;
+  const { undoDeletion } = createAccountActions(parts);
+  const request = { headers: {}, ip: '192.0.2.1', socket: {} };
+  await undoDeletion?.({ code: 'a' }, { request } as Exchange);
+  t.strictSame(calls, [[{ link: 'a' }, { ip: '192.0.2.1', userAgent: null }]]);
+  t.end();
 });

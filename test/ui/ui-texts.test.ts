@@ -21,6 +21,8 @@ async function newFolder(t: Teardown, files: Record<string, string> = {}): Promi
 }
 
 const NONE = { UI_THEME_FILE: undefined, UI_TEXTS_DIR: undefined };
+/** The files with sentences about what was entered. */
+const RULES = ['accounts/email-address.ts', 'accounts/credential-rules.ts', 'passwords/password-policy.ts'];
 const placesIn = (text: string) => text.match(/\{\w+\}/g) ?? [];
 
 test('every text is there in German, with the same places for values', (t) => {
@@ -48,7 +50,7 @@ test('each text about a problem is of a problem that there is', (t) => {
 
 test('every rule for addresses and passwords has a German sentence', (t) => {
   const inGerman: Record<string, string> = german;
-  const messages = ['accounts/email-address.ts', 'passwords/password-policy.ts'].flatMap(rulesOf);
+  const messages = RULES.flatMap(rulesOf);
   t.ok(messages.length > 25, `${messages.length} were found`);
   for (const message of messages) t.type(inGerman[`rule: ${message}`], 'string', message);
   t.end();
@@ -58,7 +60,9 @@ test('every rule for addresses and passwords has a German sentence', (t) => {
 function rulesOf(path: string): string[] {
   const source = readFileSync(new URL(`../../src/${path}`, import.meta.url), 'utf8');
   const problems = [...source.matchAll(/problem:\s*(['`])(?!The)(.+?)\1/g)].map(([, , text]) => String(text));
-  const sentences = [...source.matchAll(/(['`])((?:Use|It has) .+?\.)\1/g)].map(([, , text]) => String(text));
+  const sentences = [...source.matchAll(/(['`])((?:Use|It has|This password is in) .+?\.)\1/g)].map(
+    ([, , text]) => String(text),
+  );
   const isPassword = path.startsWith('passwords');
   return [...problems.map((text) => (isPassword ? `${text} Choose another.` : text)), ...sentences].map(
     (text) => text.replace(/(?:U\+)?\$\{[^}]+\}/g, '#'),
