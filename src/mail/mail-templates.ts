@@ -32,16 +32,16 @@ export type MailTemplates = ReturnType<typeof loadMailTemplates>;
  */
 export function loadMailTemplates(ownFolder?: string) {
   const own = ownFolder === undefined ? {} : readOwn(ownFolder);
+  const named = ownFolder ?? OURS;
   const files = { ...readFolder(OURS), ...own };
   const languages = languagesOf(files);
   const unknown = Object.keys(own).find((path) => !expectedFiles(languages).includes(path));
   if (unknown !== undefined)
-    throw broken(ownFolder, unknown, 'is no template of this server; see docs/mail.md for the names');
+    throw broken(named, unknown, 'is no template of this server; see docs/mail.md for the names');
   const missing = expectedFiles(languages).find((path) => files[path] === undefined);
-  if (missing !== undefined)
-    throw broken(ownFolder, missing, 'is missing, and a language needs all its files');
+  if (missing !== undefined) throw broken(named, missing, 'is missing, and a language needs all its files');
 
-  // No `strictFilters` and so on by default: a misspelt name would be an empty place in a mail.
+  // Strict: otherwise a misspelt name would be an empty place in a mail.
   const strict = { templates: files, strictVariables: true, strictFilters: true, ownPropertyOnly: true };
   const texts = new Liquid({ ...strict, cache: true });
   const pages = new Liquid({ ...strict, cache: true, outputEscape: 'escape' });
@@ -66,7 +66,7 @@ export function loadMailTemplates(ownFolder?: string) {
       for (const variables of SAMPLES) render(language, template, variables);
     } catch (error) {
       const [reason] = (error as Error).message.split('\n');
-      throw broken(ownFolder, `${language}/${template}`, String(reason));
+      throw broken(named, `${language}/${template}`, String(reason));
     }
   }
 }
@@ -99,10 +99,8 @@ function expectedFiles(languages: string[]): string[] {
   return [LAYOUT, ...languages.flatMap(inLanguage)];
 }
 
-function broken(folder: string | undefined, path: string, reason: string): MailTemplateError {
-  return new MailTemplateError(
-    folder === undefined ? `${path}: ${reason}` : `MAIL_TEMPLATES_DIR: ${join(folder, path)} ${reason}`,
-  );
+function broken(folder: string, path: string, reason: string): MailTemplateError {
+  return new MailTemplateError(`MAIL_TEMPLATES_DIR: ${join(folder, path)} ${reason}`);
 }
 
 const FULL: MailVariables = {

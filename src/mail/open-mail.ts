@@ -8,7 +8,7 @@ import { parseSender } from './mail-address.ts';
 import { mailFolderOf } from './mail-folder.ts';
 import { createMailSeal } from './mail-seal.ts';
 import { createMailService, MAILS_AT_ONCE, mailLane } from './mail-service.ts';
-import { type MailTransport, noTransport } from './mail-transport.ts';
+import type { MailTransport } from './mail-transport.ts';
 import { createRender } from './render-mail.ts';
 import { createSmtpTransport } from './smtp-transport.ts';
 
@@ -21,10 +21,9 @@ const CLOSE_WITHIN_MS = 3_000;
  */
 export function openMail({ config, keyEncryptionKey, clock, log }: Platform, outbox: OutboxService) {
   const isOn = config.SMTP_URL !== undefined || config.EMBEDDED;
-  const transport = isOn ? transportOf(config, log) : noTransport;
-  const render = isOn ? createRender(config) : refuse;
+  const outlet = isOn ? { transport: transportOf(config, log), render: createRender(config) } : null;
   const seal = createMailSeal(keyEncryptionKey, config.KEY_ENCRYPTION_KEY_PREVIOUS);
-  const lane = outbox.openLane(mailLane({ seal, clock, transport, render }));
+  const lane = outbox.openLane(mailLane({ seal, clock, outlet }));
   return {
     service: createMailService({ isOn, seal, lane }),
     sweeps: [],
@@ -32,7 +31,7 @@ export function openMail({ config, keyEncryptionKey, clock, log }: Platform, out
     async close(): Promise<void> {
       const late = () => new Error('the mails took too long');
       await within(lane.close(), CLOSE_WITHIN_MS, late).catch(() => {});
-      transport.close();
+      outlet?.transport.close();
     },
   };
 }
@@ -41,9 +40,4 @@ function transportOf({ SMTP_URL, MAIL_FROM, DATA_DIR }: Config, log: Log): MailT
   const from = parseSender(MAIL_FROM);
   if (SMTP_URL === undefined) return createFolderTransport(mailFolderOf(DATA_DIR), from, log);
   return createSmtpTransport(SMTP_URL, from, MAILS_AT_ONCE);
-}
-
-/** Mails that were written while there was a mail server wait for one. */
-function refuse(): never {
-  throw new Error('SMTP_URL is not set, and a mail waits for a mail server');
 }
