@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { test } from 'tap';
 import { parseSmtpUrl } from '../../src/config/smtp-target.ts';
+import { tryLock } from '../../src/db/locks.ts';
+import { sweepAll } from '../../src/db/sweep.ts';
 import { catchMails } from '../support/mail-catcher.ts';
 import { MINUTE_MS, resetMail, sendMails } from './send-mails.ts';
 
@@ -118,6 +120,27 @@ test('a mail without a code goes out however late', async (t) => {
     'Ihr Konto wurde gelöscht',
     'Ihr Passwort wurde geändert',
   ]);
+});
+
+test('a mail that was given up is kept for a month', async (t) => {
+  const catcher = await catchMails(t);
+  catcher.mode = 'never';
+  const { openReplica, waiting, moveTime, transact } = await sendMails(t, SMTP(catcher.smtpUrl));
+  const { send, outbox, sweeps } = openReplica();
+  const sweepAllOf = () => sweepAll(sweeps, transact);
+  await send(resetMail());
+  await outbox.deliverDue();
+  await moveTime(29 * 24 * 60 * MINUTE_MS);
+  await sweepAllOf();
+  t.match(await waiting(), [{ lastError: 'SMTP_550', attempts: 1 }]);
+  await moveTime(2 * 24 * 60 * MINUTE_MS);
+  await transact(async (other) => {
+    await tryLock(other, 'sweepDeadMails');
+    await sweepAllOf();
+  });
+  t.equal((await waiting()).length, 1, 'one replica sweeps at a time');
+  await sweepAllOf();
+  t.same(await waiting(), []);
 });
 
 test('takes back what waits for a user, and nothing of others', async (t) => {
