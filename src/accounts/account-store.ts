@@ -12,37 +12,40 @@ export const FIRST_CREDENTIALS_VERSION = 1;
 export type FoundAccount = User & {
   passwordHash: string | null;
   credentialsVersion: number;
-  /** The language that the user chose for mails. */
-  locale: string | null;
 };
 
 export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVersion'>;
 
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
-const user = {
+/** The columns of a `User`. */
+export const userColumns = {
   id: users.id,
   email: users.email,
   emailAsTyped: users.emailAsTyped,
   emailVerifiedAt: users.emailVerifiedAt,
   status: users.status,
   createdAt: users.createdAt,
+  displayName: users.displayName,
+  locale: users.locale,
+  metadata: users.metadata,
+  passwordBreachedAt: users.passwordBreachedAt,
+  deletionDueAt: users.deletionDueAt,
 };
 
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database
     .select({
-      ...user,
+      ...userColumns,
       passwordHash: users.passwordHash,
       credentialsVersion: users.credentialsVersion,
-      locale: users.locale,
     })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
   const findById = database
-    .select(user)
+    .select(userColumns)
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare('find_user_by_id');
@@ -54,7 +57,7 @@ export function createAccountStore(database: Database) {
         .insert(users)
         .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
-        .returning(user);
+        .returning(userColumns);
       return row ?? null;
     },
 

@@ -8,6 +8,7 @@ import type { OutboxService } from '../outbox/outbox-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
+import type { SessionHistory } from '../sessions/session-history.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
@@ -15,6 +16,8 @@ import { createCredentialRules } from './credential-rules.ts';
 import { createKnownDevices } from './known-device.ts';
 import { createMailLimit } from './mail-limit.ts';
 import { openPasswords } from './open-passwords.ts';
+import { openProfile } from './open-profile.ts';
+import { openVerification } from './open-verification.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
@@ -22,6 +25,7 @@ import { createSignInNotice } from './sign-in-notice.ts';
 type Features = {
   outbox: OutboxService;
   sessions: SessionService;
+  history: SessionHistory;
   audit: AuditService;
   mail: MailService;
   codes: CodeService;
@@ -52,6 +56,9 @@ export function openAccounts(platform: Platform, features: Features) {
   });
   const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
   const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
+  const { signUps, verification } = openVerification(platform, features, {
+    ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
+  });
   const service = createAccountService({
     store,
     sessions,
@@ -59,15 +66,16 @@ export function openAccounts(platform: Platform, features: Features) {
     transact,
     passwordCheck,
     rules,
+    signUps,
+    verification,
     devices,
     notice: createSignInNotice({
       audit,
       codes,
       mail,
-      guesses,
+      mailLimit,
       clock,
       isWanted: config.NEW_DEVICE_MAIL,
-      mostPerHour: config.MAILS_PER_ADDRESS,
     }),
     audit,
     onRehashError: warning(log, 'could not store a stronger password hash'),
@@ -75,12 +83,16 @@ export function openAccounts(platform: Platform, features: Features) {
   const passwordService = openPasswords(platform, features, {
     ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
+  const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
   return {
+    ...profile,
     service,
     rules,
     passwords: passwordService,
+    signUps,
+    verification,
     hashQueue: passwords.queue,
-    sweeps,
+    sweeps: [...sweeps, ...profile.sweeps],
     close: passwords.close,
   };
 }

@@ -67,7 +67,8 @@ export async function openPasswords(t: Test) {
     const { sessions, audit, outbox, clock } = replica;
     const guesses = createGuessLimit(createGuessStore(database));
     const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses });
-    const mail: MailService = { isOn: true, send: async (_, one) => void mails.push(one), ...changes.mail };
+    const send: MailService['send'] = async (_, one) => void mails.push(one);
+    const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };
     const passwordCheck = createPasswordCheck({ passwords, guesses });
     const rules = createCredentialRules({ minLength: 8, serviceNames: [], isCommon: () => false });
@@ -84,11 +85,13 @@ export async function openPasswords(t: Test) {
       lane: outbox.openLane(forgottenPasswordLane(take)),
     });
     const signInNotice = createSignInNotice({
-      ...{ audit, guesses, codes, mail, clock, isWanted: false, mostPerHour: 10 },
+      ...{ audit, mailLimit, codes, mail, clock, isWanted: false },
     });
     const signIn = createAccountService({
       ...shared,
       ...{ store: accounts, passwordCheck, notice: signInNotice },
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };
