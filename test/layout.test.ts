@@ -85,6 +85,7 @@ const pureFiles = [
   'outbox/outbox-rules.ts',
   'passwords/guessable-pattern.ts',
   'passwords/password-policy.ts',
+  'passwords/word-list.ts',
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',

@@ -151,12 +151,12 @@ const passwordsAndLimits = {
   PASSWORD_BLOCKLIST_FILE: setting(
     is.optional(folder),
     '',
-    'File with words, one a line, that no password may be, such as names of the service',
+    'File in UTF-8 with words, one a line, that no password may be, such as names of the club; 1 MiB at most',
   ),
   PWNED_PASSWORDS_URL: setting(
     is.optional(is.baseUrl),
     '',
-    'Range API of Pwned Passwords, to refuse leaked passwords; unset: none is asked',
+    'Range API of Pwned Passwords, such as https://api.pwnedpasswords.com: leaked passwords are refused; unset: none is asked',
   ),
   CREDENTIAL_RATE_LIMIT: setting(rateLimit, '30', 'Sign-ins and sign-ups a minute per address; 0: no limit'),
   MAX_EVENT_LOOP_DELAY: setting(

@@ -18,7 +18,9 @@ import type { Mail } from '../../src/mail/mail.ts';
 import type { MailService } from '../../src/mail/mail-service.ts';
 import { createGuessLimit, type GuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
 import { openSessions } from './services.ts';
 
@@ -105,11 +107,16 @@ export async function setUp(t: Test) {
       }),
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
-      rules: createCredentialRules({
-        minLength: 8,
-        serviceNames: [],
-        isCommon: (text) => text === 'password1234',
-      }),
+      rules: createCredentialRules(
+        {
+          minLength: 8,
+          serviceNames: createWordList([]),
+          blockedWords: createWordList([]),
+          isCommon: (text) => text === 'password1234',
+        },
+        createLeakedPasswords(undefined),
+      ),
+      leakWatch: { look: () => {}, close: async () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });
