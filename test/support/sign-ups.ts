@@ -54,7 +54,7 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     passwordCheck: { matches: async ({ hash, password }: PasswordGuess) => hash === password },
     lane: { send: async () => {} },
     isRequired: true,
-    onAskError: () => {},
+    onAskError: (_error: unknown): void => {},
   };
   const verificationWith = (changes: Partial<typeof verificationParts>) =>
     createVerificationService({ ...verificationParts, ...changes });
