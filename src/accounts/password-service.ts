@@ -1,6 +1,5 @@
 import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService, PresentedCode } from '../codes/code-service.ts';
-import type { OpenCode } from '../codes/code-store.ts';
+import type { CodeService, OpenCode, PresentedCode } from '../codes/code-service.ts';
 import type { CodePurpose } from '../codes/one-time-code.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';

@@ -14,7 +14,7 @@ import {
   isTypedCode,
 } from './one-time-code.ts';
 
-export type { OpenCode } from './code-store.ts';
+export type { OpenCode };
 
 export type CodeStyle = 'link' | 'code' | 'both';
 
