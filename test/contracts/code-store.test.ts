@@ -66,7 +66,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       await add({ purpose, browserHash: null });
       t.equal(await browserOf(), null);
       const [first, second] = [randomBytes(32), randomBytes(32)];
-      const code = await add({ purpose, browserHash: first, lifeMs: MINUTE_MS });
+      const code = await add({ id: uuidv7(), purpose, browserHash: first, lifeMs: MINUTE_MS });
       await add({ purpose, browserHash: null });
       t.same(await browserOf(), first);
       await add({ id: uuidv7(), purpose, browserHash: second, lifeMs: 2 * MINUTE_MS });
