@@ -64,6 +64,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    signUps: accounts.signUps,
+    verification: accounts.verification,
     passwords: accounts.passwords,
     emailChange: accounts.emailChange,
     credentialRules: accounts.rules,

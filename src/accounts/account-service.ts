@@ -12,7 +12,9 @@ import type { KnownDevices } from './known-device.ts';
 import type { LeakWatch } from './leak-watch.ts';
 import type { PasswordCheck } from './password-check.ts';
 import type { NoticeMail, SignInNotice } from './sign-in-notice.ts';
+import type { SignUpService } from './sign-up-service.ts';
 import type { User } from './user.ts';
+import type { VerificationService } from './verification-service.ts';
 import type { Visitor } from './visitor.ts';
 
 export type Credentials = { email: string; password: string };
@@ -24,6 +26,8 @@ type AccountServiceParts = {
   transact: Transact;
   passwordCheck: PasswordCheck;
   rules: CredentialRules;
+  signUps: Pick<SignUpService, 'welcome'>;
+  verification: Pick<VerificationService, 'requireVerified'>;
   devices: KnownDevices;
   notice: SignInNotice;
   audit: AuditService;
@@ -43,8 +47,8 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, passwordCheck, rules, devices, notice, audit, leakWatch, transact } =
-    parts;
+  const { store, sessions, passwords, passwordCheck, rules, signUps, verification } = parts;
+  const { devices, notice, audit, leakWatch, transact } = parts;
 
   return {
     /**
@@ -81,6 +85,7 @@ export function createAccountService(parts: AccountServiceParts) {
       if (user === null) throw new AppError('email_taken');
       const session = await startSession(transaction, user.id, visitor);
       await recordSignUp(transaction, user.id, session.id, visitor);
+      await signUps.welcome(transaction, user, visitor);
       return { user, session };
     });
     await sessions.warm(session.generateToken);
@@ -103,6 +108,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const knownAs = isKnown ? device.id : null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password, knownAs });
     if (found === null || !matches) throw new AppError('invalid_credentials');
+    verification.requireVerified(found, visitor);
     await strengthenHash(found.id, String(hash), password).catch(parts.onRehashError);
     const mail = isKnown ? null : await notice.reserveMail(canonical);
     const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));

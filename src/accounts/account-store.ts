@@ -21,7 +21,8 @@ export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVer
 
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
-const user = {
+/** The columns of a `User`. */
+export const userColumns = {
   id: users.id,
   email: users.email,
   emailAsTyped: users.emailAsTyped,
@@ -34,7 +35,7 @@ const user = {
 export function createAccountStore(database: Database) {
   const findByEmail = database
     .select({
-      ...user,
+      ...userColumns,
       passwordHash: users.passwordHash,
       credentialsVersion: users.credentialsVersion,
       locale: users.locale,
@@ -43,7 +44,7 @@ export function createAccountStore(database: Database) {
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
   const findById = database
-    .select(user)
+    .select(userColumns)
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare('find_user_by_id');
@@ -59,7 +60,7 @@ export function createAccountStore(database: Database) {
         .insert(users)
         .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
-        .returning(user);
+        .returning(userColumns);
       const [reserved] = await database
         .delete(users)
         .where(and(eq(users.id, values.id), isReserved(values)))

@@ -18,6 +18,7 @@ import { createMailLimit } from './mail-limit.ts';
 import { openCredentialRules } from './open-credential-rules.ts';
 import { openEmailChange } from './open-email-change.ts';
 import { openPasswords } from './open-passwords.ts';
+import { openVerification } from './open-verification.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
@@ -57,6 +58,9 @@ export function openAccounts(platform: Platform, features: Features) {
   });
   const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
   const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
+  const { signUps, verification } = openVerification(platform, features, {
+    ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
+  });
   const service = createAccountService({
     store,
     sessions,
@@ -64,15 +68,16 @@ export function openAccounts(platform: Platform, features: Features) {
     transact,
     passwordCheck,
     rules,
+    signUps,
+    verification,
     devices,
     notice: createSignInNotice({
       audit,
       codes,
       mail,
-      guesses,
+      mailLimit,
       clock,
       isWanted: config.NEW_DEVICE_MAIL,
-      mostPerHour: config.MAILS_PER_ADDRESS,
     }),
     audit,
     leakWatch,
@@ -85,6 +90,8 @@ export function openAccounts(platform: Platform, features: Features) {
   return {
     ...{ service, rules, emailChange, leakWatch, sweeps },
     passwords: passwordService,
+    signUps,
+    verification,
     hashQueue: passwords.queue,
     async close(): Promise<void> {
       await leakWatch.close();

@@ -1,6 +1,19 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, gte, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  gt,
+  gte,
+  inArray,
+  isNotNull,
+  isNull,
+  lt,
+  notInArray,
+  sql,
+} from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
 import { oneTimeCodes, users } from '../db/schema.ts';
@@ -29,6 +42,12 @@ export type OpenCode = {
   browserHash: Buffer | null;
   context: Record<string, string>;
 };
+
+/** A code as it is stored, without its hashes. */
+export type StoredCode = Omit<
+  typeof oneTimeCodes.$inferSelect,
+  'userId' | 'linkHash' | 'typedHash' | 'browserHash'
+>;
 
 /** Which code for typing somebody tries. */
 export type TypedTry = {
@@ -80,6 +99,28 @@ export function createCodeStore(database: Database) {
         .from(oneTimeCodes)
         .where(and(eq(oneTimeCodes.linkHash, linkHash), inArray(oneTimeCodes.purpose, purposes), isOpen()));
       return row ?? null;
+    },
+
+    /** The browser that the user's newest open code of that purpose is bound to; null if none is. */
+    async findBrowserHash(
+      { database }: Transaction,
+      userId: string,
+      purpose: CodePurpose,
+    ): Promise<Buffer | null> {
+      const [row] = await database
+        .select({ browserHash: oneTimeCodes.browserHash })
+        .from(oneTimeCodes)
+        .where(
+          and(
+            eq(oneTimeCodes.userId, userId),
+            eq(oneTimeCodes.purpose, purpose),
+            isNotNull(oneTimeCodes.browserHash),
+            isOpen(),
+          ),
+        )
+        .orderBy(desc(oneTimeCodes.id))
+        .limit(1);
+      return row?.browserHash ?? null;
     },
 
     /**
@@ -152,6 +193,17 @@ export function createCodeStore(database: Database) {
         .set({ spentAt: sql`now()` })
         .from(open)
         .where(eq(oneTimeCodes.id, open.id));
+    },
+
+    /** Codes of a user, the oldest first. @param after the id of the last one that the caller has */
+    list(userId: string, limit: number, after: string): Promise<StoredCode[]> {
+      const { id, purpose, email, wrongTries, context, createdAt, expiresAt, spentAt } = oneTimeCodes;
+      return database
+        .select({ id, purpose, email, wrongTries, context, createdAt, expiresAt, spentAt })
+        .from(oneTimeCodes)
+        .where(and(eq(oneTimeCodes.userId, userId), gt(oneTimeCodes.id, after)))
+        .orderBy(asc(oneTimeCodes.id))
+        .limit(limit);
     },
 
     /**

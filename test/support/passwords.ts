@@ -2,7 +2,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
-import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
 import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createOwnerCheck } from '../../src/accounts/owner-check.ts';
@@ -22,9 +21,8 @@ import type { Mail } from '../../src/mail/mail.ts';
 import type { MailService } from '../../src/mail/mail-service.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
-import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import type { PasswordHasher } from '../../src/passwords/password-hash.ts';
-import { createWordList } from '../../src/passwords/word-list.ts';
+import { createLooseRules, idleLeakWatch } from './credential-rules.ts';
 import { openSessions } from './services.ts';
 
 export const CLIENT = '192.0.2.7';
@@ -38,11 +36,11 @@ type ReplicaChanges = {
 };
 
 /** Quick, and no secret: what is tested is who may set a password, not how it is kept. */
-const hash = (password: string) => createHash('sha256').update(password).digest('hex');
+export const quickHash = (password: string) => createHash('sha256').update(password).digest('hex');
 const quickHasher: PasswordHasher = {
   requireRoom: async () => {},
-  hash: async (password) => hash(password),
-  verify: async (phc, password) => phc === hash(password),
+  hash: async (password) => quickHash(password),
+  verify: async (phc, password) => phc === quickHash(password),
   needsRehash: () => false,
   queue: () => ({ running: 0, queued: 0 }),
   close: async () => {},
@@ -69,19 +67,11 @@ export async function openPasswords(t: Test) {
     const { sessions, audit, outbox, clock } = replica;
     const guesses = createGuessLimit(createGuessStore(database));
     const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses });
-    const mail: MailService = {
-      isOn: true,
-      send: async (_, one) => void mails.push(one),
-      withdraw: async () => {},
-      ...changes.mail,
-    };
+    const send: MailService['send'] = async (_, one) => void mails.push(one);
+    const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };
     const passwordCheck = createPasswordCheck({ passwords, guesses });
-    const none = createWordList([]);
-    const rules = createCredentialRules(
-      { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
-      createLeakedPasswords(undefined),
-    );
+    const rules = createLooseRules();
     const accounts = { ...accountStore, ...changes.accounts };
     const store = createPasswordStore();
     const mailLimit = createMailLimit(guesses, changes.mailsPerHour ?? 10);
@@ -95,12 +85,13 @@ export async function openPasswords(t: Test) {
       lane: outbox.openLane(forgottenPasswordLane(take)),
     });
     const signInNotice = createSignInNotice({
-      ...{ audit, guesses, codes, mail, clock, isWanted: false, mostPerHour: 10 },
+      ...{ audit, mailLimit, codes, mail, clock, isWanted: false },
     });
     const signIn = createAccountService({
       ...shared,
-      ...{ store: accounts, passwordCheck, notice: signInNotice },
-      leakWatch: { look: () => {}, close: async () => {} },
+      ...{ store: accounts, passwordCheck, notice: signInNotice, leakWatch: idleLeakWatch },
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };
