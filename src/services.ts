@@ -37,6 +37,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const accounts = openAccounts(platform, {
     outbox: outbox.service,
     sessions: sessions.service,
+    history: sessions.history,
     audit: audit.service,
     mail: mail.service,
     codes: codes.service,
@@ -66,6 +67,9 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     accounts: accounts.service,
     signUps: accounts.signUps,
     verification: accounts.verification,
+    profiles: accounts.profiles,
+    deletions: accounts.deletions,
+    exports: accounts.exports,
     passwords: accounts.passwords,
     emailChange: accounts.emailChange,
     credentialRules: accounts.rules,

@@ -65,13 +65,6 @@ export function createAccountService(parts: AccountServiceParts) {
      */
     signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
       tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
-
-    /** @throws AppError `not_signed_in` when the account is gone */
-    async getUser(id: string): Promise<User> {
-      const user = await store.findById(id);
-      if (user === null) throw new AppError('not_signed_in');
-      return user;
-    },
   };
 
   async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
@@ -114,7 +107,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));
     await sessions.warm(session.generateToken);
     leakWatch.look(found, password, { sessionId: session.id, device: visitor.device });
-    const { passwordHash, credentialsVersion, locale, ...user } = found;
+    const { passwordHash, credentialsVersion, ...user } = found;
     return { user, session, deviceCookie: devices.remember(device, found) };
   }
 

@@ -13,8 +13,6 @@ export const FIRST_CREDENTIALS_VERSION = 1;
 export type FoundAccount = User & {
   passwordHash: string | null;
   credentialsVersion: number;
-  /** The language that the user chose for mails. */
-  locale: string | null;
 };
 
 export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVersion'>;
@@ -29,6 +27,11 @@ export const userColumns = {
   emailVerifiedAt: users.emailVerifiedAt,
   status: users.status,
   createdAt: users.createdAt,
+  displayName: users.displayName,
+  locale: users.locale,
+  metadata: users.metadata,
+  passwordBreachedAt: users.passwordBreachedAt,
+  deletionDueAt: users.deletionDueAt,
 };
 
 /** The `users` table. */
@@ -38,7 +41,6 @@ export function createAccountStore(database: Database) {
       ...userColumns,
       passwordHash: users.passwordHash,
       credentialsVersion: users.credentialsVersion,
-      locale: users.locale,
     })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))

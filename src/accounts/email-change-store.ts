@@ -4,6 +4,7 @@ import { cleanError, DatabaseError } from '../db/database-guard.ts';
 import { and, eq, ne, sql } from '../db/drizzle.ts';
 import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
+import { userColumns } from './account-store.ts';
 import type { User } from './user.ts';
 
 /** Who wants which address. */
@@ -25,15 +26,6 @@ export type ChangedAddress = {
 export type EmailChangeStore = ReturnType<typeof createEmailChangeStore>;
 
 const UNIQUE_VIOLATION = '23505';
-
-const user = {
-  id: users.id,
-  email: users.email,
-  emailAsTyped: users.emailAsTyped,
-  emailVerifiedAt: users.emailVerifiedAt,
-  status: users.status,
-  createdAt: users.createdAt,
-};
 
 /** Addresses that change. */
 export function createEmailChangeStore() {
@@ -80,7 +72,7 @@ export function createEmailChangeStore() {
         .update(users)
         .set({ email, emailAsTyped: asTyped, emailVerifiedAt: sql`now()`, updatedAt: sql`now()` })
         .where(eq(users.id, userId))
-        .returning({ ...user, locale: users.locale })
+        .returning(userColumns)
         .catch((error: unknown) => refuseTaken(error, ifTaken));
       if (former === undefined || changed === undefined) throw new AppError('not_signed_in');
       // Afterwards, so that it sees the change of another account that the statement before had to wait for.
@@ -89,8 +81,7 @@ export function createEmailChangeStore() {
         .from(users)
         .where(and(eq(users.id, userId), isReserved({ email, id: userId })));
       if (reserved !== undefined) throw new AppError(ifTaken);
-      const { locale, ...rest } = changed;
-      return { user: rest, locale, former };
+      return { user: changed, former };
     },
 
     /** Makes a password useless that a thief may know, until the owner sets another one. */

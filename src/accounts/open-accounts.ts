@@ -8,6 +8,7 @@ import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
+import type { SessionHistory } from '../sessions/session-history.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
@@ -18,6 +19,7 @@ import { createMailLimit } from './mail-limit.ts';
 import { openCredentialRules } from './open-credential-rules.ts';
 import { openEmailChange } from './open-email-change.ts';
 import { openPasswords } from './open-passwords.ts';
+import { openProfile } from './open-profile.ts';
 import { openVerification } from './open-verification.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
@@ -26,6 +28,7 @@ import { createSignInNotice } from './sign-in-notice.ts';
 type Features = {
   outbox: OutboxService;
   sessions: SessionService;
+  history: SessionHistory;
   audit: AuditService;
   mail: MailService;
   codes: CodeService;
@@ -87,12 +90,15 @@ export function openAccounts(platform: Platform, features: Features) {
     ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
   const emailChange = openEmailChange(platform, features, { rules, ownerCheck, guesses, mailLimit });
+  const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
   return {
-    ...{ service, rules, emailChange, leakWatch, sweeps },
+    ...profile,
+    ...{ service, rules, emailChange, leakWatch },
     passwords: passwordService,
     signUps,
     verification,
     hashQueue: passwords.queue,
+    sweeps: [...sweeps, ...profile.sweeps],
     async close(): Promise<void> {
       await leakWatch.close();
       await passwords.close();

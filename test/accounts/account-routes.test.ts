@@ -52,7 +52,17 @@ test('sign-up answers the user and nothing that is secret', async (t) => {
   t.strictSame(Object.keys(response.json()), ['user']);
   t.match(user.id, uuidV7);
   t.equal(new Date(user.created_at).toISOString(), user.created_at);
-  t.strictSame(user, { id: user.id, email: typed, email_verified: false, created_at: user.created_at });
+  t.strictSame(user, {
+    id: user.id,
+    email: typed,
+    email_verified: false,
+    created_at: user.created_at,
+    display_name: null,
+    locale: null,
+    metadata: {},
+    password_leaked: false,
+    deletion_due_at: null,
+  });
 });
 
 test('one address has one account, however it is written', async (t) => {

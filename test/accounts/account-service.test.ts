@@ -255,11 +255,3 @@ test('what cannot be known is no wrong password', async (t) => {
   await t.rejects(busy.signIn({ email, password: makePassword() }, visit()), { code: 'unavailable' });
   await t.rejects(busy.signUp({ email, password: makePassword() }, visit()), { code: 'unavailable' });
 });
-
-test('an account is found by its id, until it is gone', async (t) => {
-  const { accounts, database } = await setUp(t);
-  const { user } = await accounts.signUp({ email, password: makePassword() }, visit());
-  t.strictSame(await accounts.getUser(user.id), user);
-  await database.delete(users);
-  await t.rejects(accounts.getUser(user.id), { code: 'not_signed_in' });
-});

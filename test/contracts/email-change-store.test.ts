@@ -56,7 +56,6 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const changed = await change(id, 'new@example.com');
     t.match(changed.user, { id, email: 'new@example.com', emailAsTyped: 'NEW@EXAMPLE.COM' });
     t.strictSame(changed.former, { email, asTyped: email.toUpperCase() });
-    t.equal(changed.locale, null);
     t.strictSame(await accounts.findById(id), changed.user);
     t.ok(changed.user.emailVerifiedAt);
   });

@@ -176,8 +176,8 @@ test('the script of the dev overlay makes what its pods mount, each time anew', 
   const keys = (secret: string) => Object.keys(secretData(secrets, secret));
   t.ok(secretFilesOf(postgres, keys).has(environmentOf(dev, postgres).POSTGRES_PASSWORD_FILE ?? ''));
   t.ok(secretFilesOf(redis, keys).has(redis.pod.containers[0]?.command?.[1] ?? ''));
+  // The catcher for mails has no password.
   for (const name of ['doorward', 'postgres', 'redis'])
-    // The catcher for mails has no password.
     for (const [key, value] of Object.entries(secretData(secrets, name)))
       t.equal(secretData(again, name)[key] === value, key === 'smtp-url', `${name}/${key}`);
 
