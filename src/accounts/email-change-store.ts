@@ -16,12 +16,8 @@ export type AddressWish = {
 
 export type NewAddress = AddressWish & { asTyped: string };
 
-/** The account after the change, the language of its mails, and the address that it had. */
-export type ChangedAddress = {
-  user: User;
-  locale: string | null;
-  former: { email: string; asTyped: string };
-};
+/** The account after the change, and the address that it had. */
+export type ChangedAddress = { user: User; former: { email: string; asTyped: string } };
 
 export type EmailChangeStore = ReturnType<typeof createEmailChangeStore>;
 

@@ -298,7 +298,7 @@ test('a wish of an account that is gone, or of an hour ago, does nothing', async
   const { deliver } = emailChangeAskedLane({
     ...opened,
     store: guardStore('email_changes', createEmailChangeStore(), guard),
-    mail: { isOn: true, send: async () => t.fail('a mail'), withdraw: async () => {} },
+    mail: { isOn: true, send: async () => void t.fail('a mail'), withdraw: async () => {} },
     mailLimit: { take: async () => {}, tryTake: async () => true },
   });
   const wishOf = (someone: Someone) => ({
