@@ -5,7 +5,7 @@ import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
-import type { Lane } from '../outbox/outbox-lane.ts';
+import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -33,7 +33,7 @@ type EmailChangeParts = {
   mail: MailService;
   clock: DatabaseClock;
   /** The outbox lane that sends the code to the new address. */
-  asked: Lane<typeof EmailChangeAsked>;
+  asked: SealedLane<typeof EmailChangeAsked>;
 };
 
 export type EmailChangeService = ReturnType<typeof createEmailChangeService>;
@@ -132,7 +132,12 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     const { link, typed } = await codes.issue(transaction, wish);
     const deed = { at: new Date(clock.now()), ...device };
     await mail.send(transaction, {
-      ...{ template: 'email_changed', userId: user.id, to: former.email, locale: user.locale ?? acceptLanguage },
+      ...{
+        template: 'email_changed',
+        userId: user.id,
+        to: former.email,
+        locale: user.locale ?? acceptLanguage,
+      },
       data: { link, code: typed, goodForMs: CODE_LIFE_MS[purpose], ...deed, newEmail: user.emailAsTyped },
     });
   }
@@ -144,7 +149,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   ): Promise<void> {
     const { userId, email } = code;
     await codes.spend(transaction, code);
-    const { user, former } = await store.change(transaction, addressOf(code), 'email_taken');
+    const { former, user } = await store.change(transaction, addressOf(code), 'email_taken');
     await store.dropPassword(transaction, userId);
     await codes.spendAll(transaction, userId);
     await sessions.endAllIn(transaction, userId, null, 'disowned', device);

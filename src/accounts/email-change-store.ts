@@ -17,10 +17,7 @@ export type AddressWish = {
 export type NewAddress = AddressWish & { asTyped: string };
 
 /** The account after the change, and the address that it had. */
-export type ChangedAddress = {
-  user: User;
-  former: { email: string; asTyped: string };
-};
+export type ChangedAddress = { user: User; former: { email: string; asTyped: string } };
 
 export type EmailChangeStore = ReturnType<typeof createEmailChangeStore>;
 

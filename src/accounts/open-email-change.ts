@@ -4,6 +4,7 @@ import type { CodeService } from '../codes/code-service.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
+import { openSealedLane } from '../outbox/sealed-lane.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { CredentialRules } from './credential-rules.ts';
@@ -26,7 +27,7 @@ type Shared = { rules: CredentialRules; ownerCheck: OwnerCheck; guesses: GuessLi
 
 /** The change of an account's address. */
 export function openEmailChange(
-  { guard, transact, clock }: Platform,
+  { config, keyEncryptionKey, guard, transact, clock }: Platform,
   { outbox, ...features }: Features,
   { mailLimit, ...shared }: Shared,
 ) {
@@ -34,6 +35,9 @@ export function openEmailChange(
   const lane = emailChangeAskedLane({ ...features, store, transact, mailLimit });
   return createEmailChangeService({
     ...{ ...features, ...shared, store, transact, clock },
-    asked: outbox.openLane(lane),
+    asked: openSealedLane(outbox, lane, {
+      current: keyEncryptionKey,
+      previous: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+    }),
   });
 }

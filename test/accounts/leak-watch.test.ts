@@ -4,8 +4,8 @@ import { createLeakWatch } from '../../src/accounts/leak-watch.ts';
 import { unavailable } from '../../src/core/errors.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
 import { users } from '../../src/db/schema.ts';
-import { device, makeEmail, makePassword, openAccounts } from '../support/account-replica.ts';
 import { openRangeServer } from '../support/range-server.ts';
+import { device, makeEmail, makePassword, openAccounts } from '../support/whole-accounts.ts';
 
 async function setUp(t: Test) {
   const server = await openRangeServer(t);

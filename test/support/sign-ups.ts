@@ -47,10 +47,14 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     mailLimit: createMailLimit(guesses, mostMails),
   };
   const issuer = 'https://auth.example.com';
+  const none = createWordList([]);
   const verificationParts = {
     ...parts,
     devices: createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) }),
-    rules: createCredentialRules({ minLength: 8, serviceNames: [], isCommon: () => false }),
+    rules: createCredentialRules(
+      { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
+      createLeakedPasswords(undefined),
+    ),
     passwordCheck: { matches: async ({ hash, password }: PasswordGuess) => hash === password },
     lane: { send: async () => {} },
     isRequired: true,

@@ -43,14 +43,8 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
   const audit = openAudit(platform).service;
   const codes = openCodes(platform).service;
   const sessions = openSessions(platform, { outbox: outbox.service, audit });
-  const parts = {
-    outbox: outbox.service,
-    sessions: sessions.service,
-    history: sessions.history,
-    audit,
-    mail,
-    codes,
-  };
+  const { service, history } = sessions;
+  const parts = { outbox: outbox.service, sessions: service, history, audit, mail, codes };
   const accounts = openRoom(platform, parts);
   t.teardown(async () => {
     await accounts.close();
