@@ -55,6 +55,7 @@ export function createAccountActions(parts: AccountActionsParts): UiActions {
       const generateToken = cookie.read(request, reply);
       if (generateToken !== null) await sessions.signOut(generateToken, clientNetwork(request));
       cookie.clear(reply);
+      reply.header('clear-site-data', '"storage"');
     },
 
     ...(mailIsOn && mailActions(parts)),

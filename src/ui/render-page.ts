@@ -17,7 +17,7 @@ export type Problem = { text: string; fields: Partial<Record<Field, string>> };
 export type FormView = {
   page: PageName;
   /** What was entered already. A code from a link stays out of sight. */
-  values?: { email?: string | undefined; code?: string | undefined };
+  values: { email?: string; code?: string };
   problem?: Problem;
   /** Said above the form. */
   notice?: TextName;
@@ -105,7 +105,7 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
   /** Shown unless a code was presented and nothing is wrong with it. */
   function codePart(view: FormView, byHand: Field[]): string[] {
     const { values, problem } = view;
-    if (values?.code && byHand.every((field) => problem?.fields[field] === undefined)) return unseen(view);
+    if (values.code && byHand.every((field) => problem?.fields[field] === undefined)) return unseen(view);
     return [
       tag('fieldset', { 'data-by-hand': true }),
       element('legend', {}, texts['by-hand']),
@@ -115,7 +115,7 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
   }
 
   function unseen({ values }: FormView): string[] {
-    return Object.entries(values ?? {})
+    return Object.entries(values)
       .filter(([, value]) => value)
       .map(([name, value]) => tag('input', { type: 'hidden', name, value }));
   }
@@ -134,7 +134,8 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
 
   function input({ page, values, problem }: FormView, field: Field): string[] {
     const { label, hint, attributes } = kindOf(page, field);
-    const error = problem?.fields[field] ?? '';
+    const errors = problem?.fields ?? {};
+    const error = errors[field] ?? '';
     const describedBy = [hint && `${field}-hint`, error && `${field}-error`].filter(Boolean).join(' ');
     return [
       '<div class="field">',
@@ -146,10 +147,10 @@ export function createRenderer({ base, pages, minPasswordLength }: Site, languag
         name: field,
         required: true,
         ...attributes,
-        value: field === 'password' ? undefined : values?.[field],
+        value: field === 'password' ? undefined : values[field],
         'aria-describedby': describedBy,
         'aria-invalid': error !== '' && 'true',
-        autofocus: error !== '' && Object.keys(problem?.fields ?? {})[0] === field,
+        autofocus: Object.keys(errors)[0] === field,
       }),
       '</div>',
     ];

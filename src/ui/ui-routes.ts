@@ -45,7 +45,7 @@ export const uiRoutes: FastifyPluginAsyncTypebox<UiRoutesOptions> = async (app, 
   app.get('/sign-in', { schema }, async (request, reply) => {
     const user = await actions.findUser({ request, reply });
     return answers.send(request, reply, ({ form, signedIn }) =>
-      user === null ? form({ page: 'sign-in' }) : signedIn(user.email),
+      user === null ? form({ page: 'sign-in', values: {} }) : signedIn(user.email),
     );
   });
 
@@ -57,7 +57,7 @@ export const uiRoutes: FastifyPluginAsyncTypebox<UiRoutesOptions> = async (app, 
   for (const page of pages)
     if (page !== 'sign-in')
       app.get(`/${page}`, { schema }, async (request, reply) =>
-        answers.send(request, reply, ({ form }) => form({ page })),
+        answers.send(request, reply, ({ form }) => form({ page, values: {} })),
       );
 
   for (const page of DONE_PAGES)

@@ -340,6 +340,7 @@ test('without an action there is no page, no result and no link to it', async (t
     t.equal((await post(server, page, { code: linkCode() })).statusCode, 404, page);
   }
   t.notMatch((await server.app.inject('/ui/sign-in')).body, '/ui/forgot');
+  t.notMatch((await server.app.inject('/ui/sign-up/done')).body, '<ul>');
   const half = await openFakeServer(t, { without: ['resetPassword'] });
   half.state.isVerified = false;
   t.equal((await half.app.inject('/ui/not-me')).statusCode, 404, 'a new password must be able to follow');
