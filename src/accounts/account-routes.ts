@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyContextConfig } from 'fastify';
-import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
+import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Text } from '../http/schemas.ts';
-import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { AccountService } from './account-service.ts';
 import { hashBrowserSecret, type SignUpCookie } from './sign-up-cookie.ts';
@@ -19,17 +18,16 @@ const Credentials = Body({
 type AccountRoutesOptions = {
   accounts: AccountService;
   signUps: SignUpService;
-  authenticate: Authenticate;
   cookie: SessionCookie;
   signUpCookie: SignUpCookie;
   /** Rate limit of the routes that take a password. */
   limit: FastifyContextConfig;
 };
 
-/** Sign-up, sign-in and the user's own profile. */
+/** Sign-up and sign-in. */
 export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
   app,
-  { accounts, signUps, authenticate, cookie, signUpCookie, limit },
+  { accounts, signUps, cookie, signUpCookie, limit },
 ) => {
   app.post(
     '/signup',
@@ -87,22 +85,5 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       cookie.device.set(reply, deviceCookie);
       return userResponse(user);
     },
-  );
-
-  app.get(
-    '/me',
-    {
-      preHandler: authenticate,
-      schema: {
-        tags: ['accounts'],
-        summary: 'The signed-in user',
-        security: [{ session: [] }],
-        response: {
-          200: UserResponse,
-          ...problemResponses(...READ_PROBLEMS, 'not_signed_in'),
-        },
-      },
-    },
-    async (request) => userResponse(await accounts.getUser(signedIn(request).userId)),
   );
 };

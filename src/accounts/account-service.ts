@@ -9,6 +9,7 @@ import type { SessionService, StartedSession } from '../sessions/session-service
 import { type AccountStore, FIRST_CREDENTIALS_VERSION, type FoundAccount } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { KnownDevices } from './known-device.ts';
+import type { LeakWatch } from './leak-watch.ts';
 import type { PasswordCheck } from './password-check.ts';
 import type { NoticeMail, SignInNotice } from './sign-in-notice.ts';
 import type { SignUpService } from './sign-up-service.ts';
@@ -30,6 +31,7 @@ type AccountServiceParts = {
   devices: KnownDevices;
   notice: SignInNotice;
   audit: AuditService;
+  leakWatch: LeakWatch;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -46,7 +48,7 @@ export type AccountService = ReturnType<typeof createAccountService>;
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
   const { store, sessions, passwords, passwordCheck, rules, signUps, verification } = parts;
-  const { devices, notice, audit, transact } = parts;
+  const { devices, notice, audit, leakWatch, transact } = parts;
 
   return {
     /**
@@ -63,13 +65,6 @@ export function createAccountService(parts: AccountServiceParts) {
      */
     signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
       tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
-
-    /** @throws AppError `not_signed_in` when the account is gone */
-    async getUser(id: string): Promise<User> {
-      const user = await store.findById(id);
-      if (user === null) throw new AppError('not_signed_in');
-      return user;
-    },
   };
 
   async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
@@ -111,7 +106,8 @@ export function createAccountService(parts: AccountServiceParts) {
     const mail = isKnown ? null : await notice.reserveMail(canonical);
     const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));
     await sessions.warm(session.generateToken);
-    const { passwordHash, credentialsVersion, locale, ...user } = found;
+    leakWatch.look(found, password, { sessionId: session.id, device: visitor.device });
+    const { passwordHash, credentialsVersion, ...user } = found;
     return { user, session, deviceCookie: devices.remember(device, found) };
   }
 

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
+import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
 import type { User } from './user.ts';
 
@@ -12,8 +13,6 @@ export const FIRST_CREDENTIALS_VERSION = 1;
 export type FoundAccount = User & {
   passwordHash: string | null;
   credentialsVersion: number;
-  /** The language that the user chose for mails. */
-  locale: string | null;
 };
 
 export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVersion'>;
@@ -28,6 +27,11 @@ export const userColumns = {
   emailVerifiedAt: users.emailVerifiedAt,
   status: users.status,
   createdAt: users.createdAt,
+  displayName: users.displayName,
+  locale: users.locale,
+  metadata: users.metadata,
+  passwordBreachedAt: users.passwordBreachedAt,
+  deletionDueAt: users.deletionDueAt,
 };
 
 /** The `users` table. */
@@ -37,7 +41,6 @@ export function createAccountStore(database: Database) {
       ...userColumns,
       passwordHash: users.passwordHash,
       credentialsVersion: users.credentialsVersion,
-      locale: users.locale,
     })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
@@ -49,14 +52,22 @@ export function createAccountStore(database: Database) {
     .prepare('find_user_by_id');
 
   return {
-    /** Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. */
-    async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
-      const [row] = await transaction.database
+    /**
+     * Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. Also when it
+     * is reserved. That is looked at afterwards, in a statement of its own, which sees the change of address that the first
+     * one had to wait for.
+     */
+    async insert({ database }: Transaction, values: NewUser): Promise<User | null> {
+      const [row] = await database
         .insert(users)
         .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
         .returning(userColumns);
-      return row ?? null;
+      const [reserved] = await database
+        .delete(users)
+        .where(and(eq(users.id, values.id), isReserved(values)))
+        .returning({ id: users.id });
+      return reserved === undefined ? (row ?? null) : null;
     },
 
     async findByEmail(email: string): Promise<FoundAccount | null> {

@@ -5,16 +5,21 @@ import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
-import { isCommonPassword } from '../passwords/common-passwords.ts';
+import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
+import type { SessionHistory } from '../sessions/session-history.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
-import { createCredentialRules } from './credential-rules.ts';
 import { createKnownDevices } from './known-device.ts';
+import { createLeakStore } from './leak-store.ts';
+import { createLeakWatch } from './leak-watch.ts';
 import { createMailLimit } from './mail-limit.ts';
+import { openCredentialRules } from './open-credential-rules.ts';
+import { openEmailChange } from './open-email-change.ts';
 import { openPasswords } from './open-passwords.ts';
+import { openProfile } from './open-profile.ts';
 import { openVerification } from './open-verification.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
@@ -23,6 +28,7 @@ import { createSignInNotice } from './sign-in-notice.ts';
 type Features = {
   outbox: OutboxService;
   sessions: SessionService;
+  history: SessionHistory;
   audit: AuditService;
   mail: MailService;
   codes: CodeService;
@@ -41,10 +47,12 @@ export function openAccounts(platform: Platform, features: Features) {
   const store = guardStore('accounts', createAccountStore(database), guard);
   const { service: guesses, sweeps } = openGuessLimit(platform);
   const passwordCheck = createPasswordCheck({ passwords, guesses });
-  const rules = createCredentialRules({
-    minLength: config.PASSWORD_MIN_LENGTH,
-    serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
-    isCommon: isCommonPassword,
+  const leaked = createLeakedPasswords(config.PWNED_PASSWORDS_URL);
+  const rules = openCredentialRules(config, leaked);
+  const leakWatch = createLeakWatch({
+    ...{ leaked, transact, audit },
+    store: guardStore('leaks', createLeakStore(), guard),
+    onError: warning(log, 'could not note that a password is leaked'),
   });
   const devices = createKnownDevices({
     issuer: config.PUBLIC_URL,
@@ -70,25 +78,30 @@ export function openAccounts(platform: Platform, features: Features) {
       audit,
       codes,
       mail,
-      guesses,
+      mailLimit,
       clock,
       isWanted: config.NEW_DEVICE_MAIL,
-      mostPerHour: config.MAILS_PER_ADDRESS,
     }),
     audit,
+    leakWatch,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
   const passwordService = openPasswords(platform, features, {
     ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
+  const emailChange = openEmailChange(platform, features, { rules, ownerCheck, guesses, mailLimit });
+  const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
   return {
-    service,
-    rules,
+    ...profile,
+    ...{ service, rules, emailChange, leakWatch },
     passwords: passwordService,
     signUps,
     verification,
     hashQueue: passwords.queue,
-    sweeps,
-    close: passwords.close,
+    sweeps: [...sweeps, ...profile.sweeps],
+    async close(): Promise<void> {
+      await leakWatch.close();
+      await passwords.close();
+    },
   };
 }

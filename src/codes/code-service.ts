@@ -1,8 +1,9 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
+import { inParts } from '../core/parts.ts';
 import type { Transaction } from '../db/database.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
-import type { CodeStore, OpenCode } from './code-store.ts';
+import type { CodeStore, OpenCode, StoredCode } from './code-store.ts';
 import {
   CODE_LIFE_MS,
   type CodePurpose,
@@ -115,6 +116,10 @@ export function createCodeService({ store, style, guesses }: CodeServiceParts) {
     /** Spends what was sent to the user before a password or an address was changed, but not what undoes such a change. */
     spendAll: (transaction: Transaction, userId: string): Promise<void> =>
       store.spendAll(transaction, userId, DEFENCES),
+
+    /** What is stored of a user's codes, the oldest first, some at a time. @throws AppError `unavailable` */
+    listOf: (userId: string): AsyncGenerator<StoredCode[]> =>
+      inParts((limit, after) => store.list(userId, limit, after)),
   };
 
   /** A guess counts before it is looked at, and no longer if it was right, or could not be looked at. */

@@ -43,6 +43,12 @@ export type OpenCode = {
   context: Record<string, string>;
 };
 
+/** A code as it is stored, without its hashes. */
+export type StoredCode = Omit<
+  typeof oneTimeCodes.$inferSelect,
+  'userId' | 'linkHash' | 'typedHash' | 'browserHash'
+>;
+
 /** Which code for typing somebody tries. */
 export type TypedTry = {
   email: string | undefined;
@@ -187,6 +193,17 @@ export function createCodeStore(database: Database) {
         .set({ spentAt: sql`now()` })
         .from(open)
         .where(eq(oneTimeCodes.id, open.id));
+    },
+
+    /** Codes of a user, the oldest first. @param after the id of the last one that the caller has */
+    list(userId: string, limit: number, after: string): Promise<StoredCode[]> {
+      const { id, purpose, email, wrongTries, context, createdAt, expiresAt, spentAt } = oneTimeCodes;
+      return database
+        .select({ id, purpose, email, wrongTries, context, createdAt, expiresAt, spentAt })
+        .from(oneTimeCodes)
+        .where(and(eq(oneTimeCodes.userId, userId), gt(oneTimeCodes.id, after)))
+        .orderBy(asc(oneTimeCodes.id))
+        .limit(limit);
     },
 
     /**

@@ -7,6 +7,8 @@ import { guardStore } from '../db/database-guard.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLastSeen } from './last-seen.ts';
 import { createSessionCache } from './session-cache.ts';
+import { createSessionHistory } from './session-history.ts';
+import { createSessionHistoryStore } from './session-history-store.ts';
 import { createSessionService } from './session-service.ts';
 import { createSessionStore, type SessionStore } from './session-store.ts';
 import { sessionsEndedLane } from './sessions-ended.ts';
@@ -56,5 +58,7 @@ export function openSessions(
     idleTtlMs: config.SESSION_IDLE_TTL,
     mostPerUser: config.SESSIONS_PER_USER,
   });
-  return { service, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
+  const historyStore = guardStore('session-history', createSessionHistoryStore(platform.database), guard);
+  const history = createSessionHistory(historyStore);
+  return { service, history, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
 }

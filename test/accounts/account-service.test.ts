@@ -1,126 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { hashSync } from '@node-rs/argon2';
-import { t as root, type Test, test } from 'tap';
-import { createAccountService } from '../../src/accounts/account-service.ts';
-import type { AccountStore } from '../../src/accounts/account-store.ts';
-import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
-import { createKnownDevices } from '../../src/accounts/known-device.ts';
-import { createPasswordCheck } from '../../src/accounts/password-check.ts';
-import { createSignInNotice } from '../../src/accounts/sign-in-notice.ts';
-import type { Visitor } from '../../src/accounts/visitor.ts';
-import { createAuditService } from '../../src/audit/audit-service.ts';
-import { createAuditStore } from '../../src/audit/audit-store.ts';
-import { createCodeService } from '../../src/codes/code-service.ts';
-import { createCodeStore } from '../../src/codes/code-store.ts';
-import { createDatabaseClock } from '../../src/core/clock.ts';
+import { test } from 'tap';
 import { AppError, unavailable } from '../../src/core/errors.ts';
-import { sessions as sessionRows, users } from '../../src/db/schema.ts';
-import type { Mail } from '../../src/mail/mail.ts';
-import type { MailService } from '../../src/mail/mail-service.ts';
-import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
-import { createGuessStore } from '../../src/passwords/guess-store.ts';
-import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
+import { users } from '../../src/db/schema.ts';
 import { createGenerateToken } from '../../src/sessions/generate-token.ts';
-import type { SessionService } from '../../src/sessions/session-service.ts';
-import { openSessions } from '../support/services.ts';
-
-const WEAK = { memoryKib: 64, iterations: 1, threads: 1 };
-const STRONG = { memoryKib: 128, iterations: 2, threads: 1 };
-const email = 'ada@example.com';
-const client = '192.0.2.1';
-const device = { ip: '192.0.2.1', userAgent: 'Lynx' };
-
-const makePassword = () => randomBytes(16).toString('base64url');
-const visit = (generateToken: string | null = null, deviceCookie: string | null = null): Visitor => ({
-  ...{ device, generateToken, deviceCookie, acceptLanguage: 'de' },
-});
-
-function createHasher(settings: typeof WEAK): PasswordHasher {
-  const hasher = createPasswordHasher(settings);
-  root.teardown(hasher.close);
-  return hasher;
-}
-
-const weak = createHasher(WEAK);
-const strong = createHasher(STRONG);
-
-/** Parts that a test may replace. */
-type Changes = {
-  store?: Partial<AccountStore>;
-  sessions?: Partial<SessionService>;
-  passwords?: Partial<PasswordHasher>;
-  mail?: Partial<MailService>;
-  notice?: { isWanted: boolean };
-};
-
-async function setUp(t: Test) {
-  const opened = await openSessions(t);
-  const { database, transact, accounts: accountStore } = opened;
-  const { sessions } = opened.createReplica();
-  const audit = createAuditService(createAuditStore(database));
-  const guesses = createGuessLimit(createGuessStore(database));
-  const issuer = 'https://auth.example.com';
-  const devices = createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) });
-  const mails: Mail[] = [];
-  const mail: MailService = {
-    isOn: true,
-    send: async (_, one) => void mails.push(one),
-    withdraw: async () => {},
-  };
-  const verified: unknown[] = [];
-  const hashed: string[] = [];
-  const rehashErrors: unknown[] = [];
-
-  function createService(hasher: PasswordHasher, changes: Changes = {}) {
-    const counted: PasswordHasher = {
-      ...hasher,
-      verify: (phc, password) => {
-        verified.push(phc);
-        return hasher.verify(phc, password);
-      },
-      hash: (password) => {
-        hashed.push(password);
-        return hasher.hash(password);
-      },
-    };
-    const passwords = { ...counted, ...changes.passwords };
-    return createAccountService({
-      store: { ...accountStore, ...changes.store },
-      sessions: { ...sessions, ...changes.sessions },
-      passwords,
-      passwordCheck: createPasswordCheck({ passwords, guesses }),
-      audit,
-      devices,
-      notice: createSignInNotice({
-        ...{ audit, guesses, isWanted: true, mostPerHour: 3, ...changes.notice },
-        mail: { ...mail, ...changes.mail },
-        codes: createCodeService({ store: createCodeStore(database), style: 'both', guesses }),
-        clock: createDatabaseClock(Date.now),
-      }),
-      rules: createCredentialRules({
-        minLength: 8,
-        serviceNames: [],
-        isCommon: (text) => text === 'password1234',
-      }),
-      signUps: { welcome: async () => {} },
-      verification: { requireVerified: () => {} },
-      transact,
-      onRehashError: (error) => void rehashErrors.push(error),
-    });
-  }
-
-  const rowsOf = async () => ({
-    users: await database.$count(users),
-    sessions: await database.$count(sessionRows),
-  });
-  const hashOf = async () => (await accountStore.findByEmail(email))?.passwordHash;
-  const accounts = createService(weak);
-  return {
-    ...opened,
-    ...{ sessions, accountStore, verified, hashed, rehashErrors, mails },
-    ...{ createService, accounts, rowsOf, hashOf },
-  };
-}
+import { client, email, makePassword, setUp, strong, visit, WEAK, weak } from '../support/accounts.ts';
 
 const failingStart = {
   start: async () => {
@@ -371,12 +254,4 @@ test('what cannot be known is no wrong password', async (t) => {
   const busy = createService(weak, { passwords: { verify: fail, hash: fail } });
   await t.rejects(busy.signIn({ email, password: makePassword() }, visit()), { code: 'unavailable' });
   await t.rejects(busy.signUp({ email, password: makePassword() }, visit()), { code: 'unavailable' });
-});
-
-test('an account is found by its id, until it is gone', async (t) => {
-  const { accounts, database } = await setUp(t);
-  const { user } = await accounts.signUp({ email, password: makePassword() }, visit());
-  t.strictSame(await accounts.getUser(user.id), user);
-  await database.delete(users);
-  await t.rejects(accounts.getUser(user.id), { code: 'not_signed_in' });
 });

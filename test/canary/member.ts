@@ -48,10 +48,16 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
   let cookie = '';
   let token = '';
 
-  const enter = async (path: string) => {
-    const body = JSON.stringify({ email, password });
+  const enter = async (path: string, as = { email, password }) => {
+    const body = JSON.stringify(as);
     const headers = { 'content-type': 'application/json', cookie };
     cookie = `__Host-g_token=${sessionOf(secrets, await wire.send({ method: 'POST', path, headers, body }))}`;
+  };
+  /** Without a cookie, so that the session of the first account stays. */
+  const signUpAnother = async () => {
+    cookie = '';
+    const another = `${randomBytes(12).toString('hex')}@canary.example`;
+    await enter('/signup', { email: another, password: secrets.make('a password') });
   };
   const ask = async (method: string, path: string, headers: Record<string, string> = {}, status = 200) => {
     const answer = await wire.send({ method, path, headers });
@@ -70,6 +76,12 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       headers: { ...FORM, ...headers },
       body: new URLSearchParams(fields).toString(),
     });
+  /** Sends JSON with the cookie. @param statuses the second one where no mails are sent */
+  const tell = async (path: string, fields: object, statuses: number[]) => {
+    const headers = { 'content-type': 'application/json', cookie };
+    const answer = await wire.send({ method: 'POST', path, headers, body: JSON.stringify(fields) });
+    if (!statuses.includes(answer.status)) throw new Error(`${path}: ${answer.status} ${answer.body}`);
+  };
   const authorization = basic('payments', clients.secret);
 
   const uses: Uses = {
@@ -87,6 +99,29 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       token = await mint({});
     },
     'GET /me': async () => void (await ask('GET', '/me', { cookie })),
+    'PATCH /me': async () => {
+      const hobby = secrets.make('a hobby', { mayBeIn: ['the database', 'an answer'] });
+      const headers = { 'content-type': 'application/merge-patch+json', cookie };
+      const body = JSON.stringify({ display_name: hobby, metadata: { hobby } });
+      mustBe(200, await wire.send({ method: 'PATCH', path: '/me', headers, body }));
+    },
+    'GET /me/export': async () => void (await ask('GET', '/me/export', { cookie })),
+    'POST /me/undo-deletion': async () => void (await ask('POST', '/me/undo-deletion', { cookie })),
+    'DELETE /me': async () => {
+      const own = cookie;
+      await signUpAnother();
+      await ask('DELETE', '/me', { cookie }, 204);
+      cookie = own;
+    },
+    'POST /email/change': async () => {
+      const other = secrets.keep('a new address', randomBytes(16).toString('hex'), {
+        mayBeIn: ['the database'],
+      });
+      await tell('/email/change', { email: `${other}@canary.example`, password }, [202, 404]);
+    },
+    'POST /email/change/confirm': () =>
+      tell('/email/change/confirm', { code: secrets.make('a code') }, [400, 404]),
+    'POST /email/change/undo': () => tell('/email/change/undo', { code: secrets.make('a code') }, [400, 404]),
     'GET /sessions': async () => void (await ask('GET', '/sessions', { cookie })),
     'GET /forward-auth': async () => {
       await ask('GET', '/forward-auth', { cookie });

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
-import { v7 as uuidv7 } from 'uuid';
+import { NIL, v7 as uuidv7 } from 'uuid';
 import { createCodeStore, type NewCode, type OpenCode } from '../../src/codes/code-store.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { oneTimeCodes, users } from '../../src/db/schema.ts';
@@ -203,6 +203,40 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const code = await add();
     for (let n = 0; n < 6; n += 1) await takeTry(code);
     t.ok(await find(code));
+  });
+
+  t.test('the browser is that of the newest open code of the purpose', async (t) => {
+    const { add, spend, store, transact, owner, moveTime } = await setUp(t);
+    const find = () =>
+      transact((transaction) => store.findBrowserHash(transaction, owner.userId, 'reset_password'));
+    t.equal(await find(), null);
+    const [first, second] = [randomBytes(32), randomBytes(32)];
+    await add({ id: '00000000-0000-7000-8000-000000000001', browserHash: first });
+    const newest = await add({ id: '00000000-0000-7000-8000-000000000002', browserHash: second });
+    await add({ purpose: 'verify_email', browserHash: randomBytes(32) });
+    await add();
+    t.same(await find(), second);
+    await spend(newest);
+    t.equal(await find(), null);
+    await add({ browserHash: first });
+    t.same(await find(), first);
+    await moveTime(10 * MINUTE_MS);
+    t.equal(await find(), null);
+  });
+
+  t.test("a user's codes are listed in parts, without their hashes", async (t) => {
+    const { add, addUser, store, owner } = await setUp(t);
+    const own = [await add(), await add(), await add()].map(({ id }) => id).sort();
+    await add(await addUser());
+    const [first] = await store.list(owner.userId, 1, NIL);
+    t.equal(first?.id, own[0]);
+    t.match(first, { purpose: 'reset_password', email: owner.email, spentAt: null });
+    t.notOk(Object.keys(first ?? {}).some((name) => name.endsWith('Hash')));
+    const rest = await store.list(owner.userId, 10, String(own[0]));
+    t.same(
+      rest.map(({ id }) => id),
+      own.slice(1),
+    );
   });
 
   t.test('codes end with their user', async (t) => {

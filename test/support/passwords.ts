@@ -22,7 +22,9 @@ import type { Mail } from '../../src/mail/mail.ts';
 import type { MailService } from '../../src/mail/mail-service.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import type { PasswordHasher } from '../../src/passwords/password-hash.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import { openSessions } from './services.ts';
 
 export const CLIENT = '192.0.2.7';
@@ -67,15 +69,15 @@ export async function openPasswords(t: Test) {
     const { sessions, audit, outbox, clock } = replica;
     const guesses = createGuessLimit(createGuessStore(database));
     const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses });
-    const mail: MailService = {
-      isOn: true,
-      send: async (_, one) => void mails.push(one),
-      withdraw: async () => {},
-      ...changes.mail,
-    };
+    const send: MailService['send'] = async (_, one) => void mails.push(one);
+    const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };
     const passwordCheck = createPasswordCheck({ passwords, guesses });
-    const rules = createCredentialRules({ minLength: 8, serviceNames: [], isCommon: () => false });
+    const none = createWordList([]);
+    const rules = createCredentialRules(
+      { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
+      createLeakedPasswords(undefined),
+    );
     const accounts = { ...accountStore, ...changes.accounts };
     const store = createPasswordStore();
     const mailLimit = createMailLimit(guesses, changes.mailsPerHour ?? 10);
@@ -89,13 +91,14 @@ export async function openPasswords(t: Test) {
       lane: outbox.openLane(forgottenPasswordLane(take)),
     });
     const signInNotice = createSignInNotice({
-      ...{ audit, guesses, codes, mail, clock, isWanted: false, mostPerHour: 10 },
+      ...{ audit, mailLimit, codes, mail, clock, isWanted: false },
     });
     const signIn = createAccountService({
       ...shared,
       ...{ store: accounts, passwordCheck, notice: signInNotice },
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
+      leakWatch: { look: () => {}, close: async () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };
