@@ -4,6 +4,13 @@ import underPressure from '@fastify/under-pressure';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
+import { deletionRoutes } from './accounts/deletion-routes.ts';
+import { emailChangeRoutes } from './accounts/email-change-routes.ts';
+import { exportRoutes } from './accounts/export-routes.ts';
+import { passwordRoutes } from './accounts/password-routes.ts';
+import { profileRoutes } from './accounts/profile-routes.ts';
+import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
+import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
@@ -29,6 +36,9 @@ import { createSessionCookie } from './sessions/session-cookie.ts';
 import { sessionRoutes } from './sessions/session-routes.ts';
 import { addBearerCheck } from './tokens/access-token-check.ts';
 import { tokenRoutes } from './tokens/token-routes.ts';
+import { createAccountActions } from './ui/account-actions.ts';
+import { openUi } from './ui/open-ui.ts';
+import { uiRoutes } from './ui/ui-routes.ts';
 
 /** What the process gives to the app. */
 export type Surroundings = {
@@ -71,12 +81,14 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
   watch?.(services.state);
-  const { accounts, sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
+  const { accounts, signUps, verification, profiles, deletions, exports, passwords } = services;
+  const { credentialRules, sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
     domain: config.COOKIE_DOMAIN,
     sameSite: config.COOKIE_SAME_SITE,
   });
+  const signUpCookie = createSignUpCookie({ mode: config.COOKIE_MODE, sameSite: config.COOKIE_SAME_SITE });
   const app = createFastify(config, logger);
   app.addHook('onClose', services.close);
   takeCommands(app, adapters.commandSocket, services.commands, logger);
@@ -123,11 +135,29 @@ export async function buildApp(
   await app.register(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
-      await guarded.register(accountRoutes, { accounts, authenticate, cookie, limit });
+      await guarded.register(accountRoutes, { accounts, signUps, cookie, signUpCookie, limit });
+      await guarded.register(profileRoutes, { profiles, authenticate, limit });
+      await guarded.register(deletionRoutes, {
+        ...{ deletions, rules: credentialRules, authenticate, cookie, limit },
+      });
+      await guarded.register(exportRoutes, { exports, authenticate, limit });
+      await guarded.register(passwordRoutes, {
+        ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
+      });
+      await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
+      await guarded.register(emailChangeRoutes, {
+        ...{ emailChange: services.emailChange, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
+      await guarded.register(uiRoutes, {
+        prefix: '/ui',
+        ui: openUi(config),
+        actions: createAccountActions({ ...services, cookie, signUpCookie }),
+        ...{ publicUrl: config.PUBLIC_URL, minPasswordLength: config.PASSWORD_MIN_LENGTH, limit },
+      });
     },
     { prefix },
   );

@@ -18,13 +18,11 @@ import { openTokens } from './tokens/open-tokens.ts';
 
 /**
  * Opens and starts everything that the routes need, in the order of dependencies.
- * @throws KeyEncryptionKeyError when the stored signing keys do not open; MailTemplateError; AppError `unavailable`
+ * @throws KeyEncryptionKeyError when the stored signing keys do not open; AppError `unavailable`
  */
 export async function startServices(config: Config, adapters: Adapters, clock: DatabaseClock, log: Log) {
   const platform = openPlatform(config, adapters, clock, log);
   const outbox = openOutbox(platform);
-  // Before what has timers: a template that cannot be used ends the start here.
-  const mail = openMail(platform, outbox.service);
   const keys = openKeys(platform);
   await keys.schedule.start().catch(async (error: unknown) => {
     await keys.close();
@@ -32,11 +30,14 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     throw error;
   });
   const audit = openAudit(platform);
+  const mail = openMail(platform, outbox.service);
   const codes = openCodes(platform);
-  const sessions = openSessions(platform, outbox.service);
+  const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
+    outbox: outbox.service,
     sessions: sessions.service,
+    history: sessions.history,
     audit: audit.service,
     mail: mail.service,
     codes: codes.service,
@@ -44,7 +45,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const oauth = openOAuth(platform, tokens);
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
-  const opened = [mail, outbox, keys, audit, codes, sessions, tokens, accounts, oauth, gateway];
+  const opened = [outbox, keys, audit, mail, codes, sessions, tokens, accounts, oauth, gateway];
   outbox.service.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
@@ -64,6 +65,15 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    signUps: accounts.signUps,
+    verification: accounts.verification,
+    profiles: accounts.profiles,
+    deletions: accounts.deletions,
+    exports: accounts.exports,
+    passwords: accounts.passwords,
+    emailChange: accounts.emailChange,
+    credentialRules: accounts.rules,
+    mailIsOn: mail.service.isOn,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

@@ -85,9 +85,15 @@ const pureFiles = [
   'outbox/outbox-rules.ts',
   'passwords/guessable-pattern.ts',
   'passwords/password-policy.ts',
+  'passwords/word-list.ts',
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',
+  'ui/page-html.ts',
+  'ui/render-page.ts',
+  'ui/ui-pages.ts',
+  'ui/ui-problem.ts',
+  'ui/ui-texts.ts',
   'verifier/setup-error.ts',
   'verifier/token-claims.ts',
   'verifier/token-type.ts',
@@ -97,6 +103,7 @@ const pureBuiltins = ['node:crypto', 'node:url'];
 
 /** In addition to routes: plugins, and files that read or answer requests for several routes. */
 const fastifyFiles = [
+  'accounts/sign-up-cookie.ts',
   'accounts/visitor.ts',
   'app.ts',
   'serve.ts',
@@ -107,8 +114,13 @@ const fastifyFiles = [
   'operator/command-socket.ts',
   'operator/take-commands.ts',
   'sessions/authenticate.ts',
+  'sessions/device-cookie.ts',
+  'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
+  'ui/account-actions.ts',
+  'ui/ui-actions.ts',
+  'ui/ui-answers.ts',
 ];
 
 const isStore = (path: string) => path.endsWith('-store.ts');

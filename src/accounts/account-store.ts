@@ -1,46 +1,76 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
+import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
 import type { User } from './user.ts';
 
 export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
 
+/** Of an account whose password was never changed. */
+export const FIRST_CREDENTIALS_VERSION = 1;
+
+/** What a sign-in needs to know of an account. */
+export type FoundAccount = User & {
+  passwordHash: string | null;
+  credentialsVersion: number;
+};
+
+export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVersion'>;
+
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
-const user = {
+/** The columns of a `User`. */
+export const userColumns = {
   id: users.id,
   email: users.email,
   emailAsTyped: users.emailAsTyped,
   emailVerifiedAt: users.emailVerifiedAt,
   status: users.status,
   createdAt: users.createdAt,
+  displayName: users.displayName,
+  locale: users.locale,
+  metadata: users.metadata,
+  passwordBreachedAt: users.passwordBreachedAt,
+  deletionDueAt: users.deletionDueAt,
 };
 
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database
-    .select({ ...user, passwordHash: users.passwordHash })
+    .select({
+      ...userColumns,
+      passwordHash: users.passwordHash,
+      credentialsVersion: users.credentialsVersion,
+    })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
   const findById = database
-    .select(user)
+    .select(userColumns)
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare('find_user_by_id');
 
   return {
-    /** Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. */
-    async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
-      const [row] = await transaction.database
+    /**
+     * Null when the address is taken: the unique constraint decides, so that one of two racing sign-ups wins. Also when it
+     * is reserved. That is looked at afterwards, in a statement of its own, which sees the change of address that the first
+     * one had to wait for.
+     */
+    async insert({ database }: Transaction, values: NewUser): Promise<User | null> {
+      const [row] = await database
         .insert(users)
-        .values(values)
+        .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
-        .returning(user);
-      return row ?? null;
+        .returning(userColumns);
+      const [reserved] = await database
+        .delete(users)
+        .where(and(eq(users.id, values.id), isReserved(values)))
+        .returning({ id: users.id });
+      return reserved === undefined ? (row ?? null) : null;
     },
 
-    async findByEmail(email: string): Promise<(User & { passwordHash: string | null }) | null> {
+    async findByEmail(email: string): Promise<FoundAccount | null> {
       const [row] = await findByEmail.execute({ email });
       return row ?? null;
     },
@@ -48,6 +78,27 @@ export function createAccountStore(database: Database) {
     async findById(id: string): Promise<User | null> {
       const [row] = await findById.execute({ id });
       return row ?? null;
+    },
+
+    /**
+     * Whether the account may still be signed in with what was just checked: its address and its password are the same,
+     * and it is not banned. Until the transaction ends, that stays so.
+     */
+    async stillHolds({ database }: Transaction, checked: CheckedAccount): Promise<boolean> {
+      const { id, email, credentialsVersion } = checked;
+      const [row] = await database
+        .select({ id: users.id })
+        .from(users)
+        .where(
+          and(
+            eq(users.id, id),
+            eq(users.email, email),
+            eq(users.credentialsVersion, credentialsVersion),
+            eq(users.status, 'active'),
+          ),
+        )
+        .for('no key update');
+      return row !== undefined;
     },
 
     /** Stores a stronger hash of the same password; does nothing if the password was changed in the meantime. */

@@ -4,20 +4,40 @@ import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
-import { isCommonPassword } from '../passwords/common-passwords.ts';
-import { createGuessLimit } from '../passwords/guess-limit.ts';
-import { createGuessStore } from '../passwords/guess-store.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
+import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
+import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
+import type { SessionHistory } from '../sessions/session-history.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
-import { createCredentialRules } from './credential-rules.ts';
+import { createKnownDevices } from './known-device.ts';
+import { createLeakStore } from './leak-store.ts';
+import { createLeakWatch } from './leak-watch.ts';
+import { createMailLimit } from './mail-limit.ts';
+import { openCredentialRules } from './open-credential-rules.ts';
+import { openEmailChange } from './open-email-change.ts';
+import { openPasswords } from './open-passwords.ts';
+import { openProfile } from './open-profile.ts';
+import { openVerification } from './open-verification.ts';
+import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
+import { createSignInNotice } from './sign-in-notice.ts';
 
-type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
+type Features = {
+  outbox: OutboxService;
+  sessions: SessionService;
+  history: SessionHistory;
+  audit: AuditService;
+  mail: MailService;
+  codes: CodeService;
+};
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts({ config, database, guard, transact, log }: Platform, { sessions }: Features) {
+export function openAccounts(platform: Platform, features: Features) {
+  const { sessions, audit, mail, codes } = features;
+  const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -25,12 +45,24 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const store = guardStore('accounts', createAccountStore(database), guard);
-  const guessStore = guardStore('guesses', createGuessStore(database), guard);
-  const passwordCheck = createPasswordCheck({ passwords, guesses: createGuessLimit(guessStore) });
-  const rules = createCredentialRules({
-    minLength: config.PASSWORD_MIN_LENGTH,
-    serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
-    isCommon: isCommonPassword,
+  const { service: guesses, sweeps } = openGuessLimit(platform);
+  const passwordCheck = createPasswordCheck({ passwords, guesses });
+  const leaked = createLeakedPasswords(config.PWNED_PASSWORDS_URL);
+  const rules = openCredentialRules(config, leaked);
+  const leakWatch = createLeakWatch({
+    ...{ leaked, transact, audit },
+    store: guardStore('leaks', createLeakStore(), guard),
+    onError: warning(log, 'could not note that a password is leaked'),
+  });
+  const devices = createKnownDevices({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey: platform.keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+  });
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
+  const { signUps, verification } = openVerification(platform, features, {
+    ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
   });
   const service = createAccountService({
     store,
@@ -39,7 +71,37 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     transact,
     passwordCheck,
     rules,
+    signUps,
+    verification,
+    devices,
+    notice: createSignInNotice({
+      audit,
+      codes,
+      mail,
+      mailLimit,
+      clock,
+      isWanted: config.NEW_DEVICE_MAIL,
+    }),
+    audit,
+    leakWatch,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps: [guessStore.sweep], close: passwords.close };
+  const passwordService = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
+  });
+  const emailChange = openEmailChange(platform, features, { rules, ownerCheck, guesses, mailLimit });
+  const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
+  return {
+    ...profile,
+    ...{ service, rules, emailChange, leakWatch },
+    passwords: passwordService,
+    signUps,
+    verification,
+    hashQueue: passwords.queue,
+    sweeps: [...sweeps, ...profile.sweeps],
+    async close(): Promise<void> {
+      await leakWatch.close();
+      await passwords.close();
+    },
+  };
 }

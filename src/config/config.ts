@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import Value from 'typebox/value';
+import { blocklistProblem } from './blocklist-file.ts';
 import { brokenRules } from './config-rules.ts';
 import { misspeltSettings } from './config-warnings.ts';
 import { type Config, type SettingName, Settings, settingNames, type Texts } from './settings.ts';
@@ -111,7 +112,13 @@ export function readConfig(
   const readings = readSettings(env, readFile);
   const config = decodeSound(readings);
   const problems = [...readings.values()].flatMap(({ problem }) => problem ?? []);
-  return { config, problems: [...problems, ...brokenRules(config, new Set(readings.keys()))] };
+  const rest = [...brokenRules(config, new Set(readings.keys())), ...blocklistProblems(config)];
+  return { config, problems: [...problems, ...rest] };
+}
+
+function blocklistProblems({ PASSWORD_BLOCKLIST_FILE: path }: Partial<Config>): string[] {
+  const problem = path === undefined ? null : blocklistProblem(path);
+  return problem === null ? [] : [`PASSWORD_BLOCKLIST_FILE: ${problem}`];
 }
 
 /**

@@ -151,12 +151,12 @@ const passwordsAndLimits = {
   PASSWORD_BLOCKLIST_FILE: setting(
     is.optional(folder),
     '',
-    'File with words, one a line, that no password may be, such as names of the service',
+    'File in UTF-8 with words, one a line, that no password may be, such as names of the club; 1 MiB at most',
   ),
   PWNED_PASSWORDS_URL: setting(
     is.optional(is.baseUrl),
     '',
-    'Range API of Pwned Passwords, to refuse leaked passwords; unset: none is asked',
+    'Range API of Pwned Passwords, such as https://api.pwnedpasswords.com: leaked passwords are refused; unset: none is asked',
   ),
   CREDENTIAL_RATE_LIMIT: setting(rateLimit, '30', 'Sign-ins and sign-ups a minute per address; 0: no limit'),
   MAX_EVENT_LOOP_DELAY: setting(
@@ -188,6 +188,16 @@ const accountsAndMail = {
     is.optional(folder),
     '',
     'Folder with templates that replace those of this server, file by file',
+  ),
+  UI_THEME_FILE: setting(
+    is.optional(folder),
+    '',
+    'Style sheet that is added to that of the pages under /ui; it may set their custom properties alone',
+  ),
+  UI_TEXTS_DIR: setting(
+    is.optional(folder),
+    '',
+    'Folder with texts of the pages under /ui, one file a language, such as de.json',
   ),
   MAILS_PER_ADDRESS: setting(is.integer(1, 1000), '10', 'Mails to one address in an hour, at most'),
   NEW_DEVICE_MAIL: setting(

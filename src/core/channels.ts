@@ -23,6 +23,9 @@ export type LookUpResult =
 /** How a piece of work ended: `ok`, or the code of its error. */
 export type Outcome = 'ok' | ErrorCode;
 
+/** What asking for a leaked password came to. `failed`: no answer in time, or none that can be used. */
+export type LeakLookUpOutcome = 'leaked' | 'not_found' | 'failed';
+
 type Messages = {
   /** An answered request. `route` is its pattern, undefined if there is no such route; `traceId` is there if it is traced. */
   request: {
@@ -41,6 +44,8 @@ type Messages = {
   passwordHash: { durationMs: number };
   /** A password that was not hashed, because the queue is full. */
   passwordRefused: object;
+  /** A password that was looked up in the lists of leaked ones. */
+  leakLookUp: { outcome: LeakLookUpOutcome };
   signUp: { outcome: Outcome };
   signIn: { outcome: Outcome };
   /** An access token that was given out. `reused`: the session got the one of its last call again. */
@@ -86,6 +91,7 @@ export const channels = {
   breaker: factChannel<'breaker'>('doorward:breaker'),
   passwordHash: factChannel<'passwordHash'>('doorward:password:hash'),
   passwordRefused: factChannel<'passwordRefused'>('doorward:password:refused'),
+  leakLookUp: factChannel<'leakLookUp'>('doorward:password:leak-look-up'),
   signUp: factChannel<'signUp'>('doorward:account:sign-up'),
   signIn: factChannel<'signIn'>('doorward:account:sign-in'),
   token: factChannel<'token'>('doorward:token'),

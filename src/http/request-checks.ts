@@ -9,9 +9,28 @@ import { findDuplicateKey } from './duplicate-keys.ts';
  * Forms and `text/plain` are refused, because a page of another origin can send them without a CORS preflight.
  */
 export function addRequestChecks(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+  addJsonParser(app, 'application/json');
+
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
+    // `curl -X POST -d ''` sends an empty body and calls it a form.
+    if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
+    done(countHeader(raw.rawHeaders, 'host') > 1 ? new AppError('duplicate_host') : undefined);
+  });
+
+  app.addHook('onRequest', ({ raw }, reply, done) => {
+    const coding = raw.headers['transfer-encoding'];
+    if (coding === undefined || coding.toLowerCase() === 'chunked') return done();
+    // Where the body ends is not known, so nothing after it can be read either (RFC 9112 §6.1).
+    reply.header('connection', 'close');
+    done(new AppError('malformed_request', { detail: 'The only transfer coding here is chunked.' }));
+  });
+}
+
+/** Lets the routes of `app` take bodies of that type, which is JSON with a meaning of its own. */
+export function addJsonParser(app: FastifyInstance, contentType: string): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<Buffer>(contentType, { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients send an empty body with a content type when they mean no body.
     if (body.length === 0) return done(null, undefined);
     if (!saysUtf8(request.headers['content-type'])) return done(new AppError('unsupported_media_type'));
@@ -28,20 +47,6 @@ export function addRequestChecks(app: FastifyInstance): void {
       else if (value === null) done(validationFailed([{ path: '', message: 'must be an object' }]));
       else done(null, value);
     });
-  });
-
-  app.addHook('onRequest', ({ raw }, _reply, done) => {
-    // `curl -X POST -d ''` sends an empty body and calls it a form.
-    if (raw.headers['content-length'] === '0') delete raw.headers['content-type'];
-    done(countHeader(raw.rawHeaders, 'host') > 1 ? new AppError('duplicate_host') : undefined);
-  });
-
-  app.addHook('onRequest', ({ raw }, reply, done) => {
-    const coding = raw.headers['transfer-encoding'];
-    if (coding === undefined || coding.toLowerCase() === 'chunked') return done();
-    // Where the body ends is not known, so nothing after it can be read either (RFC 9112 §6.1).
-    reply.header('connection', 'close');
-    done(new AppError('malformed_request', { detail: 'The only transfer coding here is chunked.' }));
   });
 }
 

@@ -21,6 +21,7 @@ export function countFacts(registry: Registry): End {
     countLookUps(registers),
     showBreakers(registers),
     measureHashes(registers),
+    countLeakLookUps(registers),
     countEntries(registers),
     countTokens(registers),
     countLimits(registers),
@@ -112,6 +113,17 @@ function measureHashes(registers: Registry[]): End[] {
     listenTo(channels.passwordHash, ({ durationMs }) => durations.observe(durationMs / 1000)),
     listenTo(channels.passwordRefused, () => refused.inc()),
   ];
+}
+
+function countLeakLookUps(registers: Registry[]): End {
+  const counter = new Counter({
+    name: 'doorward_leaked_password_lookups_total',
+    help: 'Passwords that were looked up in the lists of leaked ones; failed: without an answer, and so not refused',
+    labelNames: ['outcome'],
+    registers,
+  });
+  for (const outcome of ['leaked', 'not_found', 'failed']) counter.inc({ outcome }, 0);
+  return listenTo(channels.leakLookUp, (fact) => counter.inc(fact));
 }
 
 function countEntries(registers: Registry[]): End[] {

@@ -1,15 +1,16 @@
-import { domainToUnicode } from 'node:url';
 import { isMadeOfRuns, repeatedPart } from './guessable-pattern.ts';
+import { createWordList, toComparable, type WordList } from './word-list.ts';
 
 const MAX_LENGTH = 256;
-const MIN_WORD_LETTERS = 4;
 
 /** What is asked of every new password of this server. */
 export type PasswordPolicy = {
   /** In code points. */
   minLength: number;
   /** Names that a guesser tries here first: of the product, and the host that users see. */
-  serviceNames: string[];
+  serviceNames: WordList;
+  /** What else an operator allows no password to be. */
+  blockedWords: WordList;
   /** Whether a text, in lower case and NFKC, is a common password. */
   isCommon: (text: string) => boolean;
 };
@@ -82,11 +83,15 @@ const GUESSES: Guess[] = [
   },
   {
     problem: 'This password is a part of your e-mail address.',
-    isFirst: (password, email) => isMadeOf(password, email),
+    isFirst: (password, email) => createWordList([email]).holds(password),
   },
   {
     problem: 'This password is the name of this service.',
-    isFirst: (password, _email, { serviceNames }) => serviceNames.some((name) => isMadeOf(password, name)),
+    isFirst: (password, _email, { serviceNames }) => serviceNames.holds(password),
+  },
+  {
+    problem: 'This service does not allow this password.',
+    isFirst: (password, _email, { blockedWords }) => blockedWords.holds(password),
   },
   {
     problem: 'This password repeats a short text.',
@@ -100,37 +105,3 @@ const GUESSES: Guess[] = [
     isFirst: (password) => isMadeOfRuns(repeatedPart(password)),
   },
 ];
-
-function toComparable(text: string): string {
-  return text.normalize('NFKC').toLowerCase();
-}
-
-/**
- * Whether the password, or what it repeats, is a part of an address or of a host name, or a word of it with only digits
- * and punctuation around it.
- */
-function isMadeOf(password: string, name: string): boolean {
-  const parts = [...partsOf(toComparable(name)), ...partsOf(inLetters(toComparable(name)))];
-  const words = parts.flatMap((part) => [trimToLetters(part), ...(part.match(/[\p{L}\p{M}]+/gu) ?? [])]);
-  return [password, repeatedPart(password)].some((text) => {
-    const core = trimToLetters(text);
-    return parts.includes(text) || (core.length >= MIN_WORD_LETTERS && words.includes(core));
-  });
-}
-
-/** The name, what stands before and after the @, the domains above, all of them without the top label, and each label. */
-function partsOf(name: string): string[] {
-  const labels = name.replace(/^.*@/s, '').split('.');
-  const domains = labels.map((_, at) => labels.slice(at).join('.'));
-  const parts = [name, ...name.split('@'), ...domains];
-  return [...parts, ...parts.map((part) => part.replace(/\.[^.]*$/, '')), ...name.split(/[@.]/)];
-}
-
-/** The name with the host as people write it: canonical addresses and URLs have it in ASCII. */
-function inLetters(name: string): string {
-  return name.replace(/[^@]*$/, domainToUnicode);
-}
-
-function trimToLetters(text: string): string {
-  return text.replace(/^[^\p{L}\p{M}]+|[^\p{L}\p{M}]+$/gu, '');
-}

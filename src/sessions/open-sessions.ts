@@ -1,4 +1,5 @@
 import type { Platform } from '../adapters/platform.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { createBatch } from '../core/batch.ts';
 import { warning } from '../core/log.ts';
@@ -6,9 +7,13 @@ import { guardStore } from '../db/database-guard.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLastSeen } from './last-seen.ts';
 import { createSessionCache } from './session-cache.ts';
+import { createSessionHistory } from './session-history.ts';
+import { createSessionHistoryStore } from './session-history-store.ts';
 import { createSessionService } from './session-service.ts';
 import { createSessionStore, type SessionStore } from './session-store.ts';
 import { sessionsEndedLane } from './sessions-ended.ts';
+
+type Features = { outbox: OutboxService; audit: AuditService };
 
 /** Sessions in one statement: with more of them, the first one would wait longer. */
 const SESSIONS_AT_ONCE = 100;
@@ -19,7 +24,7 @@ const SESSIONS_AT_ONCE = 100;
  */
 export function openSessions(
   platform: Platform,
-  outbox: OutboxService,
+  { outbox, audit }: Features,
   table: SessionStore = createSessionStore(platform.database),
 ) {
   const { config, guard, transact, cache, seal, clock, log } = platform;
@@ -44,6 +49,7 @@ export function openSessions(
     store,
     cache: sessionCache,
     ended: outbox.openLane(sessionsEndedLane(sessionCache)),
+    audit,
     missLimit: createMissLimit(clock.local),
     transact,
     clock,
@@ -52,5 +58,7 @@ export function openSessions(
     idleTtlMs: config.SESSION_IDLE_TTL,
     mostPerUser: config.SESSIONS_PER_USER,
   });
-  return { service, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
+  const historyStore = guardStore('session-history', createSessionHistoryStore(platform.database), guard);
+  const history = createSessionHistory(historyStore);
+  return { service, history, lastSeen, sweeps: [store.sweep], close: lastSeen.close };
 }

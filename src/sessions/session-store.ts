@@ -1,41 +1,14 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, desc, eq, inArray, lt, ne, or, sql } from '../db/drizzle.ts';
+import { and, desc, eq, inArray, lt, or, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { isOpenSession } from '../db/live-session.ts';
 import { tryLock } from '../db/locks.ts';
 import { sessions, users } from '../db/schema.ts';
 import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
 import type { Device } from './device.ts';
+import { createSessionEndStore, isOneOf, preferIndexOrder } from './session-end-store.ts';
 import type { SessionRecord } from './session-rules.ts';
-
-/** Selects live sessions. */
-export type SessionSelector =
-  | { tokenHash: Buffer }
-  | { userId: string; sessionId: string }
-  | { userId: string; sessionIds: string[] }
-  | { sessionIds: string[] };
-
-export type EndReason =
-  | 'signed_out'
-  | 'replaced'
-  | 'too_many'
-  | 'ended_by_user'
-  | 'ended_by_operator'
-  | 'password_changed'
-  | 'password_reset'
-  | 'email_changed'
-  | 'disowned'
-  | 'account_deleted';
-
-/** What a new session takes the place of. */
-export type MakeRoom = {
-  userId: string;
-  /** The generate token that the browser had, hashed. */
-  replaced: Buffer | null;
-  /** How many other sessions the user may keep: the newest. Null: any number. */
-  mostOthers: number | null;
-};
 
 export type NewSession = {
   id: string;
@@ -67,12 +40,6 @@ export type FoundSession = { record: SessionRecord; databaseNow: Date };
 
 export type SessionStore = ReturnType<typeof createSessionStore>;
 
-/** About a twentieth of a second, far from the deadline of a transaction. */
-const ENDED_AT_ONCE = 1_000;
-
-/** No session has it: the hash of a token has 32 bytes. */
-const NO_TOKEN = Buffer.alloc(0);
-
 /**
  * The instant of `last_seen_at` to the microsecond, which a Date does not hold, and the id.
  * `CURSOR_PATTERN` in session-rules.ts is its form.
@@ -86,25 +53,13 @@ function isAfter(cursor: string): SQL {
   return sql`(${sessions.lastSeenAt}, ${sessions.id}) < (${seenAt}, ${id}::uuid)`;
 }
 
-function matches(selector: SessionSelector): SQL | undefined {
-  if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
-  if (!('userId' in selector)) return isOneOf(selector.sessionIds);
-  const own = eq(sessions.userId, selector.userId);
-  return 'sessionId' in selector
-    ? and(own, eq(sessions.id, selector.sessionId))
-    : and(own, isOneOf(selector.sessionIds));
-}
-
-/** Condition with one parameter: building a placeholder for each of hundreds takes longer than the statement itself. */
-function isOneOf(sessionIds: string[]): SQL {
-  return sql`${sessions.id} = any(${`{${sessionIds.join(',')}}`}::uuid[])`;
-}
-
 /** The `sessions` table. All times are database time. */
 export function createSessionStore(database: Database) {
   const findByTokenHashes = prepareFind(database);
 
   return {
+    ...createSessionEndStore(),
+
     /**
      * The sessions of generate tokens, live or not, in the order of the hashes; null if there is none. Each has the
      * database time of the answer.
@@ -138,69 +93,6 @@ export function createSessionStore(database: Database) {
         .returning({ databaseNow: sessions.createdAt });
       if (row === undefined) throw new Error('an insert returned no row');
       return row;
-    },
-
-    /** Ends the selected sessions that are still open, and returns the token hashes of exactly those. */
-    async end({ database }: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
-      return endOpen(database, matches(selector), sql`${reason}`);
-    },
-
-    /**
-     * Ends the session that a new one replaces, and the oldest ones beyond the bound, at most 1,000 in all. Until the
-     * transaction ends, no other one makes room for the same user: none would count the other's new session.
-     * @returns the token hashes of those that were ended
-     */
-    async makeRoom({ database }: Transaction, { userId, replaced, mostOthers }: MakeRoom): Promise<Buffer[]> {
-      const isReplaced = eq(sessions.generateToken, replaced ?? NO_TOKEN);
-      const reason = sql`case when ${isReplaced} then 'replaced' else 'too_many' end`;
-      if (mostOthers === null) return endOpen(database, isReplaced, reason);
-      const user = database.select({ id: users.id }).from(users).where(eq(users.id, userId));
-      await user.for('no key update');
-      const others = database
-        .select({ id: sessions.id, createdAt: sessions.createdAt })
-        .from(sessions)
-        .where(
-          and(eq(sessions.userId, userId), ne(sessions.generateToken, replaced ?? NO_TOKEN), isOpenSession()),
-        )
-        .orderBy(desc(sessions.createdAt), desc(sessions.id))
-        .offset(mostOthers)
-        .as('others');
-      const oldest = database
-        .select({ id: others.id })
-        .from(others)
-        .orderBy(asc(others.createdAt), asc(others.id))
-        .limit(ENDED_AT_ONCE - 1)
-        .as('oldest');
-      // Not `or`: for that, PostgreSQL would read the whole table.
-      const chosen = database
-        .select({ id: sessions.id })
-        .from(sessions)
-        .where(isReplaced)
-        .unionAll(database.select({ id: oldest.id }).from(oldest));
-      return endOpen(database, inArray(sessions.id, chosen), reason);
-    },
-
-    /** The ids of a user's open sessions but one, at most 1,000. */
-    async listOthers(transaction: Transaction, userId: string, exceptSessionId: string): Promise<string[]> {
-      await preferIndexOrder(transaction);
-      const others = await transaction.database
-        .select({ id: sessions.id })
-        .from(sessions)
-        .where(and(eq(sessions.userId, userId), ne(sessions.id, exceptSessionId), isOpenSession()))
-        .orderBy(asc(sessions.lastSeenAt), asc(sessions.id))
-        .limit(ENDED_AT_ONCE);
-      return others.map(({ id }) => id);
-    },
-
-    /** The ids of open sessions of all users, at most 1,000, the last ones first. @param below where to go on */
-    async listOpen({ database }: Transaction, below: string): Promise<string[]> {
-      const open = await database
-        .select({ id: sessions.id })
-        .from(sessions)
-        .where(and(lt(sessions.id, below), isOpenSession()))
-        .orderBy(desc(sessions.id))
-        .limit(ENDED_AT_ONCE);
-      return open.map(({ id }) => id);
     },
 
     /** A user's open sessions, the latest used first. */
@@ -278,41 +170,6 @@ export function createSessionStore(database: Database) {
         .where(eq(sessions.id, due.id));
     },
   };
-}
-
-/**
- * Until the transaction ends, PostgreSQL takes the first rows of an index in its order. It expects few sessions of any
- * user, and would otherwise read and sort all of them for each part of a list.
- */
-async function preferIndexOrder({ database }: Transaction): Promise<void> {
-  await database.execute(
-    sql`select set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`,
-  );
-}
-
-/**
- * Ends those of the chosen sessions that are open. The rows are locked in the order of their ids: two transactions that
- * end some of the same sessions wait for each other one way only.
- */
-async function endOpen(database: Database, chosen: SQL | undefined, reason: SQL): Promise<Buffer[]> {
-  const open = database
-    .$with('open')
-    .as(
-      database
-        .select({ id: sessions.id })
-        .from(sessions)
-        .where(and(chosen, isOpenSession()))
-        .orderBy(asc(sessions.id))
-        .for('update'),
-    );
-  const ended = await database
-    .with(open)
-    .update(sessions)
-    .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
-    .from(open)
-    .where(eq(sessions.id, open.id))
-    .returning({ tokenHash: sessions.generateToken });
-  return ended.map((row) => row.tokenHash);
 }
 
 /**

@@ -205,7 +205,7 @@ test('nor an embedded server, one that limits its callers included', async (t) =
     LOG_LEVEL: 'trace',
     METRICS_PORT: '0',
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-    CREDENTIAL_RATE_LIMIT: '10',
+    CREDENTIAL_RATE_LIMIT: '30',
   });
   const wire = new Wire(t, await server.url());
   // Commands are taken from then on.

@@ -6,7 +6,7 @@ import type { Sent, Wire } from './wire.ts';
 const TOO_LARGE_BYTES = 20_000;
 
 /** Of a route with very many methods, those that get every kind of bad request. */
-const USUAL_METHODS = ['GET', 'POST', 'DELETE'];
+const USUAL_METHODS = ['GET', 'POST', 'PATCH', 'DELETE'];
 
 /**
  * Sends to every route requests that it must refuse, with a secret wherever one can be: in the path, the query, headers,

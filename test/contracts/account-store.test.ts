@@ -30,7 +30,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const { passwordHash, ...rest } = values;
     t.match(user, { ...rest, emailVerifiedAt: null, status: 'active', createdAt: Date });
     t.strictSame(await store.findById(values.id), user);
-    t.strictSame(await store.findByEmail(values.email), { ...user, passwordHash });
+    t.strictSame(await store.findByEmail(values.email), { ...user, passwordHash, credentialsVersion: 1 });
   });
 
   t.test('an account that is not there is null', async (t) => {

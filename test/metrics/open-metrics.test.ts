@@ -28,6 +28,7 @@ test('counts what is published, and nothing more once it is closed', async (t) =
     tell(channels.breaker, { part: 'redis', isOpen: true });
     tell(channels.passwordHash, { durationMs: 30 });
     tell(channels.passwordRefused, {});
+    tell(channels.leakLookUp, { outcome: 'failed' });
     tell(channels.signIn, { outcome: 'invalid_credentials' });
     tell(channels.signUp, { outcome: 'email_taken' });
     tell(channels.token, { kind: 'single_use' });
@@ -51,6 +52,8 @@ test('counts what is published, and nothing more once it is closed', async (t) =
     'doorward_breaker_openings_total{part="redis"}': 2,
     doorward_password_hash_duration_seconds_sum: 0.06,
     doorward_password_hashes_refused_total: 2,
+    'doorward_leaked_password_lookups_total{outcome="failed"}': 2,
+    'doorward_leaked_password_lookups_total{outcome="leaked"}': 0,
     'doorward_sign_ins_total{result="invalid_credentials"}': 2,
     'doorward_sign_ups_total{result="email_taken"}': 2,
     'doorward_tokens_total{kind="single_use"}': 2,

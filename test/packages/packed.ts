@@ -7,9 +7,12 @@ import type { Test } from 'tap';
 
 const run = promisify(execFile);
 
-/** What a shell outside of this repository has: nothing of npm's own variables, and no flags for Node. */
+/**
+ * What a shell outside of this repository has: nothing of npm's own variables, and no flags for Node. The certificates
+ * that this machine trusts stay: without them npm cannot reach a registry behind a proxy, and tries for minutes.
+ */
 export function outsideEnvironment(): NodeJS.ProcessEnv {
-  const isInside = (name: string) => /^npm_|^NODE_|^TAP|^_TAPJS/i.test(name);
+  const isInside = (name: string) => /^npm_|^NODE_(?!EXTRA_CA_CERTS)|^TAP|^_TAPJS/i.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isInside(name)));
 }
 

@@ -7,10 +7,12 @@ import {
   normalizePassword,
   type PasswordPolicy,
 } from '../../src/passwords/password-policy.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 
 const POLICY: PasswordPolicy = {
   minLength: 8,
-  serviceNames: ['doorward', 'auth.club-one.example'],
+  serviceNames: createWordList(['doorward', 'auth.club-one.example']),
+  blockedWords: createWordList([]),
   isCommon: isCommonPassword,
 };
 const EMAIL = 'anna.smith99@shop.example.com';
@@ -161,8 +163,23 @@ test("refuses the service's own name and host, however they are decorated", asyn
   const hosts = ['auth.club-one.example', 'club-one.example', 'club-one', 'Club-One2024', 'auth.club-one'];
   refuses(t, SERVICE, [...names, ...hosts]);
   t.ok(isFine('doorward for the club'));
-  const serviceNames = ['auth.xn--bcherwurm-q9a.example'];
+  const serviceNames = createWordList(['auth.xn--bcherwurm-q9a.example']);
   refuses(t, SERVICE, ['Bücherwurm', 'xn--bcherwurm-q9a'], { serviceNames });
+});
+
+test('refuses the words of an operator, however they are decorated', async (t) => {
+  const blockedWords = createWordList(['Clubhaus', 'summer party', 'ＡＣＭＥ.example']);
+  const BLOCKED = 'This service does not allow this password. Choose another.';
+  const decorated = ['clubhaus', 'CLUBHAUS', '!Clubhaus2026!', 'clubhausclubhaus'];
+  refuses(t, BLOCKED, [...decorated, 'summer party', 'Party2026', '2026acme'], { blockedWords });
+  t.same(check('clubhaus on the lake', EMAIL, { blockedWords }), []);
+});
+
+test('compares a password with 100,000 words in less than 5 ms', async (t) => {
+  const blockedWords = createWordList(Array.from({ length: 100_000 }, (_, at) => `word${at}`));
+  const startedAt = performance.now();
+  for (let i = 0; i < 20; i += 1) check(`a password no. ${i}`, EMAIL, { blockedWords });
+  t.ok((performance.now() - startedAt) / 20 < 5);
 });
 
 test('maps every space outside ASCII to the plain one', async (t) => {

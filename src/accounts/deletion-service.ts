@@ -1,0 +1,132 @@
+import type { AuditService } from '../audit/audit-service.ts';
+import type { CodeService, PresentedCode } from '../codes/code-service.ts';
+import { AppError } from '../core/errors.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import type { MailService } from '../mail/mail-service.ts';
+import type { Device } from '../sessions/device.ts';
+import type { SessionRecord } from '../sessions/session-rules.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import type { DeletionStore } from './deletion-store.ts';
+import type { OwnerCheck } from './owner-check.ts';
+import type { User } from './user.ts';
+
+/** A transaction has two seconds, and an account takes up to some hundredths of one. */
+const DELETED_AT_ONCE = 10;
+
+type DeletionServiceParts = {
+  store: DeletionStore;
+  ownerCheck: OwnerCheck;
+  sessions: SessionService;
+  codes: CodeService;
+  audit: AuditService;
+  mail: MailService;
+  transact: Transact;
+  /** Time in which the owner can undo it; 0: it is done at once. */
+  delayMs: number;
+};
+
+export type DeletionService = ReturnType<typeof createDeletionService>;
+
+/** How accounts end. */
+export function createDeletionService(parts: DeletionServiceParts) {
+  const { store, ownerCheck, sessions, codes, audit, mail, transact, delayMs } = parts;
+
+  return {
+    /**
+     * Deletes the account, at once or after the delay. All its sessions end at once in both cases.
+     * @param password undefined: none was given
+     * @returns when it will be deleted; null: it is deleted
+     * @throws AppError `invalid_credentials`, `reauthentication_required`, `not_signed_in`, `rate_limited`, `unavailable`
+     */
+    async delete(session: SessionRecord, password: string | undefined, device: Device): Promise<Date | null> {
+      await ownerCheck.require(session, password);
+      await sessions.endSurplus(session.userId, null, 'account_deleted', device);
+      return transact(async (transaction) => {
+        const user = await store.lock(transaction, session.userId);
+        if (user === null) throw new AppError('not_signed_in');
+        if (delayMs > 0) return ask(transaction, user, session, device);
+        await remove(transaction, user, user.id);
+        return null;
+      });
+    },
+
+    /**
+     * Keeps an account that was to be deleted, by the code of the mail.
+     * @throws AppError `invalid_code`, `unavailable`
+     */
+    async undoByCode(presented: PresentedCode, device: Device): Promise<void> {
+      const code = await codes.check('undo_deletion', presented);
+      await transact(async (transaction) => {
+        await codes.spend(transaction, code);
+        await undo(transaction, { userId: code.userId, actorId: null, device });
+      });
+    },
+
+    /** Keeps the user's own account; does nothing if it was not to be deleted. @throws AppError `unavailable` */
+    async undoOwn({ userId, id: sessionId }: SessionRecord, device: Device): Promise<void> {
+      await transact((transaction) => undo(transaction, { userId, actorId: userId, sessionId, device }));
+    },
+
+    /**
+     * Deletes accounts whose time has come.
+     * @returns `limit` when there may be more of them, so that the next ones follow in a transaction of their own
+     */
+    async sweep(transaction: Transaction, limit: number): Promise<number> {
+      const due = await store.lockDue(transaction, DELETED_AT_ONCE);
+      for (const user of due) await remove(transaction, user, null);
+      return due.length === DELETED_AT_ONCE ? limit : due.length;
+    },
+  };
+
+  /** Whoever asks again gets the answer of the first time, and no later date. */
+  async function ask(
+    transaction: Transaction,
+    user: User,
+    session: SessionRecord,
+    device: Device,
+  ): Promise<Date> {
+    await sessions.endAllIn(transaction, user.id, null, 'account_deleted', device);
+    if (user.deletionDueAt !== null) return user.deletionDueAt;
+    const dueAt = await store.schedule(transaction, user.id, delayMs);
+    await audit.record(transaction, {
+      kind: 'account.deletion_asked',
+      userId: user.id,
+      actorId: user.id,
+      sessionId: session.id,
+      device,
+    });
+    if (mail.isOn) await sendUndoCode(transaction, user, dueAt);
+    return dueAt;
+  }
+
+  async function sendUndoCode(transaction: Transaction, user: User, dueAt: Date): Promise<void> {
+    const { id: userId, email, locale } = user;
+    const wish = { userId, purpose: 'undo_deletion', email, lifeMs: delayMs } as const;
+    const { link, typed } = await codes.issue(transaction, wish);
+    const data = { link, code: typed, goodForMs: delayMs, dueAt };
+    await mail.send(transaction, { template: 'deletion_asked', userId, to: email, locale, data });
+  }
+
+  /**
+   * What is personal goes, and ids stay in the audit. The events come last: rows that refer to the user may hold back this
+   * deletion, and the transactions that wrote them may have written events.
+   */
+  async function remove(transaction: Transaction, user: User, actorId: string | null): Promise<void> {
+    const { id: userId, email, locale } = user;
+    // Before their rows go: every replica must learn that they have ended.
+    await sessions.endAllIn(transaction, userId, null, 'account_deleted');
+    await mail.withdraw(transaction, userId);
+    await store.delete(transaction, userId);
+    await audit.forget(transaction, userId);
+    await audit.record(transaction, { kind: 'account.deleted', userId, actorId });
+    await mail.send(transaction, { template: 'account_deleted', userId, to: email, locale, data: {} });
+  }
+
+  async function undo(
+    transaction: Transaction,
+    who: { userId: string; actorId: string | null; sessionId?: string; device: Device },
+  ): Promise<void> {
+    if (!(await store.undo(transaction, who.userId))) return;
+    await audit.record(transaction, { kind: 'account.deletion_undone', ...who });
+  }
+}

@@ -1,0 +1,18 @@
+import { NIL } from 'uuid';
+
+const READ_AT_ONCE = 1_000;
+
+/**
+ * All items of a list, however long, a part at a time.
+ * @param list items in the order of their ids, at most `limit`, those after the id
+ */
+export async function* inParts<Item extends { id: string }>(
+  list: (limit: number, after: string) => Promise<Item[]>,
+): AsyncGenerator<Item[]> {
+  let part: Item[];
+  for (let after: string = NIL; ; after = String(part.at(-1)?.id)) {
+    part = await list(READ_AT_ONCE, after);
+    yield part;
+    if (part.length < READ_AT_ONCE) return;
+  }
+}

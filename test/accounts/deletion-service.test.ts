@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { test } from 'tap';
+import { auditEvents, oneTimeCodes, users } from '../../src/db/schema.ts';
+import type { Mail } from '../../src/mail/mail.ts';
+import { openAccountRoom } from '../support/account-room.ts';
+
+const DAY_MS = 24 * 3_600_000;
+const DELAY_MS = 7 * DAY_MS;
+const WITH_DELAY = { config: { ACCOUNT_DELETION_DELAY: DELAY_MS } };
+
+type Room = Awaited<ReturnType<typeof openAccountRoom>>;
+
+const ask = ({ accounts, device }: Room, { session, password }: Awaited<ReturnType<Room['signUp']>>) =>
+  accounts.deletions.delete(session, password, device);
+
+const sweep = ({ accounts, transact }: Room, limit = 1_000) =>
+  transact((transaction) => accounts.deletions.sweep(transaction, limit));
+
+const mailsOf = ({ posted }: Room) => posted.filter((one): one is Mail => 'template' in one);
+
+const userIds = async ({ database }: Room) => (await database.select().from(users)).map(({ id }) => id);
+
+test('the owner of a deleted account is told by mail, after all other mails of theirs are withdrawn', async (t) => {
+  const room = await openAccountRoom(t);
+  const member = await room.signUp();
+  await room.accounts.profiles.change(member.session, { locale: 'de' }, room.device);
+  room.posted.length = 0;
+  t.equal(await ask(room, member), null);
+  const { id: userId, email: to } = member.user;
+  t.strictSame(room.posted, [
+    { withdrawn: userId },
+    { template: 'account_deleted', userId, to, locale: 'de', data: {} },
+  ]);
+});
+
+test('an account that was deleted a moment ago is not deleted again', async (t) => {
+  const room = await openAccountRoom(t);
+  const { session } = await room.signUp();
+  await room.database.delete(users);
+  room.posted.length = 0;
+  const again = room.accounts.deletions.delete(session, undefined, room.device);
+  await t.rejects(again, { code: 'not_signed_in' });
+  t.same(room.posted, []);
+});
+
+test('a deletion that waits is told by mail with a code that undoes it, once', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  const member = await room.signUp();
+  room.posted.length = 0;
+  const dueAt = await ask(room, member);
+  const [mail, ...others] = mailsOf(room) as Mail<'deletion_asked'>[];
+  t.same(others, []);
+  t.match(mail, { template: 'deletion_asked', userId: member.user.id, to: member.user.email });
+  const { link, goodForMs, dueAt: toldDueAt } = mail?.data ?? {};
+  t.equal(goodForMs, DELAY_MS);
+  t.same(toldDueAt, dueAt);
+  t.same(await ask(room, member), dueAt);
+  t.equal(mailsOf(room).length, 1);
+
+  await room.accounts.deletions.undoByCode({ link: String(link) }, room.device);
+  t.equal((await room.accounts.profiles.get(member.user.id)).deletionDueAt, null);
+  const [code] = await room.database.select().from(oneTimeCodes);
+  t.not(code?.spentAt, null);
+  await t.rejects(room.accounts.deletions.undoByCode({ link: String(link) }, room.device), {
+    code: 'invalid_code',
+  });
+  const events = (await room.database.select().from(auditEvents)).filter(({ kind }) =>
+    kind.startsWith('account.deletion'),
+  );
+  const { id } = member.user;
+  t.match(events, [
+    {
+      kind: 'account.deletion_asked',
+      userId: id,
+      actorId: id,
+      sessionId: member.session.id,
+      ip: room.device.ip,
+    },
+    { kind: 'account.deletion_undone', userId: id, actorId: null, ip: room.device.ip },
+  ]);
+});
+
+test('without mails the account waits all the same, and no code is made', async (t) => {
+  const room = await openAccountRoom(t, { ...WITH_DELAY, mailIsOn: false });
+  const member = await room.signUp();
+  t.ok((await ask(room, member)) instanceof Date);
+  t.same(await room.database.select().from(oneTimeCodes), []);
+});
+
+test('the typed code undoes it as well, as long as the account is there', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  const member = await room.signUp();
+  await ask(room, member);
+  const mail = mailsOf(room).at(-1) as Mail<'deletion_asked'>;
+  const typed = { email: member.user.email, typed: String(mail.data.code) };
+  await room.passTime(DELAY_MS - 60_000);
+  await room.accounts.deletions.undoByCode(typed, room.device);
+  await room.passTime(DAY_MS);
+  t.equal(await sweep(room), 0);
+  t.same(await userIds(room), [member.user.id]);
+});
+
+test('after its time an account is deleted by one replica, with its sessions, and its owner is told', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  const [member, bystander, late] = [await room.signUp(), await room.signUp(), await room.signUp()];
+  await ask(room, member);
+  const credentials = { email: member.user.email, password: member.password };
+  const { session } = await room.accounts.service.signIn(credentials, room.visitor);
+  await room.passTime(DELAY_MS - 60_000);
+  await ask(room, late);
+  t.equal(await sweep(room), 0);
+  await room.passTime(120_000);
+  room.posted.length = 0;
+  const swept = await Promise.all([sweep(room), sweep(room)]);
+  t.equal(swept[0] + swept[1], 1);
+  t.same((await userIds(room)).sort(), [bystander.user.id, late.user.id].sort());
+  t.equal(await room.sessions.find(session.generateToken, room.device.ip), null);
+  t.ok(await room.sessions.find(bystander.generateToken, room.device.ip));
+  t.match(room.posted, [
+    { withdrawn: member.user.id },
+    { template: 'account_deleted', to: member.user.email },
+  ]);
+  const [deleted] = (await room.database.select().from(auditEvents)).filter(
+    ({ kind }) => kind === 'account.deleted',
+  );
+  t.match(deleted, { userId: member.user.id, actorId: null, ip: null, details: null });
+});
+
+test('many accounts whose time has come go in small batches, and the sweep is asked to go on', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  const ids = Array.from({ length: 13 }, () => `${randomBytes(6).toString('hex')}@example.com`);
+  await room.database.insert(users).values(
+    ids.map((email) => ({
+      id: crypto.randomUUID(),
+      email,
+      emailAsTyped: email,
+      deletionDueAt: new Date(Date.now() - 1_000),
+    })),
+  );
+  t.equal(await sweep(room, 500), 500);
+  t.equal(await room.database.$count(users), 3);
+  t.equal(await sweep(room, 500), 3);
+  t.equal(await room.database.$count(users), 0);
+  t.equal(await sweep(room, 500), 0);
+});

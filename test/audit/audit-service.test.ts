@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { type Test, test } from 'tap';
+import type { AuditKind } from '../../src/audit/audit-event.ts';
+import { openAudit } from '../../src/audit/open-audit.ts';
+import { auditEvents } from '../../src/db/schema.ts';
+import { openPostgres } from '../support/adapters.ts';
+import { createPlatform } from '../support/platform.ts';
+
+async function setUp(t: Test) {
+  const { database, transact } = await openPostgres();
+  const { service: audit, sweeps, close } = openAudit(createPlatform(database));
+  t.teardown(close);
+  t.same(sweeps, [], 'events stay for ever');
+  const record = (userId: string, kind: AuditKind = 'session.started') =>
+    transact((transaction) => audit.record(transaction, { kind, userId, actorId: userId }));
+  return { database, transact, audit, record };
+}
+
+async function partsOf<Item>(parts: AsyncIterable<Item[]>): Promise<Item[][]> {
+  const all: Item[][] = [];
+  for await (const part of parts) all.push(part);
+  return all;
+}
+
+test('all events of a user are listed, a thousand at a time', async (t) => {
+  const { database, audit, record } = await setUp(t);
+  const userId = randomUUID();
+  await record(randomUUID());
+  t.same(await partsOf(audit.listOf(userId)), [[]]);
+  await database
+    .insert(auditEvents)
+    .values(Array.from({ length: 1_000 }, () => ({ id: randomUUID(), kind: 'session.started', userId })));
+  t.same(
+    (await partsOf(audit.listOf(userId))).map(({ length }) => length),
+    [1_000, 0],
+  );
+  await record(userId, 'account.deleted');
+  const parts = await partsOf(audit.listOf(userId));
+  t.same(
+    parts.map(({ length }) => length),
+    [1_000, 1],
+  );
+  t.equal(new Set(parts.flat().map(({ id }) => id)).size, 1_001);
+});
+
+test('events of one moment keep their order', async (t) => {
+  const { transact, audit } = await setUp(t);
+  const userId = randomUUID();
+  const kinds: AuditKind[] = ['password.reset', 'session.ended', 'email.verified', 'session.started'];
+  await transact(async (transaction) => {
+    for (const kind of kinds) await audit.record(transaction, { kind, userId, actorId: null });
+  });
+  const [events = []] = await partsOf(audit.listOf(userId));
+  t.same(
+    events.map(({ kind }) => kind),
+    kinds,
+  );
+});
+
+test('forgetting a user and recording the deletion is one transaction', async (t) => {
+  const { transact, audit, record } = await setUp(t);
+  const userId = randomUUID();
+  await transact((transaction) =>
+    audit.record(transaction, {
+      kind: 'session.started',
+      userId,
+      actorId: userId,
+      device: { ip: '192.0.2.1', userAgent: null },
+    }),
+  );
+  const failure = new Error('no');
+  const failing = transact(async (transaction) => {
+    await audit.forget(transaction, userId);
+    throw failure;
+  });
+  await t.rejects(failing, failure);
+  t.match(await partsOf(audit.listOf(userId)), [[{ ip: '192.0.2.1' }]]);
+  await transact((transaction) => audit.forget(transaction, userId));
+  await record(userId, 'account.deleted');
+  t.match(await partsOf(audit.listOf(userId)), [[{ ip: null }, { kind: 'account.deleted' }]]);
+});
