@@ -27,6 +27,9 @@ const settings = {
   PORT: '0',
   PATH_PREFIX: '/auth',
   PUBLIC_URL: issuer,
+  // The links in mails lead to the pages of the club.
+  PUBLIC_APP_URL: origin,
+  EMAIL_VERIFICATION: 'optional',
   AUDIENCES: 'shop,payments',
   DRAIN_DELAY: '0s',
   LOG_LEVEL: 'info',

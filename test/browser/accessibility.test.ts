@@ -4,7 +4,7 @@ import { newCredentials } from '../helper.ts';
 import { checkAccessibility, SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
 import { openClub } from './support/club.ts';
-import { goTo, hear, join, newVisitor, seeHeading, submit } from './support/visit.ts';
+import { goTo, goToSessions, hear, join, newVisitor, seeHeading, submit } from './support/visit.ts';
 
 root.setTimeout(300_000);
 
@@ -41,7 +41,7 @@ async function visitAll(t: Test, page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Use the spent token again' }).click();
   await hear(page, 'Payments answered 401');
   await checkAccessibility(t, page, 'receipt, and a token that was refused');
-  await goTo(page, 'Sessions', 'Where you are signed in');
+  await goToSessions(page);
   await checkAccessibility(t, page, 'sessions');
   await page.locator('summary').click();
   await checkAccessibility(t, page, 'sessions, with the panel as it was not before');

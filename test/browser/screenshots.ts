@@ -80,7 +80,10 @@ async function visitAll(page: Page, origin: string, take: (name: string) => Prom
   await page.getByText('Payments answered 401').waitFor();
   await take('spent-token');
   await signInElsewhere(origin, { email, password });
-  await page.getByRole('link', { name: 'Sessions' }).click();
+  await page.getByRole('link', { name: 'Account' }).click();
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  await take('account');
+  await page.getByRole('link', { name: 'See where you are signed in' }).click();
   await page.getByRole('heading', { name: 'Other devices' }).waitFor();
   await take('sessions');
   await page.locator('summary').click();
