@@ -1,4 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
@@ -83,7 +86,7 @@ export async function build(t: Teardown, settings: Settings = {}, place?: Place)
 
 /** The same server on the embedded adapters, in memory. */
 export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promise<TestApp> {
-  const config = loadConfig({ ...quickSettings, ...settings });
+  const config = loadConfig({ ...quickSettings, DATA_DIR: makeFolder(t), ...settings });
   const client = await PGlite.create();
   await client.exec(timeTravelSql);
   await client.exec(timeTravelSearchPath);
@@ -106,6 +109,13 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
     close: () => client.close(),
   };
   return assemble(t, config, adapters, time);
+}
+
+/** For what an embedded server writes beside its database, such as mails. */
+function makeFolder(t: Teardown): string {
+  const folder = mkdtempSync(join(tmpdir(), 'doorward-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Real time, and a way to jump forward. */

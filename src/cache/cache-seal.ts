@@ -1,19 +1,8 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
+import { deriveKey, openText, sealText } from '../core/sealing.ts';
 
-const CIPHER = 'aes-256-gcm';
-const KEY_BYTES = 32;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const DAY_MS = 86_400_000;
 /** Yesterday, today and tomorrow. */
 const DAYS_KEPT = 3;
@@ -51,7 +40,7 @@ export function createCacheSeal({ issuer, keyEncryptionKey, previousKeyEncryptio
     seal(binding: Binding, text: string): string {
       const day = today();
       const [key] = keysOf(day);
-      return `${day}.${encrypt(key as KeyObject, associated(binding), text)}`;
+      return `${day}.${sealText(key as KeyObject, associated(binding), text)}`;
     },
 
     /** The text that was sealed for this binding yesterday or today; null for anything else. */
@@ -60,10 +49,8 @@ export function createCacheSeal({ issuer, keyEncryptionKey, previousKeyEncryptio
       const day = Number(sealed.slice(0, dot));
       // A clock ahead of ours may have begun the next day.
       if (dot < 0 || !(Math.abs(today() - day) <= 1)) return null;
-      const bytes = Buffer.from(sealed.slice(dot + 1), 'base64');
-      if (bytes.length < IV_BYTES + TAG_BYTES) return null;
       for (const key of keysOf(day)) {
-        const text = decrypt(key, associated(binding), bytes);
+        const text = openText(key, associated(binding), sealed.slice(dot + 1));
         if (text !== null) return text;
       }
       return null;
@@ -91,29 +78,4 @@ export function createCacheSeal({ issuer, keyEncryptionKey, previousKeyEncryptio
 export function createPseudonyms(issuer: string, keyEncryptionKey: Buffer): (plain: string) => string {
   const key = deriveKey(keyEncryptionKey, `doorward cache names of ${issuer}`);
   return (plain) => createHmac('sha256', key).update(plain).digest('base64url');
-}
-
-function deriveKey(secret: Buffer, purpose: string): KeyObject {
-  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, KEY_BYTES)));
-}
-
-function encrypt(key: KeyObject, associated: Buffer, text: string): string {
-  const iv = randomBytes(IV_BYTES);
-  const cipher = createCipheriv(CIPHER, key, iv).setAAD(associated);
-  const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-  return Buffer.concat([iv, cipher.getAuthTag(), ciphertext]).toString('base64');
-}
-
-/** Null if the tag does not match. That is the only error at the end of a GCM decryption. */
-function decrypt(key: KeyObject, associated: Buffer, bytes: Buffer): string | null {
-  const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAAD(associated).setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
-  const opened = decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES));
-  try {
-    decipher.final();
-  } catch {
-    return null;
-  }
-  // Not through a StringDecoder, which is what an encoding above would add: GCM has no block left over at the end.
-  return opened.toString('utf8');
 }

@@ -1,12 +1,65 @@
-import { nothingToClose, type Platform } from '../adapters/platform.ts';
+import type { Platform } from '../adapters/platform.ts';
+import type { Config } from '../config/config.ts';
+import { within } from '../core/deadline.ts';
+import type { Log } from '../core/log.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
-import type { MailService } from './mail-service.ts';
+import { createFolderTransport, mailFolderOf } from './folder-transport.ts';
+import { parseSender } from './mail-address.ts';
+import type { MailContent, MailFacts } from './mail-facts.ts';
+import { pickLanguage } from './mail-language.ts';
+import { createMailSeal } from './mail-seal.ts';
+import { createMailService, MAILS_AT_ONCE, mailLane } from './mail-service.ts';
+import { loadMailTemplates } from './mail-templates.ts';
+import { type MailTransport, noTransport } from './mail-transport.ts';
+import { type MailPlace, mailVariables } from './mail-variables.ts';
+import { createSmtpTransport } from './smtp-transport.ts';
 
-/** Mails, through the outbox. */
-export function openMail({ config }: Platform, _outbox: OutboxService) {
-  const service: MailService = {
-    isOn: config.SMTP_URL !== undefined || config.EMBEDDED,
-    async send() {},
+/** What a mail under way gets at the end of the server. Then it fails, and goes out at the next start. */
+const CLOSE_WITHIN_MS = 3_000;
+
+/**
+ * Mails, through the outbox.
+ * @throws MailTemplateError when a template cannot be used
+ */
+export function openMail({ config, keyEncryptionKey, clock, log }: Platform, outbox: OutboxService) {
+  const isOn = config.SMTP_URL !== undefined || config.EMBEDDED;
+  const transport = isOn ? transportOf(config, log) : noTransport;
+  const render = isOn ? createRender(config) : refuse;
+  const seal = createMailSeal(keyEncryptionKey, config.KEY_ENCRYPTION_KEY_PREVIOUS);
+  const lane = outbox.openLane(mailLane({ seal, clock, transport, render }));
+  return {
+    service: createMailService({ isOn, seal, lane }),
+    sweeps: [],
+    /** To be called before the outbox closes, which waits for everything that is under way. */
+    async close(): Promise<void> {
+      const late = () => new Error('the mails took too long');
+      await within(lane.close(), CLOSE_WITHIN_MS, late).catch(() => {});
+      transport.close();
+    },
   };
-  return { service, sweeps: [], close: nothingToClose };
+}
+
+function transportOf({ SMTP_URL, MAIL_FROM, DATA_DIR }: Config, log: Log): MailTransport {
+  const from = parseSender(MAIL_FROM);
+  if (SMTP_URL === undefined) return createFolderTransport(mailFolderOf(DATA_DIR), from, log);
+  return createSmtpTransport(SMTP_URL, from, MAILS_AT_ONCE);
+}
+
+function createRender(config: Config) {
+  const templates = loadMailTemplates(config.MAIL_TEMPLATES_DIR);
+  const place = placeOf(config);
+  return (facts: MailFacts, writtenAt: number): MailContent => {
+    const { language, locale } = pickLanguage(facts.locale, templates.languages);
+    return templates.render(language, facts.template, mailVariables(facts, place, writtenAt, locale));
+  };
+}
+
+function placeOf({ PUBLIC_URL, PUBLIC_APP_URL }: Config): MailPlace {
+  const pagesUrl = PUBLIC_APP_URL ?? `${PUBLIC_URL}/ui`;
+  return { site: new URL(pagesUrl).host, pagesUrl };
+}
+
+/** Mails that were written while there was a mail server wait for one. */
+function refuse(): never {
+  throw new Error('SMTP_URL is not set, and a mail waits for a mail server');
 }

@@ -4,7 +4,7 @@ import { channels, tell } from '../core/channels.ts';
 import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import { operations, traced } from '../core/trace-channels.ts';
-import { errorName, type RetryPolicy, retryDelayMs } from './outbox-rules.ts';
+import { errorName, type RetryPolicy, retryDelayMs, Undeliverable } from './outbox-rules.ts';
 import type { ClaimedMessage, Failure } from './outbox-store.ts';
 
 /** What a delivery knows of its message beside the payload. */
@@ -20,7 +20,10 @@ type Delivery = {
 export type DeliverySettings<Payload extends TSchema> = {
   kind: string;
   payload: Payload;
-  /** Delivers one message. May be called again for the same one: after a failure, or after a crash. */
+  /**
+   * Delivers one message. May be called again for the same one: after a failure, or after a crash.
+   * @throws Undeliverable when no further attempt could help
+   */
   deliver(payload: Static<Payload>, delivery: Delivery): Promise<void>;
   /** An attempt that takes longer has failed. */
   deadlineMs: number;
@@ -72,7 +75,8 @@ export function createAttempt<Payload extends TSchema>(
   }
 
   function failureOf({ id, attempts }: ClaimedMessage, error: unknown): Failure {
-    return { id, attempts, delayMs: retryDelayMs(attempts, retry, random()), error: errorName(error) };
+    const delayMs = error instanceof Undeliverable ? null : retryDelayMs(attempts, retry, random());
+    return { id, attempts, delayMs, error: errorName(error) };
   }
 
   function note(

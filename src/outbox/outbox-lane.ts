@@ -7,7 +7,7 @@ import { type Repetition, repeat } from '../core/repeat.ts';
 import type { Transaction } from '../db/database.ts';
 import { createAttempt, type DeliverySettings } from './outbox-delivery.ts';
 import { leaseMsOf } from './outbox-rules.ts';
-import type { ClaimedMessage, NewMessage, OutboxStore } from './outbox-store.ts';
+import type { ClaimedMessage, Failure, NewMessage, OutboxStore } from './outbox-store.ts';
 
 export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & {
   /**
@@ -25,6 +25,13 @@ type LaneParts = { store: OutboxStore; log: Log; databaseDeadlineMs: number; ran
 export type Lane<Payload extends TSchema> = {
   /** Writes a message for each payload in the transaction; they go out together once that has been committed. */
   send(transaction: Transaction, ...payloads: Static<Payload>[]): Promise<void>;
+  /**
+   * Takes back what waits and what is dead, by one member of the payload. What is under way goes out.
+   * @returns how many
+   */
+  withdraw(transaction: Transaction, member: keyof Static<Payload> & string, value: string): Promise<number>;
+  /** Looks no more, and lets what is under way end. */
+  close(): Promise<void>;
 };
 
 const LOOK_EVERY_MS = 1_000;
@@ -47,7 +54,7 @@ export function createLane<Payload extends TSchema>(
   settings: LaneSettings<Payload>,
   { store, log, databaseDeadlineMs, random }: LaneParts,
 ) {
-  const { kind, isAwaited, atOnce, deadlineMs } = settings;
+  const { kind, isAwaited, atOnce, deadlineMs, retry } = settings;
   const leaseMs = leaseMsOf(deadlineMs, databaseDeadlineMs);
   const attempt = createAttempt(settings, { log, random });
   const forget = createBatch(answeringEach(store.delete), WRITTEN_AT_ONCE);
@@ -76,6 +83,9 @@ export function createLane<Payload extends TSchema>(
         transaction.afterCommit(async () => lookAgain());
       }
     },
+
+    withdraw: (transaction: Transaction, member: string, value: string): Promise<number> =>
+      store.withdraw(transaction, { kind, member, value }),
 
     /** From now on, looks every second for messages that are due, whichever replica wrote them. */
     start(): void {
@@ -148,7 +158,7 @@ export function createLane<Payload extends TSchema>(
   /** Never rejects: what could not be written down is claimed again once the lease has ended. */
   async function handle(message: ClaimedMessage): Promise<void> {
     const failure = await attempt(message);
-    noteOutcome(failure === null);
+    noteOutcome(failure === null || isRefusal(failure));
     try {
       await (failure === null ? forget(message.id) : fail(failure));
     } catch (err) {
@@ -159,9 +169,14 @@ export function createLane<Payload extends TSchema>(
     }
   }
 
-  function noteOutcome(isDelivered: boolean): void {
-    failuresInARow = isDelivered ? 0 : failuresInARow + 1;
-    if (isDelivered || hasFailedSinceLook) return;
+  /** The other side is there, and does not want this one message. */
+  function isRefusal({ delayMs, attempts }: Failure): boolean {
+    return delayMs === null && attempts < retry.maxAttempts;
+  }
+
+  function noteOutcome(isAnswered: boolean): void {
+    failuresInARow = isAnswered ? 0 : failuresInARow + 1;
+    if (isAnswered || hasFailedSinceLook) return;
     // Only for the first failure since a look: a stream of failures would otherwise put off every look.
     hasFailedSinceLook = true;
     looksLeftOut = LOOKS_LEFT_OUT;

@@ -21,6 +21,18 @@ export function retryDelayMs(attempts: number, policy: RetryPolicy, random: numb
   return Math.round((longestMs / 2) * (1 + random));
 }
 
+/** Thrown by a delivery to which no further attempt could help: its message is dead at once. */
+export class Undeliverable extends Error {
+  override readonly name = 'Undeliverable';
+  /** What operators see of it. */
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /**
  * How long a claim lasts, in milliseconds: for the delivery, and for one statement on either side of it, the one that
  * makes the message the replica's own and the one that writes down what became of it.

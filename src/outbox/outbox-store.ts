@@ -162,6 +162,16 @@ export function createOutboxStore(database: Database) {
       return revived.length;
     },
 
+    /** Deletes the messages of a kind whose payload has this value in one member. @returns how many */
+    async withdraw(
+      { database }: Transaction,
+      { kind, member, value }: { kind: string; member: string; value: string },
+    ): Promise<number> {
+      const isMeant = and(eq(outbox.kind, kind), eq(sql`${outbox.payload} ->> ${member}`, value));
+      const withdrawn = await database.delete(outbox).where(isMeant).returning({ id: outbox.id });
+      return withdrawn.length;
+    },
+
     /** Deletes a dead message. @returns whether there was one */
     async drop(id: string): Promise<boolean> {
       const dropped = await database.delete(outbox).where(deadOnes(id)).returning({ id: outbox.id });
