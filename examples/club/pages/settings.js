@@ -10,7 +10,7 @@ export async function settings({ go }) {
   return element(
     'div.narrow',
     {},
-    heading('Your account', `You are signed in as ${profile.email}.`),
+    heading('Your account', `Hello ${profile.display_name ?? profile.email}.`),
     profile.password_leaked ? element('p.warning', {}, LEAKED) : null,
     section('Profile', profileForm(profile)),
     section('E-mail address', ...emailParts(profile)),
@@ -29,7 +29,7 @@ function section(title, ...children) {
 }
 
 function profileForm({ display_name }) {
-  const hint = 'How we greet you in mails.';
+  const hint = 'How the club greets you.';
   const attributes = { autocomplete: 'name', value: display_name ?? '', required: false };
   return form({
     fields: { display_name: field('display_name', 'Name', attributes, hint) },
