@@ -4,6 +4,7 @@ import underPressure from '@fastify/under-pressure';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
+import { passwordRoutes } from './accounts/password-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
@@ -71,7 +72,18 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
   watch?.(services.state);
-  const { accounts, sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
+  const {
+    accounts,
+    passwords,
+    credentialRules,
+    sessions,
+    tokens,
+    statuses,
+    keys,
+    clients,
+    introspection,
+    forwardAuth,
+  } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
     domain: config.COOKIE_DOMAIN,
@@ -124,6 +136,9 @@ export async function buildApp(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
       await guarded.register(accountRoutes, { accounts, authenticate, cookie, limit });
+      await guarded.register(passwordRoutes, {
+        ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
+      });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });

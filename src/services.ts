@@ -33,9 +33,10 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   });
   const audit = openAudit(platform);
   const codes = openCodes(platform);
-  const sessions = openSessions(platform, outbox.service);
+  const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
+    outbox: outbox.service,
     sessions: sessions.service,
     audit: audit.service,
     mail: mail.service,
@@ -64,6 +65,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    passwords: accounts.passwords,
+    credentialRules: accounts.rules,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

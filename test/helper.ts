@@ -201,9 +201,9 @@ export async function forget({ REDIS_URL, REDIS_KEY_PREFIX }: Place, token: stri
 
 type Injected = Pick<LightMyRequestResponse, 'cookies'>;
 
-/** The one cookie that a response sets. */
+/** The one cookie that a response sets, beside the one by which the browser is known again. */
 export function cookieOf(response: Injected) {
-  const [cookie, ...others] = response.cookies;
+  const [cookie, ...others] = response.cookies.filter(({ name }) => !name.endsWith('g_device'));
   if (cookie === undefined || others.length > 0) throw new Error('not exactly one cookie');
   return cookie;
 }

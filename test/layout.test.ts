@@ -107,6 +107,8 @@ const fastifyFiles = [
   'operator/command-socket.ts',
   'operator/take-commands.ts',
   'sessions/authenticate.ts',
+  'sessions/device-cookie.ts',
+  'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
 ];

@@ -41,8 +41,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session } = await accounts.signUp(request.body, visitorOf(request, reply, cookie));
+      const { user, session, deviceCookie } = await accounts.signUp(
+        request.body,
+        visitorOf(request, reply, cookie),
+      );
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      cookie.device.set(reply, deviceCookie);
       return reply.code(201).send(userResponse(user));
     },
   );
@@ -62,8 +66,12 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session } = await accounts.signIn(request.body, visitorOf(request, reply, cookie));
+      const { user, session, deviceCookie } = await accounts.signIn(
+        request.body,
+        visitorOf(request, reply, cookie),
+      );
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      cookie.device.set(reply, deviceCookie);
       return userResponse(user);
     },
   );

@@ -1,13 +1,16 @@
 import { v7 as uuidv7 } from 'uuid';
+import type { AuditService } from '../audit/audit-service.ts';
 import { channels, tellOutcome } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import { formerForm } from '../passwords/password-policy.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
-import type { AccountStore } from './account-store.ts';
+import { type AccountStore, FIRST_CREDENTIALS_VERSION, type FoundAccount } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
+import type { KnownDevices } from './known-device.ts';
 import type { PasswordCheck } from './password-check.ts';
+import type { NoticeMail, SignInNotice } from './sign-in-notice.ts';
 import type { User } from './user.ts';
 import type { Visitor } from './visitor.ts';
 
@@ -20,17 +23,25 @@ type AccountServiceParts = {
   transact: Transact;
   passwordCheck: PasswordCheck;
   rules: CredentialRules;
+  devices: KnownDevices;
+  notice: SignInNotice;
+  audit: AuditService;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
 
-type SignedIn = { user: User; session: StartedSession };
+type SignedIn = {
+  user: User;
+  session: StartedSession;
+  /** For the cookie by which the device is known from now on. */
+  deviceCookie: string;
+};
 
 export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, passwordCheck, rules, transact, onRehashError } = parts;
+  const { store, sessions, passwords, passwordCheck, rules, devices, notice, audit, transact } = parts;
 
   return {
     /**
@@ -42,7 +53,8 @@ export function createAccountService(parts: AccountServiceParts) {
 
     /**
      * Checks the password and starts a session. An unknown address costs as many hashes, so its time is the same.
-     * @throws AppError `validation_failed`, `invalid_credentials`, `overloaded`, `unavailable`
+     * @throws AppError `validation_failed`, `invalid_credentials`, `rate_limited` after many wrong ones, `overloaded`,
+     *   `unavailable`
      */
     signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
       tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
@@ -61,35 +73,70 @@ export function createAccountService(parts: AccountServiceParts) {
     await rules.requireGoodPassword(password, address.canonical);
     const passwordHash = await passwords.hash(password);
     const values = { id: uuidv7(), email: address.canonical, emailAsTyped: address.asTyped, passwordHash };
-    const signedIn = await transact(async (transaction) => {
+    const { user, session } = await transact(async (transaction) => {
       const user = await store.insert(transaction, values);
       if (user === null) throw new AppError('email_taken');
-      return { user, session: await startSession(transaction, user, visitor) };
+      const session = await startSession(transaction, user.id, visitor);
+      await recordSignUp(transaction, user.id, session.id, visitor);
+      return { user, session };
     });
-    await sessions.warm(signedIn.session.generateToken);
-    return signedIn;
+    await sessions.warm(session.generateToken);
+    const known = { id: user.id, credentialsVersion: FIRST_CREDENTIALS_VERSION };
+    return {
+      user,
+      session,
+      deviceCookie: devices.remember(devices.read(visitor.deviceCookie), known),
+    };
   }
 
   async function signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
     await passwords.requireRoom();
     const { canonical } = rules.readEmail(email);
     const found = await store.findByEmail(canonical);
-    const hash = found?.passwordHash ?? null;
-    const matches = await passwordCheck.matches({ email: canonical, hash, password });
-    if (found === null || !matches || found.status !== 'active') throw new AppError('invalid_credentials');
-    const { passwordHash, ...user } = found;
-    await strengthenHash(user.id, String(passwordHash), password).catch(onRehashError);
-    const session = await transact((transaction) => startSession(transaction, user, visitor));
+    const device = devices.read(visitor.deviceCookie);
+    const isKnown = devices.knows(device, found);
+    // No password is right for a banned account, so that it is counted like one that does not exist.
+    const hash = found?.status === 'active' ? found.passwordHash : null;
+    const knownAs = isKnown ? device.id : null;
+    const matches = await passwordCheck.matches({ email: canonical, hash, password, knownAs });
+    if (found === null || !matches) throw new AppError('invalid_credentials');
+    await strengthenHash(found.id, String(hash), password).catch(parts.onRehashError);
+    const mail = isKnown ? null : await notice.reserveMail(canonical);
+    const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));
     await sessions.warm(session.generateToken);
-    return { user, session };
+    const { passwordHash, credentialsVersion, locale, ...user } = found;
+    return { user, session, deviceCookie: devices.remember(device, found) };
+  }
+
+  /** @throws AppError `invalid_credentials` when the account was changed after its password was checked */
+  async function startChecked(
+    transaction: Transaction,
+    account: FoundAccount,
+    visitor: Visitor,
+    mail: NoticeMail | null,
+  ): Promise<StartedSession> {
+    if (!(await store.stillHolds(transaction, account))) throw new AppError('invalid_credentials');
+    const session = await startSession(transaction, account.id, visitor);
+    await notice.record(transaction, { account, sessionId: session.id, visitor, mail });
+    return session;
   }
 
   function startSession(
     transaction: Transaction,
-    user: User,
+    userId: string,
     { device, generateToken }: Visitor,
   ): Promise<StartedSession> {
-    return sessions.start(transaction, user.id, device, { replaces: generateToken });
+    return sessions.start(transaction, userId, device, { replaces: generateToken });
+  }
+
+  function recordSignUp(
+    transaction: Transaction,
+    userId: string,
+    sessionId: string,
+    { device }: Visitor,
+  ): Promise<void> {
+    const event = { kind: 'account.created', userId, actorId: userId, sessionId, device } as const;
+    return audit.record(transaction, event);
   }
 
   /** Also when the hash may be of the former form, which cannot be typed on every keyboard. */

@@ -5,6 +5,19 @@ import type { User } from './user.ts';
 
 export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
 
+/** Of an account whose password was never changed. */
+export const FIRST_CREDENTIALS_VERSION = 1;
+
+/** What a sign-in needs to know of an account. */
+export type FoundAccount = User & {
+  passwordHash: string | null;
+  credentialsVersion: number;
+  /** The language that the user chose for mails. */
+  locale: string | null;
+};
+
+export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVersion'>;
+
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
 const user = {
@@ -19,7 +32,12 @@ const user = {
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database
-    .select({ ...user, passwordHash: users.passwordHash })
+    .select({
+      ...user,
+      passwordHash: users.passwordHash,
+      credentialsVersion: users.credentialsVersion,
+      locale: users.locale,
+    })
     .from(users)
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
@@ -34,13 +52,13 @@ export function createAccountStore(database: Database) {
     async insert(transaction: Transaction, values: NewUser): Promise<User | null> {
       const [row] = await transaction.database
         .insert(users)
-        .values(values)
+        .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
         .returning(user);
       return row ?? null;
     },
 
-    async findByEmail(email: string): Promise<(User & { passwordHash: string | null }) | null> {
+    async findByEmail(email: string): Promise<FoundAccount | null> {
       const [row] = await findByEmail.execute({ email });
       return row ?? null;
     },
@@ -48,6 +66,27 @@ export function createAccountStore(database: Database) {
     async findById(id: string): Promise<User | null> {
       const [row] = await findById.execute({ id });
       return row ?? null;
+    },
+
+    /**
+     * Whether the account may still be signed in with what was just checked: its address and its password are the same,
+     * and it is not banned. Until the transaction ends, that stays so.
+     */
+    async stillHolds({ database }: Transaction, checked: CheckedAccount): Promise<boolean> {
+      const { id, email, credentialsVersion } = checked;
+      const [row] = await database
+        .select({ id: users.id })
+        .from(users)
+        .where(
+          and(
+            eq(users.id, id),
+            eq(users.email, email),
+            eq(users.credentialsVersion, credentialsVersion),
+            eq(users.status, 'active'),
+          ),
+        )
+        .for('no key update');
+      return row !== undefined;
     },
 
     /** Stores a stronger hash of the same password; does nothing if the password was changed in the meantime. */

@@ -4,20 +4,33 @@ import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
+import type { OutboxService } from '../outbox/outbox-service.ts';
 import { isCommonPassword } from '../passwords/common-passwords.ts';
-import { createGuessLimit } from '../passwords/guess-limit.ts';
-import { createGuessStore } from '../passwords/guess-store.ts';
+import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createCredentialRules } from './credential-rules.ts';
+import { createKnownDevices } from './known-device.ts';
+import { createMailLimit } from './mail-limit.ts';
+import { openPasswords } from './open-passwords.ts';
+import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
+import { createSignInNotice } from './sign-in-notice.ts';
 
-type Features = { sessions: SessionService; audit: AuditService; mail: MailService; codes: CodeService };
+type Features = {
+  outbox: OutboxService;
+  sessions: SessionService;
+  audit: AuditService;
+  mail: MailService;
+  codes: CodeService;
+};
 
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts({ config, database, guard, transact, log }: Platform, { sessions }: Features) {
+export function openAccounts(platform: Platform, features: Features) {
+  const { sessions, audit, mail, codes } = features;
+  const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({
     memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
     iterations: config.PASSWORD_HASH_ITERATIONS,
@@ -25,13 +38,20 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
   const store = guardStore('accounts', createAccountStore(database), guard);
-  const guessStore = guardStore('guesses', createGuessStore(database), guard);
-  const passwordCheck = createPasswordCheck({ passwords, guesses: createGuessLimit(guessStore) });
+  const { service: guesses, sweeps } = openGuessLimit(platform);
+  const passwordCheck = createPasswordCheck({ passwords, guesses });
   const rules = createCredentialRules({
     minLength: config.PASSWORD_MIN_LENGTH,
     serviceNames: ['doorward', new URL(config.PUBLIC_URL).hostname],
     isCommon: isCommonPassword,
   });
+  const devices = createKnownDevices({
+    issuer: config.PUBLIC_URL,
+    keyEncryptionKey: platform.keyEncryptionKey,
+    previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+  });
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
   const service = createAccountService({
     store,
     sessions,
@@ -39,7 +59,28 @@ export function openAccounts({ config, database, guard, transact, log }: Platfor
     transact,
     passwordCheck,
     rules,
+    devices,
+    notice: createSignInNotice({
+      audit,
+      codes,
+      mail,
+      guesses,
+      clock,
+      isWanted: config.NEW_DEVICE_MAIL,
+      mostPerHour: config.MAILS_PER_ADDRESS,
+    }),
+    audit,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });
-  return { service, hashQueue: passwords.queue, sweeps: [guessStore.sweep], close: passwords.close };
+  const passwordService = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
+  });
+  return {
+    service,
+    rules,
+    passwords: passwordService,
+    hashQueue: passwords.queue,
+    sweeps,
+    close: passwords.close,
+  };
 }

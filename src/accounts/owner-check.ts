@@ -27,7 +27,7 @@ export function createOwnerCheck({ store, passwordCheck, clock }: OwnerCheckPart
       const found = await store.findByEmail(session.claims.email);
       if (found === null || found.id !== session.userId) throw new AppError('not_signed_in');
       const { email, passwordHash: hash } = found;
-      if (!(await passwordCheck.matches({ email, hash, password })))
+      if (!(await passwordCheck.matches({ email, hash, password, knownAs: session.id })))
         throw new AppError('invalid_credentials');
     },
   };

@@ -18,8 +18,8 @@ export type AuditKind =
 
 export type NewAuditEvent = {
   kind: AuditKind;
-  /** The account that it happened to. */
-  userId: string;
+  /** The account that it happened to; null if it happened to all. */
+  userId: string | null;
   /** Who did it, if that is known: a user or a service client, by id. */
   actorId: string | null;
   sessionId?: string;

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import type { Transaction } from '../db/database.ts';
+import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { CodeStore, OpenCode } from './code-store.ts';
 import {
   CODE_LIFE_MS,
@@ -40,14 +41,24 @@ export type PresentedCode =
       typed: string;
       /** If it must be a code of this user. */
       userId?: string;
+    }
+  | {
+      /** The user who is signed in: the address is the one that the code went to. */
+      userId: string;
+      typed: string;
     };
 
-type CodeServiceParts = { store: CodeStore; style: CodeStyle };
+type TypedCode = Exclude<PresentedCode, { link: string }>;
+
+type CodeServiceParts = { store: CodeStore; style: CodeStyle; guesses: GuessLimit };
+
+/** Wrong codes for typing of one address or user: a new code does not bring new tries. */
+const BUDGET = { most: 10, windowMs: 15 * 60_000, underWayMs: 1_000 };
 
 export type CodeService = ReturnType<typeof createCodeService>;
 
 /** Codes that prove that somebody reads a mailbox, and nothing more. */
-export function createCodeService({ store, style }: CodeServiceParts) {
+export function createCodeService({ store, style, guesses }: CodeServiceParts) {
   return {
     /** Makes a code. It is good once the transaction has been committed. */
     async issue(transaction: Transaction, wish: CodeWish): Promise<IssuedCode> {
@@ -65,23 +76,29 @@ export function createCodeService({ store, style }: CodeServiceParts) {
 
     /**
      * The code that was presented, which is not spent by that. After five wrong tries one for typing is used up.
-     * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `unavailable`
+     * @param purpose that it must have; or several, if it may have any of them
+     * @throws AppError `invalid_code` when it is wrong, spent, too old, or for another purpose; `rate_limited` after ten
+     *   wrong ones for typing in a quarter of an hour, whether or not there is such an account; `unavailable`
      */
-    async check(purpose: CodePurpose, presented: PresentedCode): Promise<OpenCode> {
+    async check(purpose: CodePurpose | CodePurpose[], presented: PresentedCode): Promise<OpenCode> {
+      const purposes = [purpose].flat();
       const code =
         'link' in presented
-          ? await store.findByLink(hashLinkCode(presented.link), purpose)
-          : await findTyped(purpose, presented);
+          ? await store.findByLink(hashLinkCode(presented.link), purposes)
+          : await guessTyped(purposes, presented);
       if (code === null) throw new AppError('invalid_code');
       return code;
     },
 
     /**
-     * Spends a code that was checked, and all others of its purpose. One of many callers wins.
+     * Spends a code that was checked, and all others of its purpose. One of many callers wins. A defence spends only those
+     * that were made after it: who has a later one may be the thief, whose mailbox it went to, and the owner's own must go on
+     * working.
      * @throws AppError `invalid_code` when it was spent in the meantime, or is too old by now
      */
     async spend(transaction: Transaction, code: OpenCode): Promise<void> {
-      if (!(await store.spend(transaction, code))) throw new AppError('invalid_code');
+      const others = DEFENCES.includes(code.purpose) ? 'later' : 'all';
+      if (!(await store.spend(transaction, code, others))) throw new AppError('invalid_code');
     },
 
     /** Spends what was sent to the user before a password or an address was changed, but not what undoes such a change. */
@@ -89,14 +106,25 @@ export function createCodeService({ store, style }: CodeServiceParts) {
       store.spendAll(transaction, userId, DEFENCES),
   };
 
-  async function findTyped(
-    purpose: CodePurpose,
-    { email, typed, userId }: Exclude<PresentedCode, { link: string }>,
-  ): Promise<OpenCode | null> {
-    const tried = await store.takeTry({ email, purpose, userId });
-    const right = tried.find(
-      ({ id, typedHash }) => typedHash !== null && isTypedCode({ id, typedHash }, typed),
-    );
+  /** A guess counts before it is looked at, and no longer if it was right, or could not be looked at. */
+  async function guessTyped(purposes: CodePurpose[], presented: TypedCode): Promise<OpenCode | null> {
+    const id = 'email' in presented ? presented.email : presented.userId;
+    const guess = await guesses.take({ kind: 'code', id }, BUDGET);
+    let isWrong = false;
+    try {
+      const code = await findTyped(purposes, presented);
+      isWrong = code === null;
+      return code;
+    } finally {
+      if (!isWrong) await guess.giveBack();
+    }
+  }
+
+  async function findTyped(purposes: CodePurpose[], presented: TypedCode): Promise<OpenCode | null> {
+    const { typed, userId } = presented;
+    const email = 'email' in presented ? presented.email : undefined;
+    const tried = await store.takeTry({ email, purposes, userId });
+    const right = tried.find(({ id, typedHash }) => isTypedCode({ id, typedHash }, typed));
     if (right === undefined) return null;
     await store.giveBackTry(tried.map(({ id }) => id));
     const { typedHash, ...code } = right;

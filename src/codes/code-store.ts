@@ -1,8 +1,9 @@
+import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
+import { and, asc, eq, gt, gte, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
-import { oneTimeCodes } from '../db/schema.ts';
+import { oneTimeCodes, users } from '../db/schema.ts';
 import type { CodePurpose } from './one-time-code.ts';
 
 export type NewCode = {
@@ -30,7 +31,14 @@ export type OpenCode = {
 };
 
 /** Which code for typing somebody tries. */
-export type TypedTry = { email: string; purpose: CodePurpose; userId: string | undefined };
+export type TypedTry = {
+  email: string | undefined;
+  purposes: CodePurpose[];
+  userId: string | undefined;
+};
+
+/** A code for typing that is being tried. */
+export type TriedCode = OpenCode & { typedHash: Buffer };
 
 export type CodeStore = ReturnType<typeof createCodeStore>;
 
@@ -47,6 +55,16 @@ const openCode = {
 
 const isOpen = () => and(isNull(oneTimeCodes.spentAt), gt(oneTimeCodes.expiresAt, sql`now()`));
 
+/** Of two transactions that lock some of the same codes, one waits for the other, and never both. */
+function lockInOrder(database: Database, chosen: SQL | undefined) {
+  return database
+    .select({ id: oneTimeCodes.id })
+    .from(oneTimeCodes)
+    .where(chosen)
+    .orderBy(asc(oneTimeCodes.id))
+    .for('update');
+}
+
 /** The `one_time_codes` table. */
 export function createCodeStore(database: Database) {
   return {
@@ -56,11 +74,11 @@ export function createCodeStore(database: Database) {
         .values({ ...code, createdAt: sql`now()`, expiresAt: sql`now() + ${inMs(lifeMs)}` });
     },
 
-    async findByLink(linkHash: Buffer, purpose: CodePurpose): Promise<OpenCode | null> {
+    async findByLink(linkHash: Buffer, purposes: CodePurpose[]): Promise<OpenCode | null> {
       const [row] = await database
         .select(openCode)
         .from(oneTimeCodes)
-        .where(and(eq(oneTimeCodes.linkHash, linkHash), eq(oneTimeCodes.purpose, purpose), isOpen()));
+        .where(and(eq(oneTimeCodes.linkHash, linkHash), inArray(oneTimeCodes.purpose, purposes), isOpen()));
       return row ?? null;
     },
 
@@ -68,56 +86,56 @@ export function createCodeStore(database: Database) {
      * The codes that a typed one may be. The try counts for each of them from now on, so that many tries at a time are no
      * more than five; those that are used up are left out.
      */
-    async takeTry({
-      email,
-      purpose,
-      userId,
-    }: TypedTry): Promise<(OpenCode & { typedHash: Buffer | null })[]> {
-      const tried = database.$with('tried').as(
-        database
-          .select({ id: oneTimeCodes.id })
-          .from(oneTimeCodes)
-          .where(
-            and(
-              eq(oneTimeCodes.email, email),
-              eq(oneTimeCodes.purpose, purpose),
-              userId === undefined ? undefined : eq(oneTimeCodes.userId, userId),
-              isOpen(),
-              isNotNull(oneTimeCodes.typedHash),
-              lt(oneTimeCodes.wrongTries, WRONG_TRIES),
-            ),
-          )
-          .orderBy(asc(oneTimeCodes.id))
-          .for('update'),
+    async takeTry({ email, purposes, userId }: TypedTry): Promise<TriedCode[]> {
+      const isTried = and(
+        email === undefined ? undefined : eq(oneTimeCodes.email, email),
+        userId === undefined ? undefined : eq(oneTimeCodes.userId, userId),
+        inArray(oneTimeCodes.purpose, purposes),
+        isOpen(),
+        isNotNull(oneTimeCodes.typedHash),
+        lt(oneTimeCodes.wrongTries, WRONG_TRIES),
       );
+      const tried = database.$with('tried').as(lockInOrder(database, isTried));
       return database
         .with(tried)
         .update(oneTimeCodes)
         .set({ wrongTries: sql`${oneTimeCodes.wrongTries} + 1` })
         .from(tried)
         .where(eq(oneTimeCodes.id, tried.id))
-        .returning({ ...openCode, typedHash: oneTimeCodes.typedHash });
+        .returning({
+          ...openCode,
+          typedHash: sql<Buffer>`${oneTimeCodes.typedHash}`.mapWith(oneTimeCodes.typedHash),
+        });
     },
 
     /** Takes back a try that was right. */
     async giveBackTry(ids: string[]): Promise<void> {
+      const tried = database.$with('tried').as(lockInOrder(database, inArray(oneTimeCodes.id, ids)));
       await database
+        .with(tried)
         .update(oneTimeCodes)
         .set({ wrongTries: sql`${oneTimeCodes.wrongTries} - 1` })
-        .where(inArray(oneTimeCodes.id, ids));
+        .from(tried)
+        .where(eq(oneTimeCodes.id, tried.id));
     },
 
     /**
-     * Spends a code and all others of its user and purpose.
+     * Spends a code and others of its user and purpose: all, or only those that were made after it.
      * @returns false when it was spent before, or is too old: then nothing is
      */
-    async spend({ database }: Transaction, { id, userId, purpose }: OpenCode): Promise<boolean> {
-      const open = await database
-        .select({ id: oneTimeCodes.id })
-        .from(oneTimeCodes)
-        .where(and(eq(oneTimeCodes.userId, userId), eq(oneTimeCodes.purpose, purpose), isOpen()))
-        .orderBy(asc(oneTimeCodes.id))
-        .for('update');
+    async spend(
+      { database }: Transaction,
+      { id, userId, purpose }: OpenCode,
+      others: 'all' | 'later' = 'all',
+    ): Promise<boolean> {
+      // As every change of an account does first: two of them that spend codes would otherwise wait for each other.
+      await database.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update');
+      const madeAt = sql`(select code.created_at from ${oneTimeCodes} as code where code.id = ${id})`;
+      const isAmong = others === 'all' ? undefined : gte(oneTimeCodes.createdAt, madeAt);
+      const open = await lockInOrder(
+        database,
+        and(eq(oneTimeCodes.userId, userId), eq(oneTimeCodes.purpose, purpose), isAmong, isOpen()),
+      );
       const ids = open.map((code) => code.id);
       if (!ids.includes(id)) return false;
       await database.update(oneTimeCodes).set({ spentAt: sql`now()` }).where(inArray(oneTimeCodes.id, ids));
@@ -126,16 +144,14 @@ export function createCodeStore(database: Database) {
 
     /** Spends all codes of a user but those of the purposes. */
     async spendAll({ database }: Transaction, userId: string, but: CodePurpose[]): Promise<void> {
+      const isOther = and(eq(oneTimeCodes.userId, userId), notInArray(oneTimeCodes.purpose, but), isOpen());
+      const open = database.$with('open').as(lockInOrder(database, isOther));
       await database
+        .with(open)
         .update(oneTimeCodes)
         .set({ spentAt: sql`now()` })
-        .where(
-          and(
-            eq(oneTimeCodes.userId, userId),
-            notInArray(oneTimeCodes.purpose, but),
-            isNull(oneTimeCodes.spentAt),
-          ),
-        );
+        .from(open)
+        .where(eq(oneTimeCodes.id, open.id));
     },
 
     /**
@@ -149,7 +165,8 @@ export function createCodeStore(database: Database) {
         .select({ id: oneTimeCodes.id })
         .from(oneTimeCodes)
         .where(lt(oneTimeCodes.expiresAt, sql`now()`))
-        .limit(limit);
+        .limit(limit)
+        .for('update', { skipLocked: true });
       const swept = await database
         .delete(oneTimeCodes)
         .where(inArray(oneTimeCodes.id, over))

@@ -31,6 +31,11 @@ export function createLinkCode(): string {
   return randomBytes(LINK_BYTES).toString('base64url');
 }
 
+/** Whether a text has the form of the code in a link, and not of one for typing. */
+export function isLinkCode(text: string): boolean {
+  return /^[\w-]{43}$/.test(text);
+}
+
 /** 40 random bits for people, such as `7K3M-9QXD`. Few tries make up for the length. */
 export function createTypedCode(): string {
   const letters = Array.from({ length: TYPED_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]);

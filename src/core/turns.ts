@@ -34,3 +34,30 @@ export function createTurnsByKey<Key>(): <T>(key: Key, work: () => Promise<T>) =
     }
   };
 }
+
+type CrowdLimits = {
+  /** Works of one key at the same time. */
+  atOnce: number;
+  /** Others of the same key that may wait. */
+  mostWaiting: number;
+  /** Called in place of the work when that many wait already; rejects. */
+  onFull(): Promise<never>;
+};
+
+/** Makes a function that runs some works of one key at the same time, lets some more wait, and refuses the rest. */
+export function createBoundedTurns<Key>({ atOnce, mostWaiting, onFull }: CrowdLimits) {
+  const crowds = new Map<Key, { inTurn: ReturnType<typeof createTurns>; size: number }>();
+
+  return async <T>(key: Key, work: () => Promise<T>): Promise<T> => {
+    const crowd = crowds.get(key) ?? { inTurn: createTurns(atOnce), size: 0 };
+    if (crowd.size >= atOnce + mostWaiting) return onFull();
+    crowds.set(key, crowd);
+    crowd.size += 1;
+    try {
+      return await crowd.inTurn(work);
+    } finally {
+      crowd.size -= 1;
+      if (crowd.size === 0) crowds.delete(key);
+    }
+  };
+}

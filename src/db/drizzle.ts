@@ -9,7 +9,8 @@ const load = createRequire(import.meta.url);
 const core: typeof import('drizzle-orm') = load('drizzle-orm');
 const pgCore: typeof import('drizzle-orm/pg-core') = load('drizzle-orm/pg-core');
 
-export const { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, ne, notInArray, or, sql } = core;
+export const { and, asc, desc, eq, gt, gte, inArray, isNotNull, isNull, lt, lte, ne, notInArray, or, sql } =
+  core;
 export const { check, customType, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } = pgCore;
 
 export const { getTableConfig } = pgCore;

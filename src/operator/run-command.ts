@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data-folder.ts';
 import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { openCommandPlatform } from '../adapters/platform.ts';
+import { openAudit } from '../audit/open-audit.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock, steadyClock } from '../core/clock.ts';
 import { openKeys } from '../keys/open-keys.ts';
@@ -39,7 +40,10 @@ export async function runCommand<Name extends keyof OperatorCommands>(
     const keys = openKeys(platform);
     const commands = createOperatorCommands(platform, {
       adapters,
-      sessions: openSessions(platform, openOutbox(platform).service).service,
+      sessions: openSessions(platform, {
+        outbox: openOutbox(platform).service,
+        audit: openAudit(platform).service,
+      }).service,
       keys,
       afterKeyChange: async () => {},
       prepareKeys: keys.service.refresh,

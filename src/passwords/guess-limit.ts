@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { channels, tell } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
 import type { GuessBudget, GuessStore } from './guess-store.ts';
@@ -12,6 +13,11 @@ export type Guess = {
   giveBack(): Promise<void>;
 };
 
+/** A guess that was just counted by others may be given back: then there is room again. Milliseconds between two looks. */
+const LOOK_AGAIN_AFTER_MS = { least: 20, most: 60 };
+/** About two seconds in all, if others are counted and given back all the time. */
+const MOST_LOOKS = 50;
+
 export type GuessLimit = ReturnType<typeof createGuessLimit>;
 
 /**
@@ -19,14 +25,25 @@ export type GuessLimit = ReturnType<typeof createGuessLimit>;
  */
 export function createGuessLimit(store: GuessStore) {
   return {
-    /** @throws AppError `rate_limited` with the time to wait; `unavailable` */
+    /**
+     * Counts a guess. When the budget is used up only by guesses that others are looking at in this moment, it waits for
+     * what becomes of them.
+     * @throws AppError `rate_limited` with the time to wait; `unavailable`
+     */
     async take({ kind, id }: GuessTarget, budget: GuessBudget): Promise<Guess> {
       const key = createHash('sha256').update(`${kind}\0${id}`).digest();
-      const takenAt = await store.take(key, budget);
-      if (takenAt !== null) return { giveBack: () => store.giveBack(key, takenAt) };
-      tell(channels.limitReached, { limit: 'guesses' });
-      const waitMs = await store.waitMs(key, budget);
-      throw new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) });
+      for (let looks = 1; ; looks += 1) {
+        const takenAt = await store.take(key, budget);
+        if (takenAt !== null) return { giveBack: () => store.giveBack(key, takenAt) };
+        const { waitMs, isSettled } = await store.look(key, budget);
+        if (isSettled || looks === MOST_LOOKS) throw refusal(waitMs);
+        await delay(randomInt(LOOK_AGAIN_AFTER_MS.least, LOOK_AGAIN_AFTER_MS.most));
+      }
     },
   };
+}
+
+function refusal(waitMs: number): AppError {
+  tell(channels.limitReached, { limit: 'guesses' });
+  return new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) });
 }

@@ -1,3 +1,4 @@
+import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
 import { eq, inArray, lt, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
@@ -7,7 +8,20 @@ import { loginThrottle } from '../db/schema.ts';
 export type GuessStore = ReturnType<typeof createGuessStore>;
 
 /** How many guesses count at most, and for how long. */
-export type GuessBudget = { most: number; windowMs: number };
+export type GuessBudget = {
+  most: number;
+  windowMs: number;
+  /** How long a guess may be under way, after which it may be given back; 0 if left out. */
+  underWayMs?: number;
+};
+
+/** What a budget looks like when it is used up. */
+export type UsedBudget = {
+  /** How long until there is room again, in milliseconds; 0 if there is. */
+  waitMs: number;
+  /** Whether that is certain: no guess that counts is still under way. */
+  isSettled: boolean;
+};
 
 /** The `login_throttle` table. All times are database time. */
 export function createGuessStore(database: Database) {
@@ -43,16 +57,22 @@ export function createGuessStore(database: Database) {
         .where(sql`${eq(loginThrottle.key, key)} and ${at} is not null`);
     },
 
-    /** How long until the budget has room again, in milliseconds; 0 if it has. */
-    async waitMs(key: Buffer, { most, windowMs }: GuessBudget): Promise<number> {
-      const newest = sql`(array(select guess from unnest(${loginThrottle.attempts}) as guess order by guess desc))[${most}]`;
+    /** What a budget that was used up looks like now. */
+    async look(key: Buffer, { most, windowMs, underWayMs = 0 }: GuessBudget): Promise<UsedBudget> {
+      const newest = (place: number) =>
+        sql`(array(select guess from unnest(${loginThrottle.attempts}) as guess order by guess desc))[${place}]`;
+      const msUntil = (instant: SQL) =>
+        sql<number>`coalesce(extract(epoch from ${instant} - now())::float8 * 1000, 0)`;
       const [row] = await database
         .select({
-          ms: sql<number>`coalesce(ceil(extract(epoch from ${newest} + ${inMs(windowMs)} - now()) * 1000), 0)::float8`,
+          waitMs: msUntil(sql`${newest(most)} + ${inMs(windowMs)}`),
+          underWayForMs: msUntil(sql`${newest(1)} + ${inMs(underWayMs)}`),
         })
         .from(loginThrottle)
         .where(eq(loginThrottle.key, key));
-      return Math.max(0, row?.ms ?? 0);
+      // Without a row, because it was swept in this moment, there is room.
+      const { waitMs, underWayForMs } = { waitMs: 0, underWayForMs: 0, ...row };
+      return { waitMs: Math.max(0, Math.ceil(waitMs)), isSettled: underWayForMs <= 0 };
     },
 
     /**

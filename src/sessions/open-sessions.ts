@@ -1,4 +1,5 @@
 import type { Platform } from '../adapters/platform.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { createBatch } from '../core/batch.ts';
 import { warning } from '../core/log.ts';
@@ -10,6 +11,8 @@ import { createSessionService } from './session-service.ts';
 import { createSessionStore, type SessionStore } from './session-store.ts';
 import { sessionsEndedLane } from './sessions-ended.ts';
 
+type Features = { outbox: OutboxService; audit: AuditService };
+
 /** Sessions in one statement: with more of them, the first one would wait longer. */
 const SESSIONS_AT_ONCE = 100;
 
@@ -19,7 +22,7 @@ const SESSIONS_AT_ONCE = 100;
  */
 export function openSessions(
   platform: Platform,
-  outbox: OutboxService,
+  { outbox, audit }: Features,
   table: SessionStore = createSessionStore(platform.database),
 ) {
   const { config, guard, transact, cache, seal, clock, log } = platform;
@@ -44,6 +47,7 @@ export function openSessions(
     store,
     cache: sessionCache,
     ended: outbox.openLane(sessionsEndedLane(sessionCache)),
+    audit,
     missLimit: createMissLimit(clock.local),
     transact,
     clock,

@@ -1,6 +1,7 @@
 import type { CookieSerializeOptions } from '@fastify/cookie';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
+import { createDeviceCookie } from './device-cookie.ts';
 
 type SessionCookieSettings = {
   mode: 'host' | 'secure' | 'insecure';
@@ -11,7 +12,8 @@ type SessionCookieSettings = {
 
 const NAMES = { host: '__Host-g_token', secure: '__Secure-g_token', insecure: 'g_token' } as const;
 
-const OUR_NAMES: ReadonlySet<string> = new Set(Object.values(NAMES));
+/** All cookies of this server in all modes; `g_device` and `g_signup` are set by the accounts. */
+const OUR_NAME = /^(__Host-|__Secure-)?g_(token|device|signup)$/;
 
 export type SessionCookie = ReturnType<typeof createSessionCookie>;
 
@@ -28,6 +30,8 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
 
   return {
     name,
+    /** The cookie by which the browser is known again. */
+    device: createDeviceCookie({ mode, sameSite }),
 
     /**
      * The cookie's value; null if there is none.
@@ -46,7 +50,7 @@ export function createSessionCookie({ mode, domain, sameSite }: SessionCookieSet
     others({ headers }: FastifyRequest): string {
       const pairs = (headers.cookie ?? '').split(';');
       return pairs
-        .filter((pair) => !OUR_NAMES.has(nameOf(pair)))
+        .filter((pair) => !OUR_NAME.test(nameOf(pair)))
         .join(';')
         .trim();
     },

@@ -5,6 +5,7 @@ import { clientNetwork } from '../http/client-address.ts';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from './authenticate.ts';
+import { deviceOf } from './device.ts';
 import type { SessionCookie } from './session-cookie.ts';
 import { CURSOR_PATTERN } from './session-rules.ts';
 import type { SessionService } from './session-service.ts';
@@ -70,7 +71,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
     async (request, reply) => {
       const generateToken = cookie.read(request, reply);
       if (generateToken === null) throw new AppError('not_signed_in');
-      const wasSignedIn = await sessions.signOut(generateToken, clientNetwork(request));
+      const wasSignedIn = await sessions.signOut(generateToken, clientNetwork(request), deviceOf(request));
       // Also for a session that has ended: no script can remove the cookie. Not when the state of the session is
       // unknown.
       cookie.clear(reply);
@@ -138,7 +139,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
     },
     async (request, reply) => {
       const current = signedIn(request);
-      await sessions.endOne(current.userId, request.params.id);
+      await sessions.endOne(current.userId, request.params.id, deviceOf(request));
       if (request.params.id === current.id) cookie.clear(reply);
       return reply.code(204).send(null);
     },
@@ -161,7 +162,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = as
     },
     async (request, reply) => {
       const current = signedIn(request);
-      await sessions.endOthers(current.userId, current.id);
+      await sessions.endOthers(current.userId, current.id, 'ended_by_user', deviceOf(request));
       return reply.code(204).send(null);
     },
   );

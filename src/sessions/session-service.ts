@@ -1,4 +1,5 @@
-import { MAX, v7 as uuidv7 } from 'uuid';
+import { v7 as uuidv7 } from 'uuid';
+import type { AuditService } from '../audit/audit-service.ts';
 import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -9,9 +10,10 @@ import type { Device } from './device.ts';
 import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
 import type { LastSeen } from './last-seen.ts';
 import type { SessionCache } from './session-cache.ts';
+import { createSessionEnds } from './session-ends.ts';
 import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
-import type { EndReason, ListedSession, PageWish, SessionSelector, SessionStore } from './session-store.ts';
-import { type SessionsEnded, sessionsEndedMessages } from './sessions-ended.ts';
+import type { EndReason, ListedSession, PageWish, SessionStore } from './session-store.ts';
+import type { SessionsEnded } from './sessions-ended.ts';
 
 /** A session that was just started. Its generate token is known only now. */
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
@@ -26,9 +28,6 @@ type SessionStart = {
 /** A part of a user's sessions; `next` is where the list goes on, null at its end. */
 export type SessionPage = { sessions: ListedSession[]; next: string | null };
 
-/** Less than the time after which browsers and proxies give up. */
-const END_OTHERS_WITHIN_MS = 5_000;
-
 type SessionServiceParts = {
   store: SessionStore;
   cache: SessionCache;
@@ -42,15 +41,17 @@ type SessionServiceParts = {
   /** The outbox lane that brings ended sessions to the cache. */
   ended: Lane<typeof SessionsEnded>;
   missLimit: MissLimit;
+  audit: AuditService;
 };
 
 export type SessionService = ReturnType<typeof createSessionService>;
 
 /** Starts, finds and ends sessions. */
 export function createSessionService(parts: SessionServiceParts) {
-  const { store, cache, transact, clock, ended, missLimit, lastSeen, ttlMs, idleTtlMs, mostPerUser } = parts;
-  // Of one user one at a time, so that no user takes more than one database connection for each.
-  const [listInTurn, endInTurn] = [createTurnsByKey<string>(), createTurnsByKey<string>()];
+  const { store, cache, transact, clock, missLimit, lastSeen, ttlMs, idleTtlMs, mostPerUser } = parts;
+  const ends = createSessionEnds(parts);
+  // Of one user one at a time, so that no user takes more than one database connection for this.
+  const listInTurn = createTurnsByKey<string>();
 
   return {
     /**
@@ -62,12 +63,17 @@ export function createSessionService(parts: SessionServiceParts) {
       device: Device,
       { replaces = null, amr = ['pwd'] }: SessionStart = {},
     ): Promise<StartedSession> {
+      await store.lockUser(transaction, userId);
       const room = {
         userId,
         replaced: hashIfToken(replaces),
         mostOthers: mostPerUser > 0 ? mostPerUser - 1 : null,
       };
-      await sendEnded(transaction, await store.makeRoom(transaction, room));
+      const ended = await store.makeRoom(transaction, room);
+      await ends.tellCache(
+        transaction,
+        ended.map(({ tokenHash }) => tokenHash),
+      );
       const generateToken = createGenerateToken();
       const session = {
         id: uuidv7(),
@@ -104,11 +110,11 @@ export function createSessionService(parts: SessionServiceParts) {
      * @returns whether there was one to end
      * @throws AppError `unavailable`; `rate_limited` after many unknown tokens
      */
-    async signOut(generateToken: string, network: string): Promise<boolean> {
+    async signOut(generateToken: string, network: string, device?: Device): Promise<boolean> {
       if (!isGenerateToken(generateToken)) return false;
       const tokenHash = hashGenerateToken(generateToken);
       const endIt = async () =>
-        (await transact((transaction) => end(transaction, { tokenHash }, 'signed_out'))) || null;
+        (await transact((transaction) => ends.end(transaction, { tokenHash }, 'signed_out', device))) || null;
       const ended = (await cache.knows(tokenHash)) ? await endIt() : await missLimit.run(network, endIt);
       return ended !== null;
     },
@@ -120,34 +126,38 @@ export function createSessionService(parts: SessionServiceParts) {
     warm: (generateToken: string) => cache.warm(hashGenerateToken(generateToken)),
 
     /** Ends one of the user's own sessions. @throws AppError `not_found` when it is not one of them, or has ended */
-    async endOne(userId: string, sessionId: string): Promise<void> {
-      const ended = await transact((transaction) => end(transaction, { userId, sessionId }, 'ended_by_user'));
-      if (ended === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
+    async endOne(userId: string, sessionId: string, device?: Device): Promise<void> {
+      const selector = { userId, sessionId };
+      const count = await transact((transaction) => ends.end(transaction, selector, 'ended_by_user', device));
+      if (count === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
     },
 
     /**
-     * Ends all of the user's sessions but one, in several transactions if there are many.
-     * @throws AppError `unavailable` when some are left after five seconds: those that have ended stay ended
+     * Makes sure in the transaction of a change that the session of the request has not ended in the meantime: the
+     * password, say, may just have been reset. Until the transaction ends, that stays so. To be called first in it.
+     * @throws AppError `not_signed_in`
      */
-    async endOthers(userId: string, exceptSessionId: string): Promise<void> {
-      const giveUpAt = clock.local() + END_OTHERS_WITHIN_MS;
-      await endInTurn(userId, () => endAllOthers(userId, exceptSessionId, giveUpAt));
+    async requireOpen(transaction: Transaction, userId: string, sessionId: string): Promise<void> {
+      await store.lockUser(transaction, userId);
+      if (!(await store.isOpen(transaction, userId, sessionId))) throw new AppError('not_signed_in');
     },
 
-    /**
-     * Ends the sessions of all users, in many transactions. Those that start meanwhile go on: ids grow with time, so they
-     * come after all that are listed.
-     * @returns how many
-     * @throws AppError `unavailable`: what has ended until then stays ended
-     */
-    async endAll(): Promise<number> {
-      let ended = 0;
-      for (let ids = await listOpen(MAX); ids.length > 0; ids = await listOpen(String(ids.at(-1)))) {
-        const some = { sessionIds: ids };
-        ended += await transact((transaction) => end(transaction, some, 'ended_by_operator'));
-      }
-      return ended;
+    /** Ends one session of the user in the transaction, if it is open. */
+    async endOneIn(
+      transaction: Transaction,
+      userId: string,
+      sessionId: string,
+      reason: EndReason,
+      device?: Device,
+    ): Promise<void> {
+      await ends.end(transaction, { userId, sessionId }, reason, device);
     },
+
+    endOthers: ends.endOthers,
+    endSurplus: ends.endSurplus,
+    endAllIn: ends.endAllIn,
+    endAll: ends.endAll,
+    claimsChanged: ends.claimsChanged,
 
     /** The user's live sessions, the latest used first. */
     async list(userId: string, { limit, after }: PageWish): Promise<SessionPage> {
@@ -160,43 +170,6 @@ export function createSessionService(parts: SessionServiceParts) {
       return { sessions, next: last?.cursor ?? null };
     },
   };
-
-  function listOpen(below: string): Promise<string[]> {
-    return transact((transaction) => store.listOpen(transaction, below));
-  }
-
-  async function endAllOthers(userId: string, exceptSessionId: string, giveUpAt: number): Promise<void> {
-    const listOthers = () =>
-      transact((transaction) => store.listOthers(transaction, userId, exceptSessionId));
-    // Until there is none, not until none was ended: another request may have ended just those of this list.
-    for (let ids = await listOthers(); ids.length > 0; ids = await listOthers()) {
-      if (clock.local() >= giveUpAt) {
-        const detail = 'There are very many sessions, and some have not ended yet: try again.';
-        throw new AppError('unavailable', { detail, retryAfterSeconds: 1 });
-      }
-      const selector = { userId, sessionIds: ids };
-      await transact((transaction) => end(transaction, selector, 'ended_by_user'));
-    }
-  }
-
-  /**
-   * Every session ends here. First the row, then, after the commit, the cache: in the other order a look-up between
-   * the two would put the live row back into the cache.
-   * @returns how many were ended
-   */
-  async function end(
-    transaction: Transaction,
-    selector: SessionSelector,
-    reason: EndReason,
-  ): Promise<number> {
-    const tokenHashes = await store.end(transaction, selector, reason);
-    await sendEnded(transaction, tokenHashes);
-    return tokenHashes.length;
-  }
-
-  async function sendEnded(transaction: Transaction, tokenHashes: Buffer[]): Promise<void> {
-    if (tokenHashes.length > 0) await ended.send(transaction, ...sessionsEndedMessages(tokenHashes));
-  }
 }
 
 function hashIfToken(text: string | null): Buffer | null {

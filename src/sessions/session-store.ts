@@ -14,7 +14,12 @@ export type SessionSelector =
   | { tokenHash: Buffer }
   | { userId: string; sessionId: string }
   | { userId: string; sessionIds: string[] }
+  /** All of the user's, or all but one. */
+  | { userId: string; exceptSessionId: string | null }
   | { sessionIds: string[] };
+
+/** A session that was ended just now. */
+export type EndedSession = { id: string; userId: string; tokenHash: Buffer };
 
 export type EndReason =
   | 'signed_out'
@@ -59,6 +64,15 @@ export type ListedSession = {
   cursor: string;
 };
 
+/** Some of a user's open sessions. */
+export type OthersWish = {
+  userId: string;
+  /** Is left out. */
+  exceptSessionId: string | null;
+  /** That many of the latest used are left out too; none by default. */
+  keep?: number;
+};
+
 /** A part of a list. */
 export type PageWish = { limit: number; after?: string | undefined };
 
@@ -90,9 +104,14 @@ function matches(selector: SessionSelector): SQL | undefined {
   if ('tokenHash' in selector) return eq(sessions.generateToken, selector.tokenHash);
   if (!('userId' in selector)) return isOneOf(selector.sessionIds);
   const own = eq(sessions.userId, selector.userId);
+  if ('exceptSessionId' in selector) return and(own, isNot(selector.exceptSessionId));
   return 'sessionId' in selector
     ? and(own, eq(sessions.id, selector.sessionId))
     : and(own, isOneOf(selector.sessionIds));
+}
+
+function isNot(sessionId: string | null): SQL | undefined {
+  return sessionId === null ? undefined : ne(sessions.id, sessionId);
 }
 
 /** Condition with one parameter: building a placeholder for each of hundreds takes longer than the statement itself. */
@@ -140,22 +159,44 @@ export function createSessionStore(database: Database) {
       return row;
     },
 
-    /** Ends the selected sessions that are still open, and returns the token hashes of exactly those. */
-    async end({ database }: Transaction, selector: SessionSelector, reason: EndReason): Promise<Buffer[]> {
+    /** Ends the selected sessions that are still open, and returns exactly those. */
+    async end(
+      { database }: Transaction,
+      selector: SessionSelector,
+      reason: EndReason,
+    ): Promise<EndedSession[]> {
       return endOpen(database, matches(selector), sql`${reason}`);
     },
 
     /**
-     * Ends the session that a new one replaces, and the oldest ones beyond the bound, at most 1,000 in all. Until the
-     * transaction ends, no other one makes room for the same user: none would count the other's new session.
-     * @returns the token hashes of those that were ended
+     * Until the transaction ends, no other one starts a session of this user, or ends all of them. To be called before
+     * anything else of the user is locked.
      */
-    async makeRoom({ database }: Transaction, { userId, replaced, mostOthers }: MakeRoom): Promise<Buffer[]> {
+    async lockUser({ database }: Transaction, userId: string): Promise<void> {
+      await database.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update');
+    },
+
+    /** Whether the session is open, and the user's. */
+    async isOpen({ database }: Transaction, userId: string, sessionId: string): Promise<boolean> {
+      const [row] = await database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isOpenSession()));
+      return row !== undefined;
+    },
+
+    /**
+     * Ends the session that a new one replaces, and the oldest ones beyond the bound, at most 1,000 in all. The user must be
+     * locked: otherwise two transactions would not count each other's new session.
+     * @returns those that were ended
+     */
+    async makeRoom(
+      { database }: Transaction,
+      { userId, replaced, mostOthers }: MakeRoom,
+    ): Promise<EndedSession[]> {
       const isReplaced = eq(sessions.generateToken, replaced ?? NO_TOKEN);
       const reason = sql`case when ${isReplaced} then 'replaced' else 'too_many' end`;
       if (mostOthers === null) return endOpen(database, isReplaced, reason);
-      const user = database.select({ id: users.id }).from(users).where(eq(users.id, userId));
-      await user.for('no key update');
       const others = database
         .select({ id: sessions.id, createdAt: sessions.createdAt })
         .from(sessions)
@@ -180,16 +221,40 @@ export function createSessionStore(database: Database) {
       return endOpen(database, inArray(sessions.id, chosen), reason);
     },
 
-    /** The ids of a user's open sessions but one, at most 1,000. */
-    async listOthers(transaction: Transaction, userId: string, exceptSessionId: string): Promise<string[]> {
+    /** The ids of a user's open sessions, at most 1,000, the latest used first. */
+    async listOthers(
+      transaction: Transaction,
+      { userId, exceptSessionId, keep = 0 }: OthersWish,
+    ): Promise<string[]> {
       await preferIndexOrder(transaction);
       const others = await transaction.database
         .select({ id: sessions.id })
         .from(sessions)
-        .where(and(eq(sessions.userId, userId), ne(sessions.id, exceptSessionId), isOpenSession()))
-        .orderBy(asc(sessions.lastSeenAt), asc(sessions.id))
+        .where(and(eq(sessions.userId, userId), isNot(exceptSessionId), isOpenSession()))
+        .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
+        .offset(keep)
         .limit(ENDED_AT_ONCE);
       return others.map(({ id }) => id);
+    },
+
+    /**
+     * Notes that the claims of a user's tokens have changed, so that no copy of a session from before is newer.
+     * @returns the token hashes of the user's open sessions, at most 1,000, the latest used first
+     */
+    async changeClaims(transaction: Transaction, userId: string): Promise<Buffer[]> {
+      const { database } = transaction;
+      await database
+        .update(users)
+        .set({ claimsVersion: sql`${users.claimsVersion} + 1` })
+        .where(eq(users.id, userId));
+      await preferIndexOrder(transaction);
+      const open = await database
+        .select({ tokenHash: sessions.generateToken })
+        .from(sessions)
+        .where(and(eq(sessions.userId, userId), isOpenSession()))
+        .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
+        .limit(ENDED_AT_ONCE);
+      return open.map(({ tokenHash }) => tokenHash);
     },
 
     /** The ids of open sessions of all users, at most 1,000, the last ones first. @param below where to go on */
@@ -294,7 +359,7 @@ async function preferIndexOrder({ database }: Transaction): Promise<void> {
  * Ends those of the chosen sessions that are open. The rows are locked in the order of their ids: two transactions that
  * end some of the same sessions wait for each other one way only.
  */
-async function endOpen(database: Database, chosen: SQL | undefined, reason: SQL): Promise<Buffer[]> {
+async function endOpen(database: Database, chosen: SQL | undefined, reason: SQL): Promise<EndedSession[]> {
   const open = database
     .$with('open')
     .as(
@@ -305,14 +370,13 @@ async function endOpen(database: Database, chosen: SQL | undefined, reason: SQL)
         .orderBy(asc(sessions.id))
         .for('update'),
     );
-  const ended = await database
+  return database
     .with(open)
     .update(sessions)
     .set({ endedAt: sql`now()`, endReason: reason, version: sql`${sessions.version} + 1` })
     .from(open)
     .where(eq(sessions.id, open.id))
-    .returning({ tokenHash: sessions.generateToken });
-  return ended.map((row) => row.tokenHash);
+    .returning({ id: sessions.id, userId: sessions.userId, tokenHash: sessions.generateToken });
 }
 
 /**

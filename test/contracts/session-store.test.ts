@@ -5,6 +5,7 @@ import { eq, sql } from '../../src/db/drizzle.ts';
 import { sessions, users } from '../../src/db/schema.ts';
 import {
   createSessionStore,
+  type EndedSession,
   type MakeRoom,
   type NewSession,
   type PageWish,
@@ -42,8 +43,8 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       await insert(session);
       return session;
     };
-    const end = (selector: SessionSelector) =>
-      transact((transaction) => store.end(transaction, selector, 'ended_by_user'));
+    const end = async (selector: SessionSelector) =>
+      hashesOf(await transact((transaction) => store.end(transaction, selector, 'ended_by_user')));
     const getRecord = async ({ tokenHash }: NewSession) => {
       const found = await findSession(store, tokenHash);
       if (found === null) throw new Error('the session is not there');
@@ -52,9 +53,14 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const list = (userId: string, wish: PageWish = { limit: 100 }) =>
       transact((transaction) => store.list(transaction, userId, wish));
     const idsOf = async (userId: string) => (await list(userId)).map(({ id }) => id);
-    const listOthers = (userId: string, exceptSessionId: string) =>
-      transact((transaction) => store.listOthers(transaction, userId, exceptSessionId));
-    const makeRoom = (wish: MakeRoom) => transact((transaction) => store.makeRoom(transaction, wish));
+    const listOthers = (userId: string, exceptSessionId: string | null, keep?: number) =>
+      transact((transaction) =>
+        store.listOthers(transaction, { userId, exceptSessionId, ...(keep && { keep }) }),
+      );
+    const makeRoom = async (wish: MakeRoom) =>
+      hashesOf(await transact((transaction) => store.makeRoom(transaction, wish)));
+    const changeClaims = (userId: string) =>
+      transact((transaction) => store.changeClaims(transaction, userId));
     return {
       ...opened,
       store,
@@ -67,6 +73,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       list,
       listOthers,
       makeRoom,
+      changeClaims,
     };
   }
 
@@ -393,6 +400,38 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.equal(new Set(many).size, 1_000);
     t.equal((await end({ userId, sessionIds: many })).length, 1_000);
     t.equal((await listOthers(userId, kept.id)).length, 501);
+    t.equal((await listOthers(userId, null)).length, 502);
+    t.equal((await listOthers(userId, null, 500)).length, 2, 'the latest used ones may be left out');
+  });
+
+  t.test('all sessions of a user end at once, or all but one', async (t) => {
+    const { addUser, addSession, end, idsOf } = await setUp(t);
+    const [ada, bob] = [await addUser(), await addUser()];
+    const [kept, other] = [await addSession({ userId: ada.id }), await addSession({ userId: ada.id })];
+    const bystander = await addSession({ userId: bob.id });
+    t.same(await end({ userId: ada.id, exceptSessionId: kept.id }), [other.tokenHash]);
+    t.same(await idsOf(ada.id), [kept.id]);
+    t.same(await end({ userId: ada.id, exceptSessionId: null }), [kept.tokenHash]);
+    t.same(await idsOf(bob.id), [bystander.id]);
+  });
+
+  t.test('an end tells whose session it was', async (t) => {
+    const { store, transact, addUser, addSession } = await setUp(t);
+    const { id, userId, tokenHash } = await addSession({ userId: (await addUser()).id });
+    const ended = await transact((transaction) => store.end(transaction, { tokenHash }, 'signed_out'));
+    t.strictSame(ended, [{ id, userId, tokenHash }]);
+  });
+
+  t.test('changed claims raise the version of every open session, whose hashes are returned', async (t) => {
+    const { addUser, addSession, end, changeClaims, getRecord } = await setUp(t);
+    const userId = (await addUser()).id;
+    const [ended, open] = [await addSession({ userId }), await addSession({ userId })];
+    const bystander = await addSession({ userId: (await addUser()).id });
+    await end(ended);
+    const [before, theirs] = [await getRecord(open), await getRecord(bystander)];
+    t.same(await changeClaims(userId), [open.tokenHash]);
+    t.equal((await getRecord(open)).version, before.version + 1);
+    t.strictSame(await getRecord(bystander), theirs);
   });
 
   t.test('the open sessions of all users are listed in parts, the last ones first', async (t) => {
@@ -617,6 +656,8 @@ test('sweeping, on a real server', async (t) => {
     t.equal(await findSession(store, over.tokenHash), null);
   });
 });
+
+const hashesOf = (ended: EndedSession[]) => ended.map(({ tokenHash }) => tokenHash);
 
 function makeSession(changes: Partial<NewSession> & { userId: string }): NewSession {
   return {

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import postgres from 'postgres';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
+import { openAudit } from '../../src/audit/open-audit.ts';
 import { createRedisCache } from '../../src/cache/redis-cache.ts';
 import { parseRedisUrl } from '../../src/config/redis-target.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
@@ -96,7 +97,7 @@ async function openReplicas({ database: server, redis }: World) {
 
   function createReplica() {
     const on = platform();
-    return openSessions(on, openOutbox(on).service, table);
+    return openSessions(on, { outbox: openOutbox(on).service, audit: openAudit(on).service }, table);
   }
 }
 

@@ -206,7 +206,7 @@ test('a cache that cannot be told is reported, and the sign-out stands', async (
     throw failure;
   };
   const { sessions } = createReplica({ cache: { put, remove: put } });
-  await sessions.endOthers(userId, kept.id);
+  await sessions.endOthers(userId, kept.id, 'ended_by_user');
   t.equal(tried.length, 4);
   t.same(cacheErrors, [failure]);
   for (const { generateToken } of ended) {
@@ -260,14 +260,14 @@ test("ending all others keeps the one, and other users' sessions", async (t) => 
   const bystander = await start(await addUser());
   const [kept, ...others] = [await start(), await start(), await start()];
   for (const { generateToken } of others) t.ok(await sessions.find(generateToken, client));
-  await sessions.endOthers(userId, kept.id);
+  await sessions.endOthers(userId, kept.id, 'ended_by_user');
   for (const { generateToken } of others) t.equal(await sessions.find(generateToken, client), null);
   t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
   t.match(await sessions.find(bystander.generateToken, client), { id: bystander.id });
   t.match((await sessions.list(userId, { limit: 9 })).sessions, [
     { id: kept.id, ip: device.ip, userAgent: device.userAgent },
   ]);
-  await t.resolves(sessions.endOthers(userId, kept.id));
+  await t.resolves(sessions.endOthers(userId, kept.id, 'ended_by_user'));
 });
 
 test('nobody makes the database look for unknown tokens without end, and their own session goes on', async (t) => {
@@ -387,13 +387,15 @@ test('ending more sessions than there is time for is refused, never acknowledged
     await passTime(5_000);
   };
   const { sessions } = createReplica({ cache: { put } });
-  const outcomes = await Promise.allSettled([1, 2].map(() => sessions.endOthers(userId, kept.id)));
+  const outcomes = await Promise.allSettled(
+    [1, 2].map(() => sessions.endOthers(userId, kept.id, 'ended_by_user')),
+  );
   t.match(
     outcomes,
     Array(2).fill({ reason: { code: 'unavailable', retryAfterSeconds: 1, detail: /again/ } }),
   );
   t.equal(await open(), 2, 'the second one did not begin, as its time had passed with waiting');
-  await sessions.endOthers(userId, kept.id);
+  await sessions.endOthers(userId, kept.id, 'ended_by_user');
   t.equal(await open(), 1);
   t.match(await sessions.find(kept.generateToken, client), { id: kept.id });
 });

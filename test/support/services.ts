@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
+import { openAudit } from '../../src/audit/open-audit.ts';
 import type { Cache } from '../../src/cache/cache.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import type { Transact } from '../../src/db/database.ts';
@@ -21,6 +22,8 @@ type ReplicaOptions = {
   /** Wraps the shared cache. */
   cache?: Partial<Cache>;
   transact?: Transact;
+  /** SESSIONS_PER_USER. */
+  mostPerUser?: number;
 };
 
 /** Sessions on a real PostgreSQL and one cache, for any number of replicas. The test can move the time. */
@@ -53,9 +56,10 @@ export async function openSessions(t: Test) {
     transact = opened.transact,
     ttlMs = 2 * HOUR_MS,
     idleTtlMs = HOUR_MS,
+    mostPerUser = 100,
   }: ReplicaOptions = {}) {
     const platform = createPlatform(database, {
-      config: { SESSION_TTL: ttlMs, SESSION_IDLE_TTL: idleTtlMs },
+      config: { SESSION_TTL: ttlMs, SESSION_IDLE_TTL: idleTtlMs, SESSIONS_PER_USER: mostPerUser },
       local: () => now() + skewMs,
       transact,
       cache: { ...memory, ...cache },
@@ -63,9 +67,10 @@ export async function openSessions(t: Test) {
       log: keepErrors(cacheErrors),
     });
     const { service: outbox } = openOutbox(platform);
-    const { service: sessions, lastSeen, close } = openReplica(platform, outbox, table);
+    const { service: audit } = openAudit(platform);
+    const { service: sessions, lastSeen, close } = openReplica(platform, { outbox, audit }, table);
     t.teardown(close);
-    return { sessions, outbox, flush: lastSeen.flush };
+    return { sessions, outbox, audit, flush: lastSeen.flush };
   }
 
   return {

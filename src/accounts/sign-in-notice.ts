@@ -1,0 +1,94 @@
+import type { AuditService } from '../audit/audit-service.ts';
+import type { CodeService } from '../codes/code-service.ts';
+import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
+import { outcomeOf } from '../core/channels.ts';
+import type { DatabaseClock } from '../core/clock.ts';
+import type { Transaction } from '../db/database.ts';
+import type { MailService } from '../mail/mail-service.ts';
+import type { GuessLimit } from '../passwords/guess-limit.ts';
+import type { Visitor } from './visitor.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** What becomes of the mail about a sign-in from a new device; `off`: there are no such mails. */
+export type NoticeMail = 'sent' | 'too_many' | 'off';
+
+/** A sign-in that is about to be committed. */
+export type SignIn = {
+  account: { id: string; email: string; locale: string | null };
+  sessionId: string;
+  visitor: Visitor;
+  /** Null: the device is known. */
+  mail: NoticeMail | null;
+};
+
+type SignInNoticeParts = {
+  audit: AuditService;
+  codes: CodeService;
+  mail: MailService;
+  guesses: GuessLimit;
+  clock: DatabaseClock;
+  /** `NEW_DEVICE_MAIL` */
+  isWanted: boolean;
+  /** `MAILS_PER_ADDRESS` */
+  mostPerHour: number;
+};
+
+export type SignInNotice = ReturnType<typeof createSignInNotice>;
+
+/** Writes down each sign-in, and tells the owner of one from a device that was not seen before. */
+export function createSignInNotice(parts: SignInNoticeParts) {
+  const { audit, codes, mail, guesses, clock, isWanted, mostPerHour } = parts;
+
+  return {
+    /**
+     * Takes a mail from the hour's budget of the address. Call it before the transaction.
+     * @throws AppError `unavailable`
+     */
+    async reserveMail(email: string): Promise<NoticeMail> {
+      if (!isWanted || !mail.isOn) return 'off';
+      const budget = { most: mostPerHour, windowMs: HOUR_MS };
+      try {
+        await guesses.take({ kind: 'mail', id: email }, budget);
+        return 'sent';
+      } catch (error) {
+        // A sign-in does not fail because somebody had many mails sent to its owner.
+        if (outcomeOf(error) === 'rate_limited') return 'too_many';
+        throw error;
+      }
+    },
+
+    /** Writes what happened, and the mail if one was reserved, in the transaction that starts the session. */
+    async record(transaction: Transaction, signIn: SignIn): Promise<void> {
+      const { account, sessionId, visitor, mail } = signIn;
+      await audit.record(transaction, {
+        kind: 'session.started',
+        userId: account.id,
+        actorId: account.id,
+        sessionId,
+        device: visitor.device,
+        details: mail === null ? { new_device: false } : { new_device: true, mail },
+      });
+      if (mail === 'sent') await sendMail(transaction, signIn);
+    },
+  };
+
+  async function sendMail(transaction: Transaction, { account, sessionId, visitor }: SignIn): Promise<void> {
+    const { id: userId, email, locale } = account;
+    const wish = { userId, purpose: 'not_me', email, context: { session_id: sessionId } } as const;
+    const { link, typed } = await codes.issue(transaction, wish);
+    await mail.send(transaction, {
+      template: 'new_device',
+      userId,
+      to: email,
+      locale: locale ?? visitor.acceptLanguage,
+      data: {
+        link,
+        code: typed,
+        goodForMs: CODE_LIFE_MS.not_me,
+        at: new Date(clock.now()),
+        ...visitor.device,
+      },
+    });
+  }
+}
