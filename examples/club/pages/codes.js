@@ -20,6 +20,12 @@ export function forgetCode() {
   kept = null;
 }
 
+/** After that the user can type the code of another mail. @returns false: the form shows the error */
+export function forgetWrongCode({ code }) {
+  if (code === 'invalid_code') forgetCode();
+  return false;
+}
+
 /**
  * The fields for a code: none if the link of a mail brought it.
  * @returns the fields, and what to send for them: `{code}`, or `{email, code}` as typed

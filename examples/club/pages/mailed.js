@@ -1,6 +1,6 @@
 import { announce, element, heading } from '../dom.js';
 import { auth } from '../services.js';
-import { codeFields, forgetCode, passCode } from './codes.js';
+import { codeFields, forgetCode, forgetWrongCode, passCode } from './codes.js';
 import { forgetEmail, passwordField } from './fields.js';
 import { form, replaceForm } from './form.js';
 
@@ -9,7 +9,7 @@ import { form, replaceForm } from './form.js';
  * @param {(code: object, node: HTMLFormElement) => Promise<unknown>} act gets the code as the server takes it
  * @param {(error: Error, code: object, node: HTMLFormElement) => boolean} explain whether it has told the user
  */
-function mailed({ title, lead, verb, style, act, explain = () => false, asksEmail = true }) {
+function mailed({ title, lead, verb, style, act, explain = forgetWrongCode, asksEmail = true }) {
   const { fields, codeOf } = codeFields({ asksEmail });
   let code = null;
   const node = form({
@@ -33,7 +33,7 @@ export function verify({ go }) {
     verb: 'Confirm the address',
     act: (code) => auth.verifyEmail(code).then(done),
     explain: (error, code, node) => {
-      if (error.code !== 'password_required') return false;
+      if (error.code !== 'password_required') return forgetWrongCode(error);
       replaceForm(node, ...askPassword(code));
       return true;
     },

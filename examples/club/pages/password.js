@@ -1,6 +1,6 @@
 import { announce, element, heading } from '../dom.js';
 import { auth } from '../services.js';
-import { codeFields, forgetCode } from './codes.js';
+import { codeFields, forgetCode, forgetWrongCode } from './codes.js';
 import { emailField, forgetEmail, PASSWORD_HINT, passwordField } from './fields.js';
 import { form, replaceForm } from './form.js';
 
@@ -31,7 +31,7 @@ export function reset({ go }) {
     'div.narrow',
     {},
     heading('Set a new password', 'After that you are signed in here, and signed out everywhere else.'),
-    form({ fields: { ...fields, password }, verb: 'Set the password', send }),
+    form({ fields: { ...fields, password }, verb: 'Set the password', send, explain: forgetWrongCode }),
     element('p.aside', {}, 'The code does not work? ', element('a', { href: '/forgot' }, 'Get another mail')),
   );
 
