@@ -64,6 +64,12 @@ test('nothing sticks out on a phone with larger letters or more space between th
   await fits(t, page, 'sessions');
   await page.locator('summary').click();
   await fits(t, page, 'the open panel');
+  await goTo(page, 'Account', 'Your account');
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  await fits(t, page, 'account');
+  await page.goto('/reset');
+  await page.getByLabel('Code').waitFor();
+  await fits(t, page, 'reset');
 });
 
 test('the links at the top stay in one line, also with a number at the cart', async (t) => {

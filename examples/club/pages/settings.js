@@ -17,7 +17,7 @@ export async function settings({ go }) {
     section('Password', passwordForm()),
     section('Devices', element('p', {}, element('a', { href: '/sessions' }, 'See where you are signed in'))),
     section('Your data', element('p', {}, 'A file with all that we hold on you.'), exportButton()),
-    section('The end', deletion(go)),
+    section('Leave the club', deletion(go)),
   );
 }
 
