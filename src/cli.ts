@@ -6,6 +6,7 @@ import { addClients } from './operator/clients-cli.ts';
 import { addDoctor } from './operator/doctor-cli.ts';
 import { explainError } from './operator/explain-error.ts';
 import { addKeys } from './operator/keys-cli.ts';
+import { addMail } from './operator/mail-cli.ts';
 import { addMigrate } from './operator/migrate-cli.ts';
 import { addOutbox } from './operator/outbox-cli.ts';
 import { addSessions } from './operator/sessions-cli.ts';
@@ -14,7 +15,7 @@ import { addSettings } from './operator/settings-cli.ts';
 /** Each adds one command to the program. */
 const commands = [
   ...[addStart, addSettings, addMigrate, addKeys, addClients],
-  ...[addSessions, addOutbox, addBackup, addDoctor],
+  ...[addSessions, addOutbox, addBackup, addMail, addDoctor],
 ];
 
 /** `doorward start`. The server loads only then: the other commands need little of it. */

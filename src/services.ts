@@ -18,7 +18,7 @@ import { openTokens } from './tokens/open-tokens.ts';
 
 /**
  * Opens and starts everything that the routes need, in the order of dependencies.
- * @throws KeyEncryptionKeyError when the stored signing keys do not open; AppError `unavailable`
+ * @throws KeyEncryptionKeyError when the stored signing keys do not open; MailTemplateError; AppError `unavailable`
  */
 export async function startServices(config: Config, adapters: Adapters, clock: DatabaseClock, log: Log) {
   const platform = openPlatform(config, adapters, clock, log);

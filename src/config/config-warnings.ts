@@ -3,7 +3,7 @@ import { type Config, type SettingName, Settings, settingNames, type Texts } fro
 
 /** What an operator should know about settings that can be used, one line each. Shows no values. */
 export function warningsOf(config: Partial<Config>, env: Texts): string[] {
-  return [...weakSettings(config), ...misspeltSettings(env)];
+  return [...weakSettings(config), ...missingSettings(config, env), ...misspeltSettings(env)];
 }
 
 /** Settings that protect less than their defaults do. */
@@ -12,6 +12,12 @@ function* weakSettings({ COOKIE_MODE, CLIENT_ASSERTION_AUDIENCE }: Partial<Confi
     yield 'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.';
   if (CLIENT_ASSERTION_AUDIENCE === 'endpoint')
     yield 'CLIENT_ASSERTION_AUDIENCE=endpoint: a malicious server can make a client sign an assertion that works here. Let clients put PUBLIC_URL into aud, and unset this.';
+}
+
+/** Settings without which a part of the server is off. */
+function* missingSettings({ EMBEDDED }: Partial<Config>, env: Texts): Generator<string> {
+  if (EMBEDDED === false && !env.SMTP_URL && !env.SMTP_URL_FILE)
+    yield 'SMTP_URL is not set, so no mails are sent. Off are: a new password for those who forgot theirs, another e-mail address, verifying addresses, and notices of new devices and changes.';
 }
 
 const isSecret = (name: SettingName) => Settings.properties[name].secret;

@@ -6,9 +6,10 @@ import type { Lane, LaneSettings } from '../outbox/outbox-lane.ts';
 import { Undeliverable } from '../outbox/outbox-rules.ts';
 import type { Mail, MailTemplate } from './mail.ts';
 import { isMailAddress } from './mail-address.ts';
-import type { MailContent, MailFacts } from './mail-facts.ts';
+import type { MailFacts } from './mail-facts.ts';
 import type { MailSeal } from './mail-seal.ts';
 import type { MailTransport } from './mail-transport.ts';
+import type { RenderMail } from './render-mail.ts';
 
 /** What features send mails by. */
 export type MailService = {
@@ -39,7 +40,7 @@ type LaneParts = {
   seal: MailSeal;
   clock: DatabaseClock;
   transport: MailTransport;
-  render(facts: MailFacts, writtenAt: number): MailContent;
+  render: RenderMail;
 };
 
 /** The mails that wait, and how they go out. */

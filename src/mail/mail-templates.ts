@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Liquid } from 'liquidjs';
 import type { MailTemplate } from './mail.ts';
 import type { MailContent } from './mail-facts.ts';
+import { MailTemplateError } from './mail-template-error.ts';
 import type { MailVariables } from './mail-variables.ts';
 
 const OURS = fileURLToPath(new URL('./templates', import.meta.url));
@@ -20,11 +21,6 @@ const LAYOUT = 'layout.html';
 /** A folder that a language may have as its name. */
 const LANGUAGE = /^[a-z]{2,3}$/;
 const SUBJECT = /^Subject: ([^\r\n]+)\r?\n\r?\n/;
-
-/** The templates cannot be used. The message says which file, and why. */
-export class MailTemplateError extends Error {
-  override readonly name = 'MailTemplateError';
-}
 
 export type MailTemplates = ReturnType<typeof loadMailTemplates>;
 

@@ -3,15 +3,13 @@ import type { Config } from '../config/config.ts';
 import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
-import { createFolderTransport, mailFolderOf } from './folder-transport.ts';
+import { createFolderTransport } from './folder-transport.ts';
 import { parseSender } from './mail-address.ts';
-import type { MailContent, MailFacts } from './mail-facts.ts';
-import { pickLanguage } from './mail-language.ts';
+import { mailFolderOf } from './mail-folder.ts';
 import { createMailSeal } from './mail-seal.ts';
 import { createMailService, MAILS_AT_ONCE, mailLane } from './mail-service.ts';
-import { loadMailTemplates } from './mail-templates.ts';
 import { type MailTransport, noTransport } from './mail-transport.ts';
-import { type MailPlace, mailVariables } from './mail-variables.ts';
+import { createRender } from './render-mail.ts';
 import { createSmtpTransport } from './smtp-transport.ts';
 
 /** What a mail under way gets at the end of the server. Then it fails, and goes out at the next start. */
@@ -43,20 +41,6 @@ function transportOf({ SMTP_URL, MAIL_FROM, DATA_DIR }: Config, log: Log): MailT
   const from = parseSender(MAIL_FROM);
   if (SMTP_URL === undefined) return createFolderTransport(mailFolderOf(DATA_DIR), from, log);
   return createSmtpTransport(SMTP_URL, from, MAILS_AT_ONCE);
-}
-
-function createRender(config: Config) {
-  const templates = loadMailTemplates(config.MAIL_TEMPLATES_DIR);
-  const place = placeOf(config);
-  return (facts: MailFacts, writtenAt: number): MailContent => {
-    const { language, locale } = pickLanguage(facts.locale, templates.languages);
-    return templates.render(language, facts.template, mailVariables(facts, place, writtenAt, locale));
-  };
-}
-
-function placeOf({ PUBLIC_URL, PUBLIC_APP_URL }: Config): MailPlace {
-  const pagesUrl = PUBLIC_APP_URL ?? `${PUBLIC_URL}/ui`;
-  return { site: new URL(pagesUrl).host, pagesUrl };
 }
 
 /** Mails that were written while there was a mail server wait for one. */

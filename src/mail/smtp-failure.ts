@@ -19,6 +19,12 @@ const ABOUT_THE_MAIL = ['RCPT TO', 'DATA'];
 /** "Authentication required" and "authentication failed" (RFC 4954 §6), which some servers say only then. */
 const ABOUT_US = [530, 535];
 
+/** What an operator can do after a refusal of these. */
+const HINTS: Record<string, string> = {
+  AUTH: ': look at user and password in SMTP_URL',
+  STARTTLS: ': it offers no encryption there; is the port in SMTP_URL right, or is it one for smtps://?',
+};
+
 /**
  * The error of an attempt, without the words of the server: they may quote the recipient's address.
  * @returns `Undeliverable` when trying again is of no use
@@ -28,8 +34,8 @@ export function smtpFailure(error: unknown): unknown {
   // Nothing was said, so the message is of this machine: a time-out, a name that does not resolve, a certificate.
   if (responseCode === undefined) return new SmtpFailure(code, message);
   const [, enhanced = ''] = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(response) ?? [];
-  const verb = command.startsWith('AUTH') ? 'AUTH, so look at user and password in SMTP_URL' : command;
-  const said = `the mail server answered ${[responseCode, enhanced].join(' ').trim()} to ${verb}`;
+  const hint = HINTS[command.split(' ')[0] as string] ?? '';
+  const said = `the mail server answered ${[responseCode, enhanced].join(' ').trim()} to ${command}${hint}`;
   const isFinal = responseCode >= 500 && ABOUT_THE_MAIL.includes(command) && !ABOUT_US.includes(responseCode);
   const word = `SMTP_${responseCode}`;
   return isFinal ? new Undeliverable(word, said) : new SmtpFailure(word, said);

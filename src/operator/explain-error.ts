@@ -6,6 +6,7 @@ import { AppError, type FieldError } from '../core/errors.ts';
 import { DATABASE_DEADLINE_MS, DatabaseError } from '../db/database-guard.ts';
 import { DatabaseSetupError, PoolSizeError } from '../db/postgres.ts';
 import { KeyEncryptionKeyError } from '../keys/key-material.ts';
+import { MailTemplateError } from '../mail/mail-template-error.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { databasePlace, explainDatabase } from './explain-database.ts';
 import { explainListen } from './explain-listen.ts';
@@ -15,6 +16,7 @@ import { RedisSettingsError } from './redis-watch.ts';
 const SELF_EXPLAINING = [
   DataFolderError,
   KeyEncryptionKeyError,
+  MailTemplateError,
   DatabaseSetupError,
   PoolSizeError,
   RedisSettingsError,

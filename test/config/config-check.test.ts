@@ -23,7 +23,11 @@ test('lists every error, as the server would, and every warning', async (t) => {
     /^DATABASE_URL_FILE: cannot be read/,
     /^KEY_ENCRYPTION_KEY: is required/,
   ]);
-  t.match(report.warnings, [/^COOKIE_MODE=insecure: /, meant('ACCES_TOKEN_TTL', 'ACCESS_TOKEN_TTL')]);
+  t.match(report.warnings, [
+    /^COOKIE_MODE=insecure: /,
+    /^SMTP_URL is not set/,
+    meant('ACCES_TOKEN_TTL', 'ACCESS_TOKEN_TTL'),
+  ]);
   const words = settingsReportText(report)
     .trimEnd()
     .split('\n')
@@ -33,6 +37,7 @@ test('lists every error, as the server would, and every warning', async (t) => {
     'error    DATABASE_URL_FILE',
     'error    KEY_ENCRYPTION_KEY',
     'warning  COOKIE_MODE=insecure',
+    'warning  SMTP_URL is not set, so no mails are sent. Off are',
     'warning  ACCES_TOKEN_TTL',
   ]);
 });
@@ -40,6 +45,13 @@ test('lists every error, as the server would, and every warning', async (t) => {
 test('warns of each setting that protects less than its default', async (t) => {
   const { warnings } = checkSettings({ COOKIE_MODE: 'insecure', CLIENT_ASSERTION_AUDIENCE: 'endpoint' });
   t.match(warnings, [/^COOKIE_MODE=insecure: /, /^CLIENT_ASSERTION_AUDIENCE=endpoint: /]);
+});
+
+test('says which features are off without a mail server, unless mails go to files', async (t) => {
+  const warningsOf = (env: Record<string, string>) => checkSettings({ EMBEDDED: 'false', ...env }).warnings;
+  t.match(warningsOf({}), [/^SMTP_URL is not set, so no mails are sent\. Off are: a new password/]);
+  t.strictSame(warningsOf({ SMTP_URL: 'smtp://mail.example' }), []);
+  t.strictSame(checkSettings({ EMBEDDED: 'true' }).warnings, []);
 });
 
 test('warns of names that are near to a setting, and only of those', async (t) => {
@@ -85,7 +97,7 @@ test('neither errors nor warnings show a secret', async (t) => {
   ];
   const report = checkSettings(Object.fromEntries(names.map((name) => [name, secret])));
   t.equal(report.errors.length, 3);
-  t.equal(report.warnings.length, 3);
+  t.equal(report.warnings.length, 4);
   t.notMatch(JSON.stringify(report), secret);
 });
 
