@@ -70,7 +70,7 @@ export async function openSessions(t: Test) {
     const { service: audit } = openAudit(platform);
     const { service: sessions, lastSeen, close } = openReplica(platform, { outbox, audit }, table);
     t.teardown(close);
-    return { sessions, outbox, audit, flush: lastSeen.flush };
+    return { sessions, outbox, audit, clock: platform.clock, flush: lastSeen.flush };
   }
 
   return {
