@@ -5,6 +5,8 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import packageJson from '../package.json' with { type: 'json' };
 import { accountRoutes } from './accounts/account-routes.ts';
 import { passwordRoutes } from './accounts/password-routes.ts';
+import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
+import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
@@ -72,23 +74,14 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
   watch?.(services.state);
-  const {
-    accounts,
-    passwords,
-    credentialRules,
-    sessions,
-    tokens,
-    statuses,
-    keys,
-    clients,
-    introspection,
-    forwardAuth,
-  } = services;
+  const { accounts, signUps, verification, passwords, credentialRules, sessions, tokens } = services;
+  const { statuses, keys, clients, introspection, forwardAuth } = services;
   const cookie = createSessionCookie({
     mode: config.COOKIE_MODE,
     domain: config.COOKIE_DOMAIN,
     sameSite: config.COOKIE_SAME_SITE,
   });
+  const signUpCookie = createSignUpCookie({ mode: config.COOKIE_MODE, sameSite: config.COOKIE_SAME_SITE });
   const app = createFastify(config, logger);
   app.addHook('onClose', services.close);
   takeCommands(app, adapters.commandSocket, services.commands, logger);
@@ -135,10 +128,13 @@ export async function buildApp(
   await app.register(
     async (guarded) => {
       await guarded.register(underPressure, { maxEventLoopDelay: config.MAX_EVENT_LOOP_DELAY });
-      await guarded.register(accountRoutes, { accounts, authenticate, cookie, limit });
+      await guarded.register(accountRoutes, {
+        ...{ accounts, signUps, authenticate, cookie, signUpCookie, limit },
+      });
       await guarded.register(passwordRoutes, {
         ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
       });
+      await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });

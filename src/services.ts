@@ -65,6 +65,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,
+    signUps: accounts.signUps,
+    verification: accounts.verification,
     passwords: accounts.passwords,
     credentialRules: accounts.rules,
     clients: oauth.service,

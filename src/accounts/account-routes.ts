@@ -5,7 +5,10 @@ import { Body, Text } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { AccountService } from './account-service.ts';
+import { hashBrowserSecret, type SignUpCookie } from './sign-up-cookie.ts';
+import type { SignUpService } from './sign-up-service.ts';
 import { UserResponse, userResponse } from './user-response.ts';
+import { VerificationSent } from './verification-sent.ts';
 import { visitorOf } from './visitor.ts';
 
 const Credentials = Body({
@@ -15,8 +18,10 @@ const Credentials = Body({
 
 type AccountRoutesOptions = {
   accounts: AccountService;
+  signUps: SignUpService;
   authenticate: Authenticate;
   cookie: SessionCookie;
+  signUpCookie: SignUpCookie;
   /** Rate limit of the routes that take a password. */
   limit: FastifyContextConfig;
 };
@@ -24,7 +29,7 @@ type AccountRoutesOptions = {
 /** Sign-up, sign-in and the user's own profile. */
 export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = async (
   app,
-  { accounts, authenticate, cookie, limit },
+  { accounts, signUps, authenticate, cookie, signUpCookie, limit },
 ) => {
   app.post(
     '/signup',
@@ -33,18 +38,26 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       schema: {
         tags: ['accounts'],
         summary: 'Make an account and sign in',
+        description:
+          'With `EMAIL_VERIFICATION=required` the answer is 202, for every address alike: who may read its mail goes on with ' +
+          '`POST /email/verify`.',
         body: Credentials,
         response: {
           201: UserResponse,
+          202: VerificationSent,
           ...problemResponses(...WRITE_PROBLEMS, 'validation_failed', 'email_taken'),
         },
       },
     },
     async (request, reply) => {
-      const { user, session, deviceCookie } = await accounts.signUp(
-        request.body,
-        visitorOf(request, reply, cookie),
-      );
+      const visitor = visitorOf(request, reply, cookie);
+      if (signUps.isVerificationRequired) {
+        const secret = signUpCookie.secretFor(request);
+        await signUps.ask(request.body, visitor, hashBrowserSecret(secret));
+        signUpCookie.set(reply, secret);
+        return reply.code(202).send({ status: 'verification_sent' as const });
+      }
+      const { user, session, deviceCookie } = await accounts.signUp(request.body, visitor);
       cookie.set(reply, session.generateToken, session.maxAgeSeconds);
       cookie.device.set(reply, deviceCookie);
       return reply.code(201).send(userResponse(user));

@@ -11,7 +11,9 @@ import type { CredentialRules } from './credential-rules.ts';
 import type { KnownDevices } from './known-device.ts';
 import type { PasswordCheck } from './password-check.ts';
 import type { NoticeMail, SignInNotice } from './sign-in-notice.ts';
+import type { SignUpService } from './sign-up-service.ts';
 import type { User } from './user.ts';
+import type { VerificationService } from './verification-service.ts';
 import type { Visitor } from './visitor.ts';
 
 export type Credentials = { email: string; password: string };
@@ -23,6 +25,8 @@ type AccountServiceParts = {
   transact: Transact;
   passwordCheck: PasswordCheck;
   rules: CredentialRules;
+  signUps: Pick<SignUpService, 'welcome'>;
+  verification: Pick<VerificationService, 'requireVerified'>;
   devices: KnownDevices;
   notice: SignInNotice;
   audit: AuditService;
@@ -41,7 +45,8 @@ export type AccountService = ReturnType<typeof createAccountService>;
 
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
-  const { store, sessions, passwords, passwordCheck, rules, devices, notice, audit, transact } = parts;
+  const { store, sessions, passwords, passwordCheck, rules, signUps, verification } = parts;
+  const { devices, notice, audit, transact } = parts;
 
   return {
     /**
@@ -78,6 +83,7 @@ export function createAccountService(parts: AccountServiceParts) {
       if (user === null) throw new AppError('email_taken');
       const session = await startSession(transaction, user.id, visitor);
       await recordSignUp(transaction, user.id, session.id, visitor);
+      await signUps.welcome(transaction, user, visitor);
       return { user, session };
     });
     await sessions.warm(session.generateToken);
@@ -100,6 +106,7 @@ export function createAccountService(parts: AccountServiceParts) {
     const knownAs = isKnown ? device.id : null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password, knownAs });
     if (found === null || !matches) throw new AppError('invalid_credentials');
+    verification.requireVerified(found, visitor);
     await strengthenHash(found.id, String(hash), password).catch(parts.onRehashError);
     const mail = isKnown ? null : await notice.reserveMail(canonical);
     const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));

@@ -20,7 +20,8 @@ export type CheckedAccount = Pick<FoundAccount, 'id' | 'email' | 'credentialsVer
 
 export type AccountStore = ReturnType<typeof createAccountStore>;
 
-const user = {
+/** The columns of a `User`. */
+export const userColumns = {
   id: users.id,
   email: users.email,
   emailAsTyped: users.emailAsTyped,
@@ -33,7 +34,7 @@ const user = {
 export function createAccountStore(database: Database) {
   const findByEmail = database
     .select({
-      ...user,
+      ...userColumns,
       passwordHash: users.passwordHash,
       credentialsVersion: users.credentialsVersion,
       locale: users.locale,
@@ -42,7 +43,7 @@ export function createAccountStore(database: Database) {
     .where(eq(users.email, sql.placeholder('email')))
     .prepare('find_user_by_email');
   const findById = database
-    .select(user)
+    .select(userColumns)
     .from(users)
     .where(eq(users.id, sql.placeholder('id')))
     .prepare('find_user_by_id');
@@ -54,7 +55,7 @@ export function createAccountStore(database: Database) {
         .insert(users)
         .values({ ...values, credentialsVersion: FIRST_CREDENTIALS_VERSION })
         .onConflictDoNothing({ target: users.email })
-        .returning(user);
+        .returning(userColumns);
       return row ?? null;
     },
 

@@ -15,6 +15,7 @@ import { createCredentialRules } from './credential-rules.ts';
 import { createKnownDevices } from './known-device.ts';
 import { createMailLimit } from './mail-limit.ts';
 import { openPasswords } from './open-passwords.ts';
+import { openVerification } from './open-verification.ts';
 import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
@@ -52,6 +53,9 @@ export function openAccounts(platform: Platform, features: Features) {
   });
   const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
   const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
+  const { signUps, verification } = openVerification(platform, features, {
+    ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
+  });
   const service = createAccountService({
     store,
     sessions,
@@ -59,6 +63,8 @@ export function openAccounts(platform: Platform, features: Features) {
     transact,
     passwordCheck,
     rules,
+    signUps,
+    verification,
     devices,
     notice: createSignInNotice({
       audit,
@@ -79,6 +85,8 @@ export function openAccounts(platform: Platform, features: Features) {
     service,
     rules,
     passwords: passwordService,
+    signUps,
+    verification,
     hashQueue: passwords.queue,
     sweeps,
     close: passwords.close,

@@ -14,6 +14,8 @@ import {
   isTypedCode,
 } from './one-time-code.ts';
 
+export type { OpenCode } from './code-store.ts';
+
 export type CodeStyle = 'link' | 'code' | 'both';
 
 export type CodeWish = {
@@ -73,6 +75,15 @@ export function createCodeService({ store, style, guesses }: CodeServiceParts) {
       await store.insert(transaction, code);
       return { link, typed };
     },
+
+    /**
+     * The browser that the user's open codes of that purpose are bound to, for one that is sent again; null if there is none.
+     */
+    findBrowserHash: (
+      transaction: Transaction,
+      userId: string,
+      purpose: CodePurpose,
+    ): Promise<Buffer | null> => store.findBrowserHash(transaction, userId, purpose),
 
     /**
      * The code that was presented, which is not spent by that. After five wrong tries one for typing is used up.

@@ -1,6 +1,19 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, gte, inArray, isNotNull, isNull, lt, notInArray, sql } from '../db/drizzle.ts';
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  gt,
+  gte,
+  inArray,
+  isNotNull,
+  isNull,
+  lt,
+  notInArray,
+  sql,
+} from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
 import { oneTimeCodes, users } from '../db/schema.ts';
@@ -80,6 +93,28 @@ export function createCodeStore(database: Database) {
         .from(oneTimeCodes)
         .where(and(eq(oneTimeCodes.linkHash, linkHash), inArray(oneTimeCodes.purpose, purposes), isOpen()));
       return row ?? null;
+    },
+
+    /** The browser that the user's newest open code of that purpose is bound to; null if none is. */
+    async findBrowserHash(
+      { database }: Transaction,
+      userId: string,
+      purpose: CodePurpose,
+    ): Promise<Buffer | null> {
+      const [row] = await database
+        .select({ browserHash: oneTimeCodes.browserHash })
+        .from(oneTimeCodes)
+        .where(
+          and(
+            eq(oneTimeCodes.userId, userId),
+            eq(oneTimeCodes.purpose, purpose),
+            isNotNull(oneTimeCodes.browserHash),
+            isOpen(),
+          ),
+        )
+        .orderBy(desc(oneTimeCodes.id))
+        .limit(1);
+      return row?.browserHash ?? null;
     },
 
     /**

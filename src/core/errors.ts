@@ -9,6 +9,7 @@ export const PROBLEMS = {
   invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
   not_signed_in: { status: 401, title: 'Not signed in' },
   invalid_token: { status: 401, title: 'The access token is not valid here' },
+  password_required: { status: 403, title: 'This browser must show the password as well' },
   reauthentication_required: { status: 403, title: 'Show again that it is you' },
   insufficient_scope: { status: 403, title: 'The access token does not allow this' },
   origin_not_allowed: { status: 403, title: 'This origin is not allowed' },

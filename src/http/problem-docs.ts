@@ -21,6 +21,8 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'The call needs a signed-in user, and there is no live session: neither cookie nor token, or a cookie whose session has ended. Send the user to the sign-in page.',
   invalid_token:
     'The access token has expired, was signed by another server, is meant for another service, or is not one at all. Get a new one from `POST /token`, and try once more.',
+  password_required:
+    'The code is right and still good, but it was used in another browser than the one that signed up, without the password or with a wrong one. Ask for the password of the account and send it along; or offer "This was not me", which is `POST /password/reset` with the same code and a new password.',
   reauthentication_required:
     'The user signed in more than ten minutes ago, and the change is a grave one. Ask for the password, and send it along.',
   insufficient_scope:

@@ -62,7 +62,11 @@ async function setUp(t: Test) {
   const issuer = 'https://auth.example.com';
   const devices = createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) });
   const mails: Mail[] = [];
-  const mail: MailService = { isOn: true, send: async (_, one) => void mails.push(one) };
+  const mail: MailService = {
+    isOn: true,
+    send: async (_, one) => void mails.push(one),
+    withdraw: async () => {},
+  };
   const verified: unknown[] = [];
   const hashed: string[] = [];
   const rehashErrors: unknown[] = [];
@@ -98,6 +102,8 @@ async function setUp(t: Test) {
         serviceNames: [],
         isCommon: (text) => text === 'password1234',
       }),
+      signUps: { welcome: async () => {} },
+      verification: { requireVerified: () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });
