@@ -206,6 +206,26 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.equal(await database.$count(outbox), 1);
   });
 
+  t.test('what is taken back is of one kind, and has one value in one member', async (t) => {
+    const { database, store, transact, insert, failed } = await setUp(t);
+    const payload = { userId: 'ada' };
+    const dead = makeMessage({ payload });
+    const others = [
+      makeMessage({ payload: { userId: 'bob' } }),
+      makeMessage({ payload: { to: 'ada' } }),
+      makeMessage({ payload: 'ada' }),
+      makeMessage({ payload, kind: 'webhook' }),
+    ];
+    await insert(makeMessage({ payload }), dead, ...others);
+    await store.claim('mail', 10, LEASE_MS);
+    await failed(dead.id, { delayMs: null });
+    const wish = { kind: 'mail', member: 'userId', value: 'ada' };
+    t.equal(await transact((transaction) => store.withdraw(transaction, wish)), 2);
+    const left = await database.select({ id: outbox.id }).from(outbox);
+    t.same(left.map(({ id }) => id).sort(), others.map(({ id }) => id).sort());
+    t.equal(await transact((transaction) => store.withdraw(transaction, wish)), 0);
+  });
+
   t.test('what the release before writes is due at once', async (t) => {
     const { database, store } = await setUp(t);
     const message = makeMessage({ kind: 'sessions_ended' });

@@ -10,11 +10,12 @@ const podIn = (namespace: string): Place => ({ namespace, labels: {}, ports: {} 
 const dns: Place = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' }, ports: {} };
 const outside: Place = { address: '8.8.8.8' };
 
-test('in the dev overlay, Doorward and its migration reach PostgreSQL, Redis and DNS, and nothing else', async (t) => {
+test('in the dev overlay, Doorward and its migration reach PostgreSQL, Redis, mail and DNS, and nothing else', async (t) => {
   for (const name of ['doorward', 'doorward-migrate']) {
     const from = podOf(dev, name);
     t.equal(mayConnect(dev, from, podOf(dev, 'postgres'), 5432), true, `${name} PostgreSQL`);
     t.equal(mayConnect(dev, from, podOf(dev, 'redis'), 6379), true, `${name} Redis`);
+    t.equal(mayConnect(dev, from, podOf(dev, 'mail'), 1025), true, `${name} mail`);
     t.equal(mayConnect(dev, from, dns, 53, 'UDP'), true, `${name} DNS`);
     t.equal(mayConnect(dev, from, dns, 53), true, `${name} DNS by TCP`);
     t.equal(mayConnect(dev, from, podOf(dev, 'postgres'), 22), false, 'another port');
@@ -23,10 +24,11 @@ test('in the dev overlay, Doorward and its migration reach PostgreSQL, Redis and
   }
 });
 
-test('PostgreSQL and Redis connect to nothing, and take connections from Doorward alone', async (t) => {
+test('PostgreSQL, Redis and the catcher for mails connect to nothing, and take connections from Doorward alone', async (t) => {
   for (const [name, port] of [
     ['postgres', 5432],
     ['redis', 6379],
+    ['mail', 1025],
   ] as const) {
     for (const place of [outside, dns, podOf(dev, 'doorward')])
       t.equal(mayConnect(dev, podOf(dev, name), place, 53), false, `${name} to ${JSON.stringify(place)}`);

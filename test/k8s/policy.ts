@@ -20,7 +20,7 @@ const VOLUMES = [
 ];
 
 /** Names of variables with something secret in them, unless it is in the file that they name. */
-const SECRET_NAME = /(PASSWORD|SECRET|TOKEN|KEY|DATABASE_URL|REDIS_URL)$/;
+const SECRET_NAME = /(PASSWORD|SECRET|TOKEN|KEY|DATABASE_URL|REDIS_URL|SMTP_URL)$/;
 
 const POD_RULES: Rule<Workload>[] = [
   {

@@ -51,6 +51,7 @@ test('the migration ends well, the server gets ready, and the shop takes its tok
   mount(folder, 'doorward', {
     'database-url': place.DATABASE_URL,
     'redis-url': place.REDIS_URL,
+    'smtp-url': 'smtp://127.0.0.1:1025',
     'key-encryption-key': `${place.KEY_ENCRYPTION_KEY}\n`,
   });
   const changes = {

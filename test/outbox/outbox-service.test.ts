@@ -7,6 +7,7 @@ import Type from 'typebox';
 import { channels, type DeliveryEvent, listenTo } from '../../src/core/channels.ts';
 import { outbox as rows } from '../../src/db/schema.ts';
 import type { LaneSettings } from '../../src/outbox/outbox-lane.ts';
+import { Undeliverable } from '../../src/outbox/outbox-rules.ts';
 import { createOutboxService } from '../../src/outbox/outbox-service.ts';
 import { type ClaimedMessage, createOutboxStore, type OutboxStore } from '../../src/outbox/outbox-store.ts';
 import { eventually, openPostgres } from '../support/adapters.ts';
@@ -485,6 +486,29 @@ test('a message is one replica’s own through a slow commit, a slow delivery an
     await slowly(DATABASE_DEADLINE_MS);
   });
   t.equal(await waiting(), 0);
+});
+
+test('a message that no attempt could deliver is given up at once, and delays no other', async (t) => {
+  const { openReplica, store, otherSide, events, linesOf } = await setUp(t);
+  const { outbox, send } = openReplica({
+    isAwaited: false,
+    atOnce: 2,
+    async deliver({ n }) {
+      if (n < 5) throw new Undeliverable('NoSuchMailbox', 'there is no such mailbox');
+      otherSide.got.push(n);
+    },
+  });
+  for (const n of [1, 2, 3, 4, 5]) await send(n);
+  await outbox.deliverDue();
+  await until(() => otherSide.got.length === 1);
+  await outbox.deliverDue();
+  t.match(
+    await store.listDead(),
+    Array.from({ length: 4 }, () => ({ attempts: 1, lastError: 'NoSuchMailbox' })),
+  );
+  t.equal(events.filter(({ outcome }) => outcome === 'dead').length, 4);
+  t.equal(linesOf('error').length, 4);
+  t.equal(linesOf('warn').length, 0);
 });
 
 /** A started replica whose looks find what the test puts there. */

@@ -23,6 +23,7 @@ metadata:
 stringData:
   database-url: postgres://doorward:$postgres_password@postgres/doorward
   redis-url: redis://:$redis_password@redis
+  smtp-url: smtp://mail:1025?tls=off
   key-encryption-key: '$(openssl rand -base64 32)'
 ---
 apiVersion: v1
