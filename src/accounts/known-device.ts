@@ -1,6 +1,6 @@
 import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import { NIL } from 'uuid';
-import { deriveKey } from '../core/derived-key.ts';
+import { deriveKey } from '../core/sealing.ts';
 
 /** The users of one browser that it remembers: the last ones who signed in. */
 const MOST_TAGS = 8;

@@ -1,14 +1,11 @@
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService } from '../codes/code-service.ts';
 import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
-import { outcomeOf } from '../core/channels.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import type { Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
-import type { GuessLimit } from '../passwords/guess-limit.ts';
+import type { MailLimit } from './mail-limit.ts';
 import type { Visitor } from './visitor.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** What becomes of the mail about a sign-in from a new device; `off`: there are no such mails. */
 export type NoticeMail = 'sent' | 'too_many' | 'off';
@@ -26,19 +23,17 @@ type SignInNoticeParts = {
   audit: AuditService;
   codes: CodeService;
   mail: MailService;
-  guesses: GuessLimit;
+  mailLimit: MailLimit;
   clock: DatabaseClock;
   /** `NEW_DEVICE_MAIL` */
   isWanted: boolean;
-  /** `MAILS_PER_ADDRESS` */
-  mostPerHour: number;
 };
 
 export type SignInNotice = ReturnType<typeof createSignInNotice>;
 
 /** Writes down each sign-in, and tells the owner of one from a device that was not seen before. */
 export function createSignInNotice(parts: SignInNoticeParts) {
-  const { audit, codes, mail, guesses, clock, isWanted, mostPerHour } = parts;
+  const { audit, codes, mail, mailLimit, clock, isWanted } = parts;
 
   return {
     /**
@@ -47,15 +42,8 @@ export function createSignInNotice(parts: SignInNoticeParts) {
      */
     async reserveMail(email: string): Promise<NoticeMail> {
       if (!isWanted || !mail.isOn) return 'off';
-      const budget = { most: mostPerHour, windowMs: HOUR_MS };
-      try {
-        await guesses.take({ kind: 'mail', id: email }, budget);
-        return 'sent';
-      } catch (error) {
-        // A sign-in does not fail because somebody had many mails sent to its owner.
-        if (outcomeOf(error) === 'rate_limited') return 'too_many';
-        throw error;
-      }
+      // A sign-in does not fail because somebody had many mails sent to its owner.
+      return (await mailLimit.tryTake(email)) ? 'sent' : 'too_many';
     },
 
     /** Writes what happened, and the mail if one was reserved, in the transaction that starts the session. */

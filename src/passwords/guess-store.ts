@@ -19,7 +19,7 @@ export type GuessBudget = {
 export type UsedBudget = {
   /** How long until there is room again, in milliseconds; 0 if there is. */
   waitMs: number;
-  /** Whether that is certain: no guess that counts is still under way. */
+  /** Whether there is no room, and will be none before that: no guess that counts is still under way. */
   isSettled: boolean;
 };
 
@@ -72,7 +72,7 @@ export function createGuessStore(database: Database) {
         .where(eq(loginThrottle.key, key));
       // Without a row, because it was swept in this moment, there is room.
       const { waitMs, underWayForMs } = { waitMs: 0, underWayForMs: 0, ...row };
-      return { waitMs: Math.max(0, Math.ceil(waitMs)), isSettled: underWayForMs <= 0 };
+      return { waitMs: Math.max(0, Math.ceil(waitMs)), isSettled: waitMs > 0 && underWayForMs <= 0 };
     },
 
     /**

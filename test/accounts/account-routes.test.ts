@@ -230,3 +230,28 @@ async function refuseUpdatesOf(databaseUrl: string, table: string): Promise<void
      create trigger refuse before update on ${table} for each row execute function refuse()`,
   );
 }
+
+test('a browser that has signed in before is not locked out by strangers, and no two users of it are', async (t) => {
+  const { app } = await build(t);
+  const [ada, bob] = [newCredentials(), newCredentials()];
+  const jar = new Map<string, string>();
+  const browse = async (url: string, payload: object) => {
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    const response = await post(app, url, payload, { cookie });
+    for (const { name, value } of response.cookies) jar.set(name, value);
+    return response;
+  };
+  for (const user of [ada, bob]) t.equal((await browse('/signup', user)).statusCode, 201);
+  for (const { email } of [ada, bob]) {
+    const guesses = Array.from({ length: 11 }, () =>
+      post(app, '/login', { email, password: 'a wrong guess' }),
+    );
+    const refused = (await Promise.all(guesses)).filter(({ statusCode }) => statusCode === 429);
+    t.match(refused, [{ headers: { 'retry-after': /^(8\d\d|900)$/ } }]);
+    t.equal(codeOf(refused[0] as (typeof refused)[number]), 'rate_limited');
+  }
+  for (const user of [ada, bob]) {
+    t.equal((await post(app, '/login', user)).statusCode, 429, 'not even the right password');
+    t.equal((await browse('/login', user)).statusCode, 200);
+  }
+});

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'tap';
-import { createTurns, createTurnsByKey } from '../../src/core/turns.ts';
+import { createBoundedTurns, createTurns, createTurnsByKey } from '../../src/core/turns.ts';
 
 /** Works that a test lets end one by one, and the names of those that have begun. */
 function makeWorks() {
@@ -63,4 +63,32 @@ test('works of one key follow each other, even after a failure, and other keys d
   t.strictSame(begun, ['a', 'c', 'b']);
   for (const name of ['b', 'c']) await end(name);
   t.strictSame([await second, await other], ['b', 'c']);
+});
+
+test('of one key a few works run, some wait, and the rest are refused; other keys have their own room', async (t) => {
+  const { begun, work, end } = makeWorks();
+  const full = new Error('full');
+  const inTurn = createBoundedTurns<string>({
+    atOnce: 2,
+    mostWaiting: 1,
+    onFull: () => Promise.reject(full),
+  });
+  const all = ['a', 'b', 'c'].map((name) => inTurn('x', work(name)));
+  await t.rejects(inTurn('x', work('refused')), full);
+  const other = inTurn('y', work('other'));
+  await turn();
+  t.strictSame(begun, ['a', 'b', 'other']);
+  await end('a');
+  t.strictSame(begun.at(-1), 'c');
+  const next = inTurn('x', work('d'));
+  const failure = new Error('no');
+  const rejected = t.rejects(all[1] as Promise<string>, failure);
+  await end('b', failure);
+  await rejected;
+  for (const name of ['c', 'd', 'other']) await end(name);
+  t.strictSame(await Promise.all([all[0], all[2], next, other]), ['a', 'c', 'd', 'other']);
+  const again = inTurn('x', work('e'));
+  await turn();
+  await end('e');
+  t.equal(await again, 'e', 'and there is room again');
 });

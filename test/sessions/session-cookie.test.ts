@@ -4,11 +4,20 @@ import { build, codeOf, newCredentials, signUp } from '../helper.ts';
 import { listen } from '../support/listen.ts';
 
 const ttl = 'Max-Age=2592000';
-const modes: { settings: Record<string, string>; name: string; attributes: string; whenEnded: string[] }[] = [
+type Mode = {
+  settings: Record<string, string>;
+  name: string;
+  attributes: string;
+  whenEnded: string[];
+  /** The attributes of the cookie by which the browser is known again. */
+  device: string;
+};
+const modes: Mode[] = [
   {
     settings: {},
     name: '__Host-g_token',
     attributes: 'Path=/; HttpOnly; Secure; SameSite=Lax',
+    device: 'Max-Age=34560000; Path=/; HttpOnly; Secure; SameSite=Lax',
     whenEnded: [
       '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax',
       '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax',
@@ -19,6 +28,7 @@ const modes: { settings: Record<string, string>; name: string; attributes: strin
     settings: { COOKIE_MODE: 'secure', COOKIE_DOMAIN: 'example.com', COOKIE_SAME_SITE: 'none' },
     name: '__Secure-g_token',
     attributes: 'Domain=example.com; Path=/; HttpOnly; Secure; SameSite=None',
+    device: 'Max-Age=34560000; Path=/; HttpOnly; Secure; SameSite=None',
     whenEnded: [
       '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
       '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=None',
@@ -31,6 +41,7 @@ const modes: { settings: Record<string, string>; name: string; attributes: strin
     settings: { COOKIE_MODE: 'insecure', COOKIE_SAME_SITE: 'strict' },
     name: 'g_token',
     attributes: 'Path=/; HttpOnly; SameSite=Strict',
+    device: 'Max-Age=34560000; Path=/; HttpOnly; SameSite=Lax',
     whenEnded: [
       '__Host-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict',
       '__Secure-g_token=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict',
@@ -39,7 +50,7 @@ const modes: { settings: Record<string, string>; name: string; attributes: strin
   },
 ];
 
-for (const { settings, name, attributes, whenEnded } of modes) {
+for (const { settings, name, attributes, whenEnded, device } of modes) {
   const mode = settings.COOKIE_MODE ?? 'host';
 
   test(`COOKIE_MODE=${mode}: the cookie is ${name}, with exactly these attributes`, async (t) => {
@@ -47,9 +58,14 @@ for (const { settings, name, attributes, whenEnded } of modes) {
     const payload = { email: 'someone@example.com', password: crypto.randomUUID() };
     for (const url of ['/signup', '/login']) {
       const response = await app.inject({ method: 'POST', url, payload });
-      const [pair, ...rest] = String(response.headers['set-cookie']).split('; ');
+      const [session = '', ofDevice = '', ...others] = [response.headers['set-cookie'] ?? []].flat();
+      const [pair, ...rest] = session.split('; ');
       t.match(pair, new RegExp(`^${name}=[\\w-]{43}$`));
       t.equal(rest.join('; '), `${ttl}; ${attributes}`);
+      const [mark, ...restOfDevice] = ofDevice.split('; ');
+      t.match(mark, new RegExp(`^${name.replace('token', 'device')}=v1(\\.[\\w-]+){2}$`));
+      t.equal(restOfDevice.join('; '), device);
+      t.same(others, []);
     }
   });
 

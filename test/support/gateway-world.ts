@@ -144,7 +144,8 @@ export async function signUp(origin: string, at = origin): Promise<User> {
     json: credentials,
   });
   if (answer.status !== 201) throw new Error(`sign-up failed: ${answer.status} ${answer.body}`);
-  const [setCookie = '', ...others] = answer.headers.getSetCookie();
+  const cookies = answer.headers.getSetCookie().filter((one) => !/^[\w-]*g_device=/.test(one));
+  const [setCookie = '', ...others] = cookies;
   if (others.length > 0) throw new Error('more than one cookie');
   const [cookie = ''] = setCookie.split(';');
   return { ...credentials, cookie, setCookie, id: JSON.parse(answer.body).user.id };
