@@ -11,7 +11,11 @@ root.setTimeout(300_000);
 
 const catcher = await catchMails(root);
 const [club, browser] = await Promise.all([
-  openClub(root, { SMTP_URL: catcher.smtpUrl, EMAIL_VERIFICATION: 'required' }),
+  openClub(root, {
+    SMTP_URL: catcher.smtpUrl,
+    EMAIL_VERIFICATION: 'required',
+    ACCOUNT_DELETION_DELAY: '3d',
+  }),
   launchChromium(root),
 ]);
 
@@ -102,5 +106,30 @@ test('the code can be typed, also from a second mail', async (t) => {
   await page.getByLabel('Code').fill(code);
   await page.keyboard.press('Enter');
   await isMember(page, credentials);
+  await context.close();
+});
+
+test('an account that waits for its deletion is kept with one click', async (t) => {
+  const context = await newVisitor(browser, club);
+  const page = await context.newPage();
+  const credentials = newCredentials();
+  await ask(page, credentials);
+  const { link } = await mailFor(catcher, credentials.email, 'verify');
+  await page.goto(link);
+  await page.getByRole('button', { name: 'Confirm the address' }).click();
+  await isMember(page, credentials);
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  await page.getByRole('button', { name: 'Yes, delete it' }).click();
+  await hear(page, /Your account is deleted on .*\. A mail says how to keep it\./);
+  const { link: keep } = await mailFor(catcher, credentials.email, 'deletion-undo');
+  const calls = watchCalls(page);
+  await page.goto(keep);
+  await seeHeading(page, 'Keep your account');
+  t.strictSame(calls, []);
+  await page.getByRole('button', { name: 'Keep it' }).press('Enter');
+  await page.getByText('Your account stays.').waitFor();
+  await page.getByRole('main').getByRole('link', { name: 'Sign in' }).click();
+  await submit(page, credentials, 'Sign in');
+  await seeHeading(page, 'Things from the club');
   await context.close();
 });
