@@ -17,6 +17,8 @@ import { createCodeStore } from '../../src/codes/code-store.ts';
 import type { Mail } from '../../src/mail/mail.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import { openSessions } from './services.ts';
 
 export const device = { ip: '192.0.2.1', userAgent: 'Lynx' };
@@ -46,11 +48,15 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     mails: createVerificationMails({ codes, mail }),
     mailLimit: createMailLimit(guesses, mostMails),
   };
+  const none = createWordList([]);
   const issuer = 'https://auth.example.com';
   const verificationParts = {
     ...parts,
     devices: createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) }),
-    rules: createCredentialRules({ minLength: 8, serviceNames: [], isCommon: () => false }),
+    rules: createCredentialRules(
+      { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
+      createLeakedPasswords(undefined),
+    ),
     passwordCheck: { matches: async ({ hash, password }: PasswordGuess) => hash === password },
     lane: { send: async () => {} },
     isRequired: true,
