@@ -79,6 +79,7 @@ for (const mode of ['required', 'optional']) {
     await owner.post('/password/forgot', { email });
     const mail = await world.mails.next(email);
     const reset = await owner.post('/password/reset', { code: mail.linkCode, password });
+    t.equal(reset.statusCode, 200, reset.body);
     t.match(reset.json().user, { email, email_verified: true });
     t.notOk(await isSignedIn(squatter.browser));
     const squatted = { code: linkCode, password: squatter.password };

@@ -48,6 +48,7 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     mails: createVerificationMails({ codes, mail }),
     mailLimit: createMailLimit(guesses, mostMails),
   };
+  const none = createWordList([]);
   const issuer = 'https://auth.example.com';
   const none = createWordList([]);
   const verificationParts = {
