@@ -109,7 +109,7 @@ function settingsIn(text: string): string[] {
 
 function isVariable(name: string): boolean {
   return [...settingNames, ...OTHER_VARIABLES, ...openTelemetryVariables, 'FOO'].includes(
-    name.replace(/_FILE$/, ''),
+    (settingNames as string[]).includes(name) ? name : name.replace(/_FILE$/, ''),
   );
 }
 
