@@ -36,6 +36,9 @@ import { createSessionCookie } from './sessions/session-cookie.ts';
 import { sessionRoutes } from './sessions/session-routes.ts';
 import { addBearerCheck } from './tokens/access-token-check.ts';
 import { tokenRoutes } from './tokens/token-routes.ts';
+import { createAccountActions } from './ui/account-actions.ts';
+import { openUi } from './ui/open-ui.ts';
+import { uiRoutes } from './ui/ui-routes.ts';
 
 /** What the process gives to the app. */
 export type Surroundings = {
@@ -141,14 +144,20 @@ export async function buildApp(
       await guarded.register(passwordRoutes, {
         ...{ passwords, rules: credentialRules, authenticate, cookie, limit },
       });
+      await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
       await guarded.register(emailChangeRoutes, {
         ...{ emailChange: services.emailChange, rules: credentialRules, authenticate, cookie, limit },
       });
-      await guarded.register(verificationRoutes, { verification, sessions, cookie, signUpCookie, limit });
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
+      await guarded.register(uiRoutes, {
+        prefix: '/ui',
+        ui: openUi(config),
+        actions: createAccountActions({ ...services, cookie, signUpCookie }),
+        ...{ publicUrl: config.PUBLIC_URL, minPasswordLength: config.PASSWORD_MIN_LENGTH, limit },
+      });
     },
     { prefix },
   );

@@ -73,6 +73,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     passwords: accounts.passwords,
     emailChange: accounts.emailChange,
     credentialRules: accounts.rules,
+    mailIsOn: mail.service.isOn,
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,

@@ -89,6 +89,11 @@ const pureFiles = [
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',
+  'ui/page-html.ts',
+  'ui/render-page.ts',
+  'ui/ui-pages.ts',
+  'ui/ui-problem.ts',
+  'ui/ui-texts.ts',
   'verifier/setup-error.ts',
   'verifier/token-claims.ts',
   'verifier/token-type.ts',
@@ -113,6 +118,9 @@ const fastifyFiles = [
   'sessions/device.ts',
   'sessions/session-cookie.ts',
   'tokens/access-token-check.ts',
+  'ui/account-actions.ts',
+  'ui/ui-actions.ts',
+  'ui/ui-answers.ts',
 ];
 
 const isStore = (path: string) => path.endsWith('-store.ts');

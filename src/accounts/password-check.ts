@@ -17,6 +17,9 @@ const AT_ONCE = 3;
 /** Of one account. */
 const MOST_WAITING = 100;
 
+/** One error for all: its stack trace would be most of what a refusal costs. */
+const CROWDED = new AppError('rate_limited', { retryAfterSeconds: 1 });
+
 export type PasswordGuess = {
   /** Canonical; of an account or not. */
   email: string;
@@ -71,5 +74,5 @@ export function createPasswordCheck({ passwords, guesses }: PasswordCheckParts) 
 async function refuseSlowly(): Promise<never> {
   tell(channels.limitReached, { limit: 'guesses' });
   await delay(randomInt(REFUSE_AFTER_MS.least, REFUSE_AFTER_MS.most));
-  throw new AppError('rate_limited', { retryAfterSeconds: 1 });
+  throw CROWDED;
 }

@@ -63,12 +63,10 @@ export const verificationRoutes: FastifyPluginAsyncTypebox<VerificationRoutesOpt
         browserHash: signUpCookie.read(request),
         password,
       };
-      const { user, session } = await verification.verify(
-        presented,
-        proof,
-        visitorOf(request, reply, cookie),
-      );
+      const visitor = visitorOf(request, reply, cookie);
+      const { user, session, deviceCookie } = await verification.verify(presented, proof, visitor);
       if (session !== null) cookie.set(reply, session.generateToken, session.maxAgeSeconds);
+      cookie.device.set(reply, deviceCookie);
       signUpCookie.clear(reply);
       return userResponse(user);
     },

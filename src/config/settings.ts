@@ -189,6 +189,16 @@ const accountsAndMail = {
     '',
     'Folder with templates that replace those of this server, file by file',
   ),
+  UI_THEME_FILE: setting(
+    is.optional(folder),
+    '',
+    'Style sheet that is added to that of the pages under /ui; it may set their custom properties alone',
+  ),
+  UI_TEXTS_DIR: setting(
+    is.optional(folder),
+    '',
+    'Folder with texts of the pages under /ui, one file a language, such as de.json',
+  ),
   MAILS_PER_ADDRESS: setting(is.integer(1, 1000), '10', 'Mails to one address in an hour, at most'),
   NEW_DEVICE_MAIL: setting(
     is.flag,

@@ -13,6 +13,7 @@ export const LOCKS = {
   sweepCodes: 7_236_455_025,
   sweepThrottles: 7_236_455_026,
   deleteAccounts: 7_236_455_027,
+  sweepDeadMails: 7_236_455_028,
 } as const;
 
 type Job = keyof typeof LOCKS;

@@ -12,6 +12,7 @@ const Home = Type.Object({
   health: Type.String({ description: 'Should traffic come here' }),
   jwks: Type.String({ description: 'The public signing keys' }),
   metadata: Type.String({ description: 'Server metadata (RFC 8414)' }),
+  sign_in: Type.String({ description: 'A page for users' }),
 });
 
 type HomePageOptions = {
@@ -59,6 +60,7 @@ function describe(publicUrl: string, version: string): Static<typeof Home> {
     health: `${publicUrl}/health/ready`,
     jwks: `${publicUrl}/.well-known/jwks.json`,
     metadata: `${publicUrl}/.well-known/oauth-authorization-server`,
+    sign_in: `${publicUrl}/ui/sign-in`,
   };
 }
 
@@ -86,8 +88,10 @@ const POLICY = [
   ...[`base-uri 'none'`, `form-action 'none'`, `frame-ancestors 'none'`],
 ].join('; ');
 
-function render({ version, documentation, openapi, health, jwks, metadata }: Static<typeof Home>): string {
+function render({ version, sign_in, ...forPrograms }: Static<typeof Home>): string {
+  const { documentation, openapi, health, jwks, metadata } = forPrograms;
   const links = [
+    link(sign_in, 'Sign in', 'The pages for users: sign up, sign in, set a new password'),
     link(documentation, 'Documentation of the API', 'Every call, with its fields and errors'),
     link(openapi, 'OpenAPI document', 'The same for programs'),
     link(health, 'Health', 'Whether the database and the cache answer'),
@@ -106,7 +110,7 @@ function render({ version, documentation, openapi, health, jwks, metadata }: Sta
 <body>
 <header>
 <h1>${NAME} <small>${escapeHtml(version)}</small></h1>
-<p>An auth server. Applications sign their users in with it; it has no sign-in page of its own.</p>
+<p>An auth server. Applications sign their users in with it.</p>
 </header>
 <main>
 <ul>

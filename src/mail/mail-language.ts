@@ -19,8 +19,8 @@ const MAX_RANGES = 20;
  */
 export function pickLanguage(wanted: string | null, languages: readonly string[]): MailLanguage {
   for (const tag of rangesOf(wanted ?? '')) {
-    const language = TAG.exec(tag)?.[1]?.toLowerCase();
-    if (language !== undefined && languages.includes(language)) return { language, locale: tag };
+    const [, language = ''] = TAG.exec(tag.toLowerCase()) ?? [];
+    if (languages.includes(language)) return { language, locale: tag };
   }
   return { language: FALLBACK, locale: FALLBACK };
 }

@@ -36,27 +36,32 @@ export const MAILS_AT_ONCE = 5;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 
+/** How mails leave this process. */
+export type MailOutlet = { transport: MailTransport; render: RenderMail };
+
 type LaneParts = {
   seal: MailSeal;
   clock: DatabaseClock;
-  transport: MailTransport;
-  render: RenderMail;
+  /** Null: mails are off. */
+  outlet: MailOutlet | null;
 };
 
 /** The mails that wait, and how they go out. */
-export function mailLane({ seal, clock, transport, render }: LaneParts): LaneSettings<typeof MailMessage> {
+export function mailLane({ seal, clock, outlet }: LaneParts): LaneSettings<typeof MailMessage> {
   return {
     kind: 'mail',
     payload: MailMessage,
     async deliver({ id, userId, sealed }, { ageMs, signal }) {
+      // Written while there was a mail server.
+      if (outlet === null) throw new Error('SMTP_URL is not set, and a mail waits for a mail server');
       const text = seal.open({ id, userId }, sealed);
       if (text === null)
         throw new Undeliverable('SealedWithAnotherKey', 'KEY_ENCRYPTION_KEY does not open this mail');
       const facts: MailFacts = JSON.parse(text);
       if (isTooLate(facts, ageMs))
         throw new Undeliverable('TooLate', 'the code in this mail is not good any more');
-      const content = render(facts, clock.now() - ageMs);
-      await transport.send({ id, to: facts.to, ...content }, signal);
+      const content = outlet.render(facts, clock.now() - ageMs);
+      await outlet.transport.send({ id, to: facts.to, ...content }, signal);
     },
     isAwaited: false,
     atOnce: MAILS_AT_ONCE,

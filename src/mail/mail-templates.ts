@@ -25,28 +25,30 @@ const SUBJECT = /^Subject: ([^\r\n]+)\r?\n\r?\n/;
 export type MailTemplates = ReturnType<typeof loadMailTemplates>;
 
 /**
- * Reads all templates (Liquid), and tries each one, so that a mistake in one shows at the start and not in the one mail
- * that somebody waits for.
+ * Reads all templates (Liquid). With own ones among them, each is tried, so that a mistake shows at the start and not in
+ * the one mail that somebody waits for.
  * @param ownFolder `MAIL_TEMPLATES_DIR`: its files replace those of this server, and a folder in it may be a new language
  * @throws MailTemplateError
  */
 export function loadMailTemplates(ownFolder?: string) {
   const own = ownFolder === undefined ? {} : readOwn(ownFolder);
+  const named = ownFolder ?? OURS;
   const files = { ...readFolder(OURS), ...own };
   const languages = languagesOf(files);
   const unknown = Object.keys(own).find((path) => !expectedFiles(languages).includes(path));
   if (unknown !== undefined)
-    throw broken(ownFolder, unknown, 'is no template of this server; see docs/mail.md for the names');
+    throw broken(named, unknown, 'is no template of this server; see docs/mail.md for the names');
   const missing = expectedFiles(languages).find((path) => files[path] === undefined);
-  if (missing !== undefined)
-    throw broken(ownFolder, missing, 'is missing, and a language needs all its files');
+  if (missing !== undefined) throw broken(named, missing, 'is missing, and a language needs all its files');
 
-  // No `strictFilters` and so on by default: a misspelt name would be an empty place in a mail.
+  // Strict: otherwise a misspelt name would be an empty place in a mail.
   const strict = { templates: files, strictVariables: true, strictFilters: true, ownPropertyOnly: true };
   const texts = new Liquid({ ...strict, cache: true });
   const pages = new Liquid({ ...strict, cache: true, outputEscape: 'escape' });
   const templates = { languages, render };
-  for (const language of languages) for (const template of MAILS) tryAll(language, template);
+  // Ours have been tried by our tests.
+  if (ownFolder !== undefined)
+    for (const language of languages) for (const template of MAILS) tryAll(language, template);
   return templates;
 
   /** What a mail says, in one of the languages. */
@@ -66,7 +68,7 @@ export function loadMailTemplates(ownFolder?: string) {
       for (const variables of SAMPLES) render(language, template, variables);
     } catch (error) {
       const [reason] = (error as Error).message.split('\n');
-      throw broken(ownFolder, `${language}/${template}`, String(reason));
+      throw broken(named, `${language}/${template}`, String(reason));
     }
   }
 }
@@ -99,10 +101,8 @@ function expectedFiles(languages: string[]): string[] {
   return [LAYOUT, ...languages.flatMap(inLanguage)];
 }
 
-function broken(folder: string | undefined, path: string, reason: string): MailTemplateError {
-  return new MailTemplateError(
-    folder === undefined ? `${path}: ${reason}` : `MAIL_TEMPLATES_DIR: ${join(folder, path)} ${reason}`,
-  );
+function broken(folder: string, path: string, reason: string): MailTemplateError {
+  return new MailTemplateError(`MAIL_TEMPLATES_DIR: ${join(folder, path)} ${reason}`);
 }
 
 const FULL: MailVariables = {

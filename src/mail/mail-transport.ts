@@ -17,6 +17,3 @@ export type MailTransport = {
   /** Ends what is still under way; its mails fail. */
   close(): void;
 };
-
-/** For a server without `SMTP_URL`: no mail is written, so none is sent. */
-export const noTransport: MailTransport = { send: async () => {}, close: () => {} };

@@ -30,6 +30,8 @@ export type Lane<Payload extends TSchema> = {
    * @returns how many
    */
   withdraw(transaction: Transaction, member: keyof Static<Payload> & string, value: string): Promise<number>;
+  /** Deletes at most `limit` messages that have been dead for this long. @returns how many */
+  sweepDead(transaction: Transaction, keptMs: number, limit: number): Promise<number>;
   /** Looks no more, and lets what is under way end. */
   close(): Promise<void>;
 };
@@ -86,6 +88,9 @@ export function createLane<Payload extends TSchema>(
 
     withdraw: (transaction: Transaction, member: string, value: string): Promise<number> =>
       store.withdraw(transaction, { kind, member, value }),
+
+    sweepDead: (transaction: Transaction, keptMs: number, limit: number): Promise<number> =>
+      store.sweepDead(transaction, { kind, keptMs }, limit),
 
     /** From now on, looks every second for messages that are due, whichever replica wrote them. */
     start(): void {

@@ -172,6 +172,24 @@ export function createOutboxStore(database: Database) {
       return withdrawn.length;
     },
 
+    /**
+     * Deletes at most `limit` messages of a kind that have been dead for this long.
+     * @returns how many
+     */
+    async sweepDead(
+      { database }: Transaction,
+      { kind, keptMs }: { kind: string; keptMs: number },
+      limit: number,
+    ): Promise<number> {
+      const old = database
+        .select({ id: outbox.id })
+        .from(outbox)
+        .where(and(eq(outbox.kind, kind), lte(outbox.deadAt, sql`now() - ${inMs(keptMs)}`)))
+        .limit(limit);
+      const swept = await database.delete(outbox).where(inArray(outbox.id, old)).returning({ id: outbox.id });
+      return swept.length;
+    },
+
     /** Deletes a dead message. @returns whether there was one */
     async drop(id: string): Promise<boolean> {
       const dropped = await database.delete(outbox).where(deadOnes(id)).returning({ id: outbox.id });

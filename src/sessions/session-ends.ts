@@ -6,7 +6,8 @@ import { createTurnsByKey } from '../core/turns.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { Device } from './device.ts';
-import type { EndedSession, EndReason, OthersWish, SessionSelector, SessionStore } from './session-store.ts';
+import type { EndedSession, EndReason, OthersWish, SessionSelector } from './session-end-store.ts';
+import type { SessionStore } from './session-store.ts';
 import { type SessionsEnded, sessionsEndedMessages } from './sessions-ended.ts';
 
 /** Less than the time after which browsers and proxies give up. */

@@ -10,9 +10,10 @@ import type { Device } from './device.ts';
 import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
 import type { LastSeen } from './last-seen.ts';
 import type { SessionCache } from './session-cache.ts';
+import type { EndReason } from './session-end-store.ts';
 import { createSessionEnds } from './session-ends.ts';
 import { isLive, isSeenDue, type SessionRecord } from './session-rules.ts';
-import type { EndReason, ListedSession, PageWish, SessionStore } from './session-store.ts';
+import type { ListedSession, PageWish, SessionStore } from './session-store.ts';
 import type { SessionsEnded } from './sessions-ended.ts';
 
 /** A session that was just started. Its generate token is known only now. */

@@ -33,6 +33,16 @@ test('the owner of a deleted account is told by mail, after all other mails of t
   ]);
 });
 
+test('an account that was deleted a moment ago is not deleted again', async (t) => {
+  const room = await openAccountRoom(t);
+  const { session } = await room.signUp();
+  await room.database.delete(users);
+  room.posted.length = 0;
+  const again = room.accounts.deletions.delete(session, undefined, room.device);
+  await t.rejects(again, { code: 'not_signed_in' });
+  t.same(room.posted, []);
+});
+
 test('a deletion that waits is told by mail with a code that undoes it, once', async (t) => {
   const room = await openAccountRoom(t, WITH_DELAY);
   const member = await room.signUp();

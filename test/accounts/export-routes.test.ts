@@ -91,8 +91,7 @@ test('sessions that have ended are in it too, however many there are', async (t)
 });
 
 test('an export is for those who are signed in, and ten times an hour', async (t) => {
-  const place = await createPlace(t);
-  const { app, advance } = await build(t, {}, place);
+  const { app, advance } = await build(t);
   const [user, other] = [await signUp(app), await signUp(app)];
   const ask = (cookie: string) => app.inject({ url: '/me/export', headers: { cookie } });
   t.equal(codeOf(await ask('')), 'not_signed_in');
@@ -103,8 +102,15 @@ test('an export is for those who are signed in, and ten times an hour', async (t
   t.equal((await ask(other.cookie)).statusCode, 200);
   await advance(HOUR_MS);
   t.equal((await ask(user.cookie)).statusCode, 200);
+});
+
+test('an account that is gone has no export, although the cache still has the session', async (t) => {
+  const place = await createPlace(t);
+  const { app } = await build(t, {}, place);
+  const { cookie } = await signUp(app);
   await runSql(place.DATABASE_URL, 'delete from users');
-  t.equal(codeOf(await ask(other.cookie)), 'not_signed_in', 'the cache still has the session');
+  t.equal(codeOf(await app.inject({ url: '/me/export', headers: { cookie } })), 'not_signed_in');
+  t.same(await runSql(place.DATABASE_URL, `select id from audit_events where kind = 'account.exported'`), []);
 });
 
 test('a document that the database cut off is no document', async (t) => {

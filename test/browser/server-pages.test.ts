@@ -55,7 +55,7 @@ test('the page at / is styled, and each of its links opens, in Chromium', async 
     await page.goto(publicUrl);
     t.equal(await page.title(), 'Doorward');
     t.equal(await page.evaluate('getComputedStyle(document.querySelector("ul")).listStyleType'), 'none');
-    t.equal(await links.count(), 5);
+    t.equal(await links.count(), 6);
     for (const link of await links.all()) {
       await link.click();
       await page.waitForURL(

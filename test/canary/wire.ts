@@ -1,4 +1,4 @@
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Secrets } from './secrets.ts';
 
@@ -31,7 +31,7 @@ export class Wire {
     return new Promise((resolve) => {
       const options = { hostname, port, method, path, headers, agent: this.#agent };
       const request = httpRequest(options, async (response) => {
-        const bytes = Buffer.concat(await response.toArray());
+        const bytes = await bytesOf(response);
         const lines = response.rawHeaders
           .map((text, at) => (at % 2 === 0 ? `${text}: ` : `${text}\n`))
           .join('');
@@ -67,6 +67,14 @@ export class Wire {
     this.statuses.add(status);
     this.#answers += text.replace(HANDED_OVER, '');
   }
+}
+
+/** A body, or as much of it as came before the server broke off. */
+function bytesOf(response: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  response.on('data', (part: Buffer) => parts.push(part));
+  response.on('error', () => {});
+  return new Promise((resolve) => response.on('close', () => resolve(Buffer.concat(parts))));
 }
 
 /** The token of the session that an answer starts, known as a secret from now on. */

@@ -98,6 +98,8 @@ t.test('an empty environment gives the defaults', async (t) => {
     SMTP_URL: undefined,
     MAIL_FROM: 'Doorward <doorward@localhost>',
     MAIL_TEMPLATES_DIR: undefined,
+    UI_THEME_FILE: undefined,
+    UI_TEXTS_DIR: undefined,
     MAILS_PER_ADDRESS: 10,
     NEW_DEVICE_MAIL: true,
     ACCOUNT_DELETION_DELAY: 0,

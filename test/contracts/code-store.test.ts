@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
+import { NIL, v7 as uuidv7 } from 'uuid';
 import { createCodeStore, type NewCode, type OpenCode } from '../../src/codes/code-store.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { oneTimeCodes, users } from '../../src/db/schema.ts';
@@ -51,6 +52,34 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.match(await store.findByLink(hash, ['reset_password', 'not_me']), { id, purpose: 'not_me' });
     t.equal(await store.findByLink(randomBytes(32), ['not_me']), null);
   });
+
+  t.test(
+    'the browser is that of the newest open code of the user and the purpose that has one',
+    async (t) => {
+      const { add, addUser, owner, find, spend, store, transact, moveTime } = await setUp(t);
+      const browserOf = () =>
+        transact((transaction) => store.findBrowserHash(transaction, owner.userId, 'verify_email'));
+      const purpose = 'verify_email';
+      t.equal(await browserOf(), null);
+      await add({ purpose: 'not_me', browserHash: randomBytes(32) });
+      await add({ ...(await addUser()), purpose, browserHash: randomBytes(32) });
+      await add({ purpose, browserHash: null });
+      t.equal(await browserOf(), null);
+      const [first, second] = [randomBytes(32), randomBytes(32)];
+      const code = await add({ id: uuidv7(), purpose, browserHash: first, lifeMs: MINUTE_MS });
+      await add({ purpose, browserHash: null });
+      t.same(await browserOf(), first);
+      await add({ id: uuidv7(), purpose, browserHash: second, lifeMs: 2 * MINUTE_MS });
+      t.same(await browserOf(), second);
+      await moveTime(2 * MINUTE_MS);
+      t.equal(await browserOf(), null, 'none is open');
+      t.equal(await find(code), null);
+      const open = await add({ purpose, browserHash: first });
+      t.same(await browserOf(), first);
+      await spend((await find(open)) as OpenCode);
+      t.equal(await browserOf(), null);
+    },
+  );
 
   t.test('a code is good until it expires, by the time of the database', async (t) => {
     const { add, find, takeTry, spend, moveTime } = await setUp(t);
@@ -174,6 +203,40 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const code = await add();
     for (let n = 0; n < 6; n += 1) await takeTry(code);
     t.ok(await find(code));
+  });
+
+  t.test('the browser is that of the newest open code of the purpose', async (t) => {
+    const { add, spend, store, transact, owner, moveTime } = await setUp(t);
+    const find = () =>
+      transact((transaction) => store.findBrowserHash(transaction, owner.userId, 'reset_password'));
+    t.equal(await find(), null);
+    const [first, second] = [randomBytes(32), randomBytes(32)];
+    await add({ id: '00000000-0000-7000-8000-000000000001', browserHash: first });
+    const newest = await add({ id: '00000000-0000-7000-8000-000000000002', browserHash: second });
+    await add({ purpose: 'verify_email', browserHash: randomBytes(32) });
+    await add();
+    t.same(await find(), second);
+    await spend(newest);
+    t.equal(await find(), null);
+    await add({ browserHash: first });
+    t.same(await find(), first);
+    await moveTime(10 * MINUTE_MS);
+    t.equal(await find(), null);
+  });
+
+  t.test("a user's codes are listed in parts, without their hashes", async (t) => {
+    const { add, addUser, store, owner } = await setUp(t);
+    const own = [await add(), await add(), await add()].map(({ id }) => id).sort();
+    await add(await addUser());
+    const [first] = await store.list(owner.userId, 1, NIL);
+    t.equal(first?.id, own[0]);
+    t.match(first, { purpose: 'reset_password', email: owner.email, spentAt: null });
+    t.notOk(Object.keys(first ?? {}).some((name) => name.endsWith('Hash')));
+    const rest = await store.list(owner.userId, 10, String(own[0]));
+    t.same(
+      rest.map(({ id }) => id),
+      own.slice(1),
+    );
   });
 
   t.test('codes end with their user', async (t) => {

@@ -226,6 +226,28 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.equal(await transact((transaction) => store.withdraw(transaction, wish)), 0);
   });
 
+  t.test('what has been dead for long goes, in parts, and nothing else', async (t) => {
+    const { database, store, transact, insert, failed, moveTime } = await setUp(t);
+    const [first, second, young, waiting] = [1, 2, 3, 4].map(() => makeMessage()) as [
+      ...[NewMessage, NewMessage, NewMessage, NewMessage],
+    ];
+    const other = makeMessage({ kind: 'webhook' });
+    await insert(first, second, young, other);
+    await store.claim('mail', 10, LEASE_MS);
+    await store.claim('webhook', 10, LEASE_MS);
+    for (const { id } of [first, second, other]) await failed(id, { delayMs: null });
+    await moveTime(3_600 * SECOND_MS);
+    await failed(young.id, { delayMs: null });
+    await insert(waiting);
+    const sweep = (limit: number) =>
+      transact((tx) => store.sweepDead(tx, { kind: 'mail', keptMs: 1_800 * SECOND_MS }, limit));
+    t.equal(await sweep(1), 1);
+    t.equal(await sweep(10), 1);
+    t.equal(await sweep(10), 0);
+    const left = await database.select({ id: outbox.id }).from(outbox);
+    t.same(left.map(({ id }) => id).sort(), [young.id, other.id, waiting.id].sort());
+  });
+
   t.test('what the release before writes is due at once', async (t) => {
     const { database, store } = await setUp(t);
     const message = makeMessage({ kind: 'sessions_ended' });

@@ -3,14 +3,8 @@ import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
 import { sessions, users } from '../../src/db/schema.ts';
-import {
-  createSessionStore,
-  type EndedSession,
-  type MakeRoom,
-  type NewSession,
-  type PageWish,
-  type SessionSelector,
-} from '../../src/sessions/session-store.ts';
+import type { EndedSession, MakeRoom, SessionSelector } from '../../src/sessions/session-end-store.ts';
+import { createSessionStore, type NewSession, type PageWish } from '../../src/sessions/session-store.ts';
 import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
 import { findSession } from '../support/find-session.ts';
 

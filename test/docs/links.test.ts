@@ -6,9 +6,10 @@ import { captures, pages, proseOf, readPage } from './pages.ts';
 
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
 
-/** Variables that are not settings of the server: those of tests, benchmarks and examples. */
+/** What looks like a setting and is none: variables of Node, tests, benchmarks and examples, and words of the outbox. */
 const OTHER_VARIABLES = [
   ...['TEST_DATABASE_URL', 'TEST_REDIS_URL', 'BENCH_EMAIL', 'BENCH_PASSWORD', 'SCHED_IDLE'],
+  ...['NODE_EXTRA_CA_CERTS', 'SMTP_550', 'SMTP_535'],
   ...['DOORWARD_URL', 'DOORWARD_INTERNAL_URL', 'CLIENT_SECRET', 'PAGE_ROOT', 'BROWSER_ROOT'],
 ];
 
@@ -108,9 +109,9 @@ function settingsIn(text: string): string[] {
 }
 
 function isVariable(name: string): boolean {
-  return [...settingNames, ...OTHER_VARIABLES, ...openTelemetryVariables, 'FOO'].includes(
-    (settingNames as string[]).includes(name) ? name : name.replace(/_FILE$/, ''),
-  );
+  const known = [...settingNames, ...OTHER_VARIABLES, ...openTelemetryVariables, 'FOO'];
+  // A setting may itself end with _FILE.
+  return known.includes(name) || known.includes(name.replace(/_FILE$/, ''));
 }
 
 /** Words separated by spaces, or in quotes. */

@@ -12,10 +12,10 @@ t.setTimeout(300_000);
 const COMMAND_LINE = /npx doorward ([^`\n]*?)(?=`|\n| {2,}#)/g;
 /** A command in a text, as in "`doorward keys list`". */
 const MENTION =
-  /(?<!npx )\bdoorward (settings|migrate|doctor|backup|restore|(?:keys|clients|outbox|sessions) [a-z-]+)/g;
+  /(?<!npx )\bdoorward (settings|migrate|doctor|backup|restore|(?:keys|clients|outbox|sessions|mail) [a-z-]+)/g;
 
-/** `test/e2e/backup-cli.test.ts` runs these. */
-const FOR_EMBEDDED = /^(backup|restore) /;
+/** `test/e2e/backup-cli.test.ts` and `test/operator/mail-cli.test.ts` run these. */
+const FOR_EMBEDDED = /^(backup|restore|mail) /;
 
 const commandLines = [...new Set(pages.flatMap((page) => captures(readPage(page), COMMAND_LINE)))].filter(
   (line) => !FOR_EMBEDDED.test(line),
@@ -27,6 +27,7 @@ t.test('every command line for operators works beside a running server', async (
   const place = {
     ...(await createPlace(t)),
     ...{ PORT: String(port), PUBLIC_URL: `http://localhost:${port}`, AUDIENCES: 'api,shop,payments' },
+    SMTP_URL: 'smtp://127.0.0.1:1025',
   };
   const server = await startServer(t, place);
   for (const line of commandLines) {

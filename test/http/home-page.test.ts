@@ -23,6 +23,7 @@ test('a program that takes anything gets JSON, a browser a page', async (t) => {
     health: 'http://localhost:3000/health/ready',
     jwks: 'http://localhost:3000/.well-known/jwks.json',
     metadata: 'http://localhost:3000/.well-known/oauth-authorization-server',
+    sign_in: 'http://localhost:3000/ui/sign-in',
   });
   const page = await pageOf(server);
   t.equal(page.statusCode, 200);
@@ -53,7 +54,7 @@ test('every link leads somewhere, below a prefix too', async (t) => {
     for (const at of prefix === '' ? ['/'] : [prefix, `${prefix}/`]) {
       const page = await pageOf(server, at);
       const links = linksIn(page.body);
-      t.equal(links.length, 5, at);
+      t.equal(links.length, 6, at);
       for (const link of links) {
         t.ok(link.startsWith(`http://localhost:3000${prefix}/`), link);
         t.equal((await server.app.inject(new URL(link).pathname)).statusCode, 200, link);
@@ -106,6 +107,6 @@ test('the answers tell nothing that the description of the API does not', async 
   for (const link of Object.values<string>(links)) {
     t.ok(link.startsWith(servers[0].url));
     const path = link.slice(servers[0].url.length);
-    t.ok(path in paths || ['/docs', '/openapi.json'].includes(path), path);
+    t.ok(path in paths || ['/docs', '/openapi.json', '/ui/sign-in'].includes(path), path);
   }
 });

@@ -141,7 +141,7 @@ test('the Secret of production has what the server mounts, each key of its own',
   for (const [name, path] of Object.entries(environmentOf(production, server)))
     if (name.endsWith('_FILE')) t.ok(files.has(path), name);
   t.equal(secret.metadata.namespace, server.namespace);
-  t.same(readdirSync(join(folder, 'secrets')).length, 3);
+  t.same(readdirSync(join(folder, 'secrets')).length, 4);
 });
 
 test('the last of the five commands ends with a token, and the client of payments gets a secret', async (t) => {

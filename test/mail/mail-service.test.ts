@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { test } from 'tap';
 import { parseSmtpUrl } from '../../src/config/smtp-target.ts';
+import { tryLock } from '../../src/db/locks.ts';
+import { sweepAll } from '../../src/db/sweep.ts';
 import { catchMails } from '../support/mail-catcher.ts';
 import { MINUTE_MS, resetMail, sendMails } from './send-mails.ts';
 
@@ -75,10 +77,14 @@ test('opens a mail that was sealed with the key before, and gives up on one of a
   await openReplica({ KEY_ENCRYPTION_KEY_PREVIOUS: keyEncryptionKey }, randomBytes(32)).outbox.deliverDue();
   t.equal((await catcher.next('ada@example.com')).code, '7K3M-9QXD');
 
-  await openReplica({}, randomBytes(32)).send(resetMail());
-  const other = openReplica({}, randomBytes(32));
-  await other.outbox.deliverDue();
-  t.match(await waiting(), [{ lastError: 'SealedWithAnotherKey', attempts: 1 }]);
+  catcher.mode = 'later';
+  const stranger = openReplica({}, randomBytes(32));
+  await stranger.send(resetMail());
+  await stranger.outbox.deliverDue();
+  await stranger.close();
+  await moveTime(MINUTE_MS);
+  await openReplica({}, randomBytes(32)).outbox.deliverDue();
+  t.match(await waiting(), [{ lastError: 'SealedWithAnotherKey', attempts: 2 }]);
   t.ok((await waiting())[0]?.deadAt);
 });
 
@@ -94,6 +100,47 @@ test('does not send a code after its time', async (t) => {
   await outbox.deliverDue();
   t.match(await waiting(), [{ lastError: 'TooLate' }]);
   t.equal(catcher.all.length, 0);
+});
+
+test('a mail without a code goes out however late', async (t) => {
+  const catcher = await catchMails(t);
+  catcher.mode = 'later';
+  const { openReplica, waiting, moveTime } = await sendMails(t, SMTP(catcher.smtpUrl));
+  const { send, outbox } = openReplica();
+  const about = { userId: randomUUID(), to: 'ada@example.com', locale: 'de' };
+  await send({ ...about, template: 'account_deleted', data: {} });
+  const deed = { at: new Date(), ip: null, userAgent: null, goodForMs: MINUTE_MS, link: null, code: null };
+  await send({ ...about, template: 'password_changed', data: deed });
+  await outbox.deliverDue();
+  catcher.mode = 'take';
+  await moveTime(60 * MINUTE_MS);
+  await outbox.deliverDue();
+  t.same(await waiting(), []);
+  t.same(catcher.all.map(({ subject }) => subject).sort(), [
+    'Ihr Konto wurde gelöscht',
+    'Ihr Passwort wurde geändert',
+  ]);
+});
+
+test('a mail that was given up is kept for a month', async (t) => {
+  const catcher = await catchMails(t);
+  catcher.mode = 'never';
+  const { openReplica, waiting, moveTime, transact } = await sendMails(t, SMTP(catcher.smtpUrl));
+  const { send, outbox, sweeps } = openReplica();
+  const sweepAllOf = () => sweepAll(sweeps, transact);
+  await send(resetMail());
+  await outbox.deliverDue();
+  await moveTime(29 * 24 * 60 * MINUTE_MS);
+  await sweepAllOf();
+  t.match(await waiting(), [{ lastError: 'SMTP_550', attempts: 1 }]);
+  await moveTime(2 * 24 * 60 * MINUTE_MS);
+  await transact(async (other) => {
+    await tryLock(other, 'sweepDeadMails');
+    await sweepAllOf();
+  });
+  t.equal((await waiting()).length, 1, 'one replica sweeps at a time');
+  await sweepAllOf();
+  t.same(await waiting(), []);
 });
 
 test('takes back what waits for a user, and nothing of others', async (t) => {
@@ -112,13 +159,17 @@ test('takes back what waits for a user, and nothing of others', async (t) => {
 test('writes nothing without a mail server, and lets what was written before wait for one', async (t) => {
   const catcher = await catchMails(t);
   catcher.mode = 'later';
-  const { openReplica, waiting, lines } = await sendMails(t);
+  const { openReplica, waiting, lines, moveTime } = await sendMails(t);
   const on = openReplica(SMTP(catcher.smtpUrl));
   await on.send(resetMail());
   await on.outbox.deliverDue();
   await on.close();
 
   const off = openReplica();
+  await moveTime(MINUTE_MS);
+  await off.outbox.deliverDue();
+  t.match(await waiting(), [{ attempts: 2, deadAt: null }]);
+  await off.close();
   t.equal(off.service.isOn, false);
   t.equal(on.service.isOn, true);
   await off.send(resetMail());

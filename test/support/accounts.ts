@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { t as root, type Test } from 'tap';
 import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
+import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
 import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createPasswordCheck } from '../../src/accounts/password-check.ts';
@@ -17,9 +18,10 @@ import type { Mail } from '../../src/mail/mail.ts';
 import type { MailService } from '../../src/mail/mail-service.ts';
 import { createGuessLimit, type GuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import { createPasswordHasher, type PasswordHasher } from '../../src/passwords/password-hash.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import type { SessionService } from '../../src/sessions/session-service.ts';
-import { createLooseRules, idleLeakWatch } from './credential-rules.ts';
 import { openSessions } from './services.ts';
 
 export const WEAK = { memoryKib: 64, iterations: 1, threads: 1 };
@@ -105,8 +107,16 @@ export async function setUp(t: Test) {
       }),
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
-      rules: createLooseRules((text) => text === 'password1234'),
-      leakWatch: idleLeakWatch,
+      rules: createCredentialRules(
+        {
+          minLength: 8,
+          serviceNames: createWordList([]),
+          blockedWords: createWordList([]),
+          isCommon: (text) => text === 'password1234',
+        },
+        createLeakedPasswords(undefined),
+      ),
+      leakWatch: { look: () => {}, close: async () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });

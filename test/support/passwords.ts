@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
+import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
 import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createOwnerCheck } from '../../src/accounts/owner-check.ts';
@@ -21,8 +22,9 @@ import type { Mail } from '../../src/mail/mail.ts';
 import type { MailService } from '../../src/mail/mail-service.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import type { PasswordHasher } from '../../src/passwords/password-hash.ts';
-import { createLooseRules, idleLeakWatch } from './credential-rules.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import { openSessions } from './services.ts';
 
 export const CLIENT = '192.0.2.7';
@@ -71,7 +73,11 @@ export async function openPasswords(t: Test) {
     const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };
     const passwordCheck = createPasswordCheck({ passwords, guesses });
-    const rules = createLooseRules();
+    const none = createWordList([]);
+    const rules = createCredentialRules(
+      { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
+      createLeakedPasswords(undefined),
+    );
     const accounts = { ...accountStore, ...changes.accounts };
     const store = createPasswordStore();
     const mailLimit = createMailLimit(guesses, changes.mailsPerHour ?? 10);
@@ -89,9 +95,10 @@ export async function openPasswords(t: Test) {
     });
     const signIn = createAccountService({
       ...shared,
-      ...{ store: accounts, passwordCheck, notice: signInNotice, leakWatch: idleLeakWatch },
+      ...{ store: accounts, passwordCheck, notice: signInNotice },
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
+      leakWatch: { look: () => {}, close: async () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };

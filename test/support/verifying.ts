@@ -1,6 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify';
 import type { Test } from 'tap';
 import { build, createPlace, newCredentials, type Place, runSql, type TestApp } from '../helper.ts';
+import { eventually } from './adapters.ts';
 import { catchMails } from './mail-catcher.ts';
 
 type App = TestApp['app'];
@@ -62,6 +63,14 @@ export function bytesOf({ statusCode, statusMessage, headers, body }: LightMyReq
     return `${name}: ${String(value).replace(/(g_signup=)[\w-]{43}/, '$1…')}`;
   });
   return [statusCode, statusMessage, ...lines, '', body].join('\r\n');
+}
+
+/** Waits until all that was asked for has been done, and all mails have gone out. */
+export function settled({ place }: Verifying): Promise<void> {
+  return eventually(async () => {
+    const waiting = await runSql(place.DATABASE_URL, 'select 1 from outbox');
+    if (waiting.length > 0) throw new Error(`${waiting.length} messages are waiting`);
+  });
 }
 
 /** Addresses of every kind, on one server. */
