@@ -23,6 +23,8 @@ import { openTokens } from './tokens/open-tokens.ts';
 export async function startServices(config: Config, adapters: Adapters, clock: DatabaseClock, log: Log) {
   const platform = openPlatform(config, adapters, clock, log);
   const outbox = openOutbox(platform);
+  // Before what has timers: a template that cannot be used ends the start here.
+  const mail = openMail(platform, outbox.service);
   const keys = openKeys(platform);
   await keys.schedule.start().catch(async (error: unknown) => {
     await keys.close();
@@ -30,7 +32,6 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     throw error;
   });
   const audit = openAudit(platform);
-  const mail = openMail(platform, outbox.service);
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
@@ -45,7 +46,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const oauth = openOAuth(platform, tokens);
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
-  const opened = [outbox, keys, audit, mail, codes, sessions, tokens, accounts, oauth, gateway];
+  // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
+  const opened = [mail, outbox, keys, audit, codes, sessions, tokens, accounts, oauth, gateway];
   outbox.service.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),

@@ -3,16 +3,29 @@ import { action, announce, element, heading, plural, sentence } from './dom.js';
 import { signIn, signUp } from './pages/account.js';
 import { cart } from './pages/cart.js';
 import { catalogue } from './pages/catalogue.js';
+import { keepCode } from './pages/codes.js';
+import { confirmEmail, notMe, undoDeletion, undoEmail, verify } from './pages/mailed.js';
+import { forgot, reset } from './pages/password.js';
 import { sessions } from './pages/sessions.js';
+import { settings } from './pages/settings.js';
 import { createPanel } from './panel.js';
 import { auth } from './services.js';
 
 const ROUTES = {
   '/': { title: 'Catalogue', render: catalogue },
   '/cart': { title: 'Cart', render: cart, guarded: true },
-  '/sessions': { title: 'Sessions', render: sessions, guarded: true },
+  '/account': { title: 'Your account', render: settings, guarded: true },
+  '/sessions': { title: 'Sessions', render: sessions, guarded: true, under: '/account' },
   '/sign-in': { title: 'Sign in', render: signIn, forGuests: true },
   '/sign-up': { title: 'Join', render: signUp, forGuests: true },
+  '/forgot': { title: 'Forgot your password?', render: forgot },
+  // The mails of Doorward lead to these, because PUBLIC_APP_URL is the address of the club.
+  '/reset': { title: 'New password', render: reset },
+  '/verify': { title: 'Confirm your address', render: verify },
+  '/email-change': { title: 'Your new address', render: confirmEmail, guarded: true },
+  '/email-undo': { title: 'Take your address back', render: undoEmail },
+  '/not-me': { title: 'This was not me', render: notMe },
+  '/deletion-undo': { title: 'Keep your account', render: undoDeletion },
 };
 
 const main = document.getElementById('main');
@@ -57,6 +70,7 @@ function arrive() {
  */
 async function show({ isNew = false } = {}) {
   const mine = ++turn;
+  keepCode();
   const route = ROUTES[location.pathname];
   const asked = auth.onRouteChange();
   document.title = `${route?.title ?? 'Not found'} · The Club`;
@@ -158,8 +172,11 @@ async function signOut() {
 }
 
 function markCurrentLink() {
+  const under = ROUTES[location.pathname]?.under;
   for (const link of document.querySelectorAll('header a')) {
-    if (link.getAttribute('href') === location.pathname) link.setAttribute('aria-current', 'page');
+    const href = link.getAttribute('href');
+    if (href === location.pathname) link.setAttribute('aria-current', 'page');
+    else if (href === under) link.setAttribute('aria-current', 'true');
     else link.removeAttribute('aria-current');
   }
 }

@@ -75,17 +75,20 @@ export function action(button, run) {
 
 /**
  * A button that asks once more, in its own place, before it does what cannot be undone.
- * @param {string} label of the button @param {string} question @param {() => Promise<void>} run
+ * @param {{label: string, question: string, yes: string}} words
+ * @param {() => Promise<void>} run
+ * @param {Node[]} inputs what it asks for beside the answer
  */
-export function confirmed(label, question, run) {
+export function confirmed({ label, question, yes: verb }, run, ...inputs) {
   const button = element('button.danger', { type: 'button' }, label);
-  const yes = action(element('button.danger', { type: 'button' }, 'Yes, end them'), run);
+  const yes = action(element('button.danger', { type: 'button' }, verb), run);
   const no = element('button', { type: 'button', onclick: back }, 'No');
   const place = element('div', {}, button);
   const asked = element(
     'div.confirm',
     { role: 'group', 'aria-label': question },
     element('p', {}, question),
+    ...inputs,
     yes,
     no,
   );
@@ -107,6 +110,8 @@ export function confirmed(label, question, run) {
 export function sentence(error) {
   if (error.code === 'rate_limited')
     return `Too many tries. Wait ${error.retryAfterSeconds || 60} seconds, please.`;
+  if (error.code === 'reauthentication_required')
+    return 'Enter your password, please: you signed in some time ago.';
   if (error.code === 'unavailable' || error instanceof TypeError)
     return 'The club cannot be reached right now. Try again in a moment, please.';
   return /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;

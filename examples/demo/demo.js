@@ -27,6 +27,9 @@ const settings = {
   PORT: '0',
   PATH_PREFIX: '/auth',
   PUBLIC_URL: issuer,
+  // The links in mails lead to the pages of the club.
+  PUBLIC_APP_URL: origin,
+  EMAIL_VERIFICATION: 'optional',
   AUDIENCES: 'shop,payments',
   DRAIN_DELAY: '0s',
   LOG_LEVEL: 'info',
@@ -141,6 +144,8 @@ The club is at ${origin}
   1. Put something into the cart, sign up, and buy it. Then use the spent token again.
   2. Look at the panel: the cookie that no script can read, and the token that is in memory only.
   3. Sign in from another browser, and end that session from the first one.
+  4. Forget your password. Mails are files here, and this shows the newest one:
+     DATA_DIR=${dataFolder} npm run -s doorward -- mail show
 
 The calls of Doorward are described at ${issuer}/docs.
 ${process.env.DATA_DIR ? `The data stays in ${dataFolder}.` : 'Everything is gone when you press Ctrl-C.'}

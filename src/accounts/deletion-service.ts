@@ -1,6 +1,7 @@
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService, PresentedCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
+import { createTurnsByKey } from '../core/turns.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { Device } from '../sessions/device.ts';
@@ -30,6 +31,8 @@ export type DeletionService = ReturnType<typeof createDeletionService>;
 /** How accounts end. */
 export function createDeletionService(parts: DeletionServiceParts) {
   const { store, ownerCheck, sessions, codes, audit, mail, transact, delayMs } = parts;
+  // Of one user one at a time: those that wait for the row's lock would each hold a database connection.
+  const inTurn = createTurnsByKey<string>();
 
   return {
     /**
@@ -41,13 +44,8 @@ export function createDeletionService(parts: DeletionServiceParts) {
     async delete(session: SessionRecord, password: string | undefined, device: Device): Promise<Date | null> {
       await ownerCheck.require(session, password);
       await sessions.endSurplus(session.userId, null, 'account_deleted', device);
-      return transact(async (transaction) => {
-        const user = await store.lock(transaction, session.userId);
-        if (user === null) throw new AppError('not_signed_in');
-        if (delayMs > 0) return ask(transaction, user, session, device);
-        await remove(transaction, user, user.id);
-        return null;
-      });
+      const work = (transaction: Transaction) => deleteIn(transaction, session, device);
+      return inTurn(session.userId, () => transact(work));
     },
 
     /**
@@ -77,6 +75,18 @@ export function createDeletionService(parts: DeletionServiceParts) {
       return due.length === DELETED_AT_ONCE ? limit : due.length;
     },
   };
+
+  async function deleteIn(
+    transaction: Transaction,
+    session: SessionRecord,
+    device: Device,
+  ): Promise<Date | null> {
+    const user = await store.lock(transaction, session.userId);
+    if (user === null) throw new AppError('not_signed_in');
+    if (delayMs > 0) return ask(transaction, user, session, device);
+    await remove(transaction, user, user.id);
+    return null;
+  }
 
   /** Whoever asks again gets the answer of the first time, and no later date. */
   async function ask(

@@ -1,3 +1,4 @@
+import { type Account, createAccount } from './account.ts';
 import { type AuthState, createAuthState, SIGNED_OUT, UNKNOWN } from './auth-state.ts';
 import { createCall } from './calls.ts';
 import type { User } from './claims.ts';
@@ -5,9 +6,11 @@ import { createGuardedFetch } from './guarded-fetch.ts';
 import { currentPage, type Page } from './page.ts';
 import { createTokenKeeper, type TokenKeeper } from './token-keeper.ts';
 
+export type { MailCode, Profile, ProfilePatch } from './account.ts';
 export { AuthError, type FieldError } from './auth-error.ts';
 export type { AuthState } from './auth-state.ts';
 export type { User } from './claims.ts';
+export { codeFromLink } from './code-from-link.ts';
 export type { Page } from './page.ts';
 
 export type AuthOptions = {
@@ -63,7 +66,8 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
   // A page in the back/forward cache gets no messages: another user may have signed in.
   page.addEventListener('pageshow', ({ persisted }) => persisted && startOver());
 
-  return {
+  const account: Account = createAccount({ ask, enter, leave, check: keeper.renew });
+  return Object.assign(account, {
     /** Makes an account and signs in. @returns null if the address must be confirmed first @throws AuthError */
     signUp: (credentials: Credentials) => enter('/signup', credentials),
 
@@ -75,8 +79,7 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
       await ask('POST', '/logout').catch((error) => {
         if (error.code !== 'not_signed_in') throw error;
       });
-      change(SIGNED_OUT);
-      channel.postMessage('out');
+      leave();
     },
 
     /**
@@ -130,15 +133,20 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
 
     /** The state in which a server renders the page, and in which the browser must begin. */
     getServerSnapshot: () => UNKNOWN,
-  };
+  });
 
-  async function enter(path: string, credentials: Credentials): Promise<User | null> {
-    const { user } = await ask<{ user?: User }>('POST', path, credentials);
+  async function enter(path: string, body: object): Promise<User | null> {
+    const { user } = await ask<{ user?: User }>('POST', path, body);
     if (!user) return null;
     const { id, email, email_verified } = user;
     change({ status: 'signed-in', user: { id, email, email_verified } });
     channel.postMessage('in');
     return user;
+  }
+
+  function leave(): void {
+    change(SIGNED_OUT);
+    channel.postMessage('out');
   }
 
   function startOver(): void {

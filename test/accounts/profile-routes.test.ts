@@ -9,6 +9,7 @@ import {
   signUp,
   type TestApp,
 } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
 import { listen } from '../support/listen.ts';
 
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -93,18 +94,20 @@ test('what is no patch of a profile is refused, with the place that is wrong', a
   t.strictSame(await me(app, cookie), user, 'nothing was changed');
 });
 
-test('of fifty patches at the same time none is lost', async (t) => {
+test('of twenty patches at the same time none is lost', async (t) => {
   const place = await createPlace(t);
   const [one, two] = [await build(t, {}, place), await build(t, {}, place)];
   const { cookie } = await signUp(one.app);
-  const names = Array.from({ length: 50 }, (_, index) => `n${index}`);
-  const answers = await Promise.all(
-    names.map((name, index) =>
-      patch([one, two][index % 2]?.app as App, cookie, { metadata: { [name]: index } }),
-    ),
-  );
-  t.ok(answers.every(({ statusCode }) => statusCode === 200));
-  t.same(Object.keys((await me(one.app, cookie)).metadata).sort(), names.sort());
+  const names = Array.from({ length: 20 }, (_, index) => `n${index}`);
+  // A machine that stalls may answer 503: then the patch is sent again.
+  const send = (app: App, metadata: object) =>
+    eventually(async () => {
+      const { statusCode, body } = await patch(app, cookie, { metadata });
+      if (statusCode !== 200) throw new Error(body);
+    });
+  await Promise.all(names.map((name, index) => send(index % 2 === 0 ? one.app : two.app, { [name]: index })));
+  const { metadata } = await eventually(() => me(one.app, cookie));
+  t.same(Object.keys(metadata).sort(), names.sort());
 });
 
 test('a change is on record with the names of what was changed, and without the values', async (t) => {

@@ -275,7 +275,8 @@ test('the session of another user in the browser ends when it verifies with the 
   const { linkCode } = await world.mails.next(second.email);
   t.equal(codeOf(await browser.post('/email/verify', { code: linkCode })), 'password_required');
   t.equal((await browser.get('/me')).json().user.email, email);
-  await browser.post('/email/verify', { code: linkCode, password: second.password });
+  const verified = await browser.post('/email/verify', { code: linkCode, password: second.password });
+  t.equal(verified.statusCode, 200, verified.body);
   t.equal((await browser.get('/me')).json().user.email, second.email);
 });
 

@@ -4,9 +4,12 @@ import { newCredentials } from '../helper.ts';
 import { checkAccessibility, SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
 import { openClub } from './support/club.ts';
-import { goTo, hear, join, newVisitor, seeHeading, submit } from './support/visit.ts';
+import { goTo, goToSessions, hear, join, newVisitor, seeHeading, submit } from './support/visit.ts';
 
 root.setTimeout(300_000);
+
+/** With a code of a link they have fewer fields. */
+const MAIL_PAGES = ['/forgot', '/reset', '/verify', '/not-me', '/not-me#code=from-a-mail', '/email-change'];
 
 test('axe finds nothing wrong with the club, in Chromium', async (t) => {
   const [club, browser] = await Promise.all([openClub(t), launchChromium(t)]);
@@ -41,8 +44,24 @@ async function visitAll(t: Test, page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Use the spent token again' }).click();
   await hear(page, 'Payments answered 401');
   await checkAccessibility(t, page, 'receipt, and a token that was refused');
-  await goTo(page, 'Sessions', 'Where you are signed in');
+  await goToSessions(page);
   await checkAccessibility(t, page, 'sessions');
+  await visitAccount(t, page);
+  await goToSessions(page);
   await page.locator('summary').click();
   await checkAccessibility(t, page, 'sessions, with the panel as it was not before');
+}
+
+/** The account page, and what mails lead to. */
+async function visitAccount(t: Test, page: Page): Promise<void> {
+  await goTo(page, 'Account', 'Your account');
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  await page.getByRole('button', { name: 'Change the password' }).click();
+  await page.getByRole('alert').filter({ hasText: /./ }).first().waitFor();
+  await checkAccessibility(t, page, 'account, with an error and a question');
+  for (const path of MAIL_PAGES) {
+    await page.goto(path);
+    await page.locator('main form').waitFor();
+    await checkAccessibility(t, page, path);
+  }
 }

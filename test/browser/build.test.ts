@@ -5,9 +5,9 @@ import { parseSync } from 'oxc-parser';
 import { test } from 'tap';
 import { buildModule } from './support/built-module.ts';
 
-const LIMIT_BYTES = 3 * 1024;
+const LIMIT_BYTES = 3.25 * 1024;
 
-test('`@doorward/browser` is one file under 3 kB gzipped', async (t) => {
+test('`@doorward/browser` is one file under 3.25 kB gzipped', async (t) => {
   const folder = join(await buildModule(t), 'packages/browser/dist');
   for (const [name, limitBytes] of [
     ['index.js', LIMIT_BYTES],

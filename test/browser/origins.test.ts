@@ -4,7 +4,7 @@ import { t as root, type Test, test } from 'tap';
 import { newCredentials } from '../helper.ts';
 import { launchChromium } from './support/chromium.ts';
 import { type Club, openClub, portOf } from './support/club.ts';
-import { goTo, join, newVisitor } from './support/visit.ts';
+import { goToSessions, join, newVisitor } from './support/visit.ts';
 
 /** Pages of an attacker: on another port, which is the same site and gets the cookie, and on another site. */
 const HOSTS = ['localhost', '127.0.0.1'];
@@ -68,7 +68,7 @@ async function stillSignedIn(
   club: Club,
 ): Promise<void> {
   t.equal(await sessionCookie(context), cookie, 'the cookie is the same');
-  await goTo(page, 'Sessions', 'Where you are signed in');
+  await goToSessions(page);
   await page.getByText('You are signed in here only.').waitFor();
   const own = await tryFetch(page, `${club.origin}/auth/token`, { method: 'POST' });
   t.equal(own, 'basic 200', 'the own page may do all that');

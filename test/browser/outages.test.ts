@@ -3,7 +3,16 @@ import { t as root, test } from 'tap';
 import { newCredentials } from '../helper.ts';
 import { launchChromium } from './support/chromium.ts';
 import { openClub } from './support/club.ts';
-import { goTo, hear, join, newVisitor, seeHeading, submit, watchTokens } from './support/visit.ts';
+import {
+  goTo,
+  goToSessions,
+  hear,
+  join,
+  newVisitor,
+  seeHeading,
+  submit,
+  watchTokens,
+} from './support/visit.ts';
 
 const minute = 60_000;
 
@@ -67,7 +76,7 @@ test('time, tabs and outages, in Chromium', async (t) => {
     await goTo(page, 'Cart', 'Your cart');
     await page.getByText('Brass key').waitFor();
     t.pass('20 seconds without it: the shop goes on');
-    await page.getByRole('link', { name: 'Sessions' }).click();
+    await page.getByRole('link', { name: 'Account' }).click();
     await seeHeading(page, 'Just a moment');
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
     await hear(page, 'The club cannot be reached right now.');
@@ -78,7 +87,7 @@ test('time, tabs and outages, in Chromium', async (t) => {
     await page.clock.fastForward(minute);
     await refreshed;
     await goTo(page, 'Cart', 'Your cart');
-    await goTo(page, 'Sessions', 'Where you are signed in');
+    await goToSessions(page);
     t.pass('and everything is back');
     await context.close();
   });

@@ -80,9 +80,14 @@ async function visitAll(page: Page, origin: string, take: (name: string) => Prom
   await page.getByText('Payments answered 401').waitFor();
   await take('spent-token');
   await signInElsewhere(origin, { email, password });
-  await page.getByRole('link', { name: 'Sessions' }).click();
+  await page.getByRole('link', { name: 'Account' }).click();
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  await take('account');
+  await page.getByRole('link', { name: 'See where you are signed in' }).click();
   await page.getByRole('heading', { name: 'Other devices' }).waitFor();
   await take('sessions');
+  await visitAccount(page, take);
+  await page.goto('/sessions');
   await page.locator('summary').click();
   await take('panel');
   await page.locator('summary').click();
@@ -91,6 +96,21 @@ async function visitAll(page: Page, origin: string, take: (name: string) => Prom
   await page.getByRole('link', { name: 'Sign in' }).click();
   await page.getByRole('heading', { name: 'Welcome back' }).waitFor();
   await take('sign-in');
+}
+
+/** The account page, and what mails lead to. */
+async function visitAccount(page: Page, take: (name: string) => Promise<unknown>): Promise<void> {
+  await page.goto('/account');
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  await take('account-delete');
+  for (const path of ['forgot', 'reset', 'verify', 'email-change', 'email-undo', 'not-me', 'deletion-undo']) {
+    await page.goto(`/${path}`);
+    await page.locator('main form').waitFor();
+    await take(path);
+    await page.goto(`/${path}#code=from-a-mail`);
+    await page.locator('main form').waitFor();
+    await take(`${path}-link`);
+  }
 }
 
 async function signInElsewhere(origin: string, credentials: object): Promise<void> {

@@ -4,7 +4,7 @@ import { newCredentials } from '../helper.ts';
 import { SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
 import { openClub } from './support/club.ts';
-import { goTo, hear, join, newVisitor, seeHeading } from './support/visit.ts';
+import { goTo, goToSessions, hear, join, newVisitor, seeHeading } from './support/visit.ts';
 
 root.setTimeout(300_000);
 
@@ -60,10 +60,16 @@ test('nothing sticks out on a phone with larger letters or more space between th
   await page.getByRole('button', { name: 'Use the spent token again' }).click();
   await hear(page, 'Payments answered 401');
   await fits(t, page, 'receipt');
-  await goTo(page, 'Sessions', 'Where you are signed in');
+  await goToSessions(page);
   await fits(t, page, 'sessions');
   await page.locator('summary').click();
   await fits(t, page, 'the open panel');
+  await goTo(page, 'Account', 'Your account');
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  await fits(t, page, 'account');
+  await page.goto('/reset');
+  await page.getByLabel('Code').waitFor();
+  await fits(t, page, 'reset');
 });
 
 test('the links at the top stay in one line, also with a number at the cart', async (t) => {

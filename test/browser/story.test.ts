@@ -5,7 +5,16 @@ import { t as root, type Test, test } from 'tap';
 import { type Credentials, newCredentials } from '../helper.ts';
 import { launchChromium } from './support/chromium.ts';
 import { type Club, openClub } from './support/club.ts';
-import { goTo, hear, join, newVisitor, seeHeading, submit, watchTokens } from './support/visit.ts';
+import {
+  goTo,
+  goToSessions,
+  hear,
+  join,
+  newVisitor,
+  seeHeading,
+  submit,
+  watchTokens,
+} from './support/visit.ts';
 
 root.setTimeout(300_000);
 
@@ -72,7 +81,7 @@ test('the club, in Chromium', async (t) => {
       const { tokens } = watchTokens(page);
       await join(page, newCredentials());
       await goTo(page, 'Cart', 'Your cart');
-      await goTo(page, 'Sessions', 'Where you are signed in');
+      await goToSessions(page);
       const cookie = (await context.cookies()).find(({ name }) => name === '__Host-g_token');
       t.match(cookie, { httpOnly: true, secure: true, sameSite: 'Lax', path: '/' });
       t.ok(tokens.length >= 3 && new Set(tokens).size === tokens.length, 'a token for each route');
@@ -239,11 +248,11 @@ test('the club, in Chromium', async (t) => {
     await other.goto('/sign-in?next=/cart');
     await submit(other, credentials, 'Sign in');
     await seeHeading(other, 'Your cart');
-    await goTo(mine, 'Sessions', 'Where you are signed in');
+    await goToSessions(mine);
     await mine.getByRole('button', { name: /^End: Chrome on / }).click();
     await hear(mine, 'is signed out');
     await mine.getByText('You are signed in here only.').waitFor();
-    await other.getByRole('link', { name: 'Sessions' }).click();
+    await other.getByRole('link', { name: 'Account' }).click();
     await seeHeading(other, 'Welcome back');
     t.pass('the other device is out at its next route change');
     await Promise.all([here.close(), there.close()]);
@@ -257,7 +266,7 @@ test('the club, in Chromium', async (t) => {
       const page = await context.newPage();
       await join(page, credentials);
       for (let devices = 0; devices < 2; devices += 1) await signInElsewhere(browser, club, credentials);
-      await goTo(page, 'Sessions', 'Where you are signed in');
+      await goToSessions(page);
       const all = page.getByRole('button', { name: 'End all other sessions' });
       await all.press('Enter');
       await page.getByRole('group', { name: 'Sign out on all 2 other devices?' }).waitFor();

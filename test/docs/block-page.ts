@@ -7,14 +7,17 @@ import type { Test } from 'tap';
 import { portOf } from '../browser/support/club.ts';
 import { build, signUp } from '../helper.ts';
 import { quietPort } from '../support/gateway-program.ts';
+import { catchMails, type MailCatcher } from '../support/mail-catcher.ts';
 
 /** Where a page's blocks of code run: an empty page, Doorward and a shop, each at an origin of its own. */
 export type BlockWorld = {
   credentials: { email: string; password: string };
   /** The audiences of the tokens that the shop got, in order. */
   shopAudiences: unknown[];
-  /** Opens the empty page; its user is signed out. */
-  open(): Promise<Page>;
+  /** What Doorward sends, with links to the empty page. */
+  mails: MailCatcher;
+  /** Opens an empty page; its user is signed out. @param path with a fragment, if it needs one */
+  open(path?: string): Promise<Page>;
   /** Runs a module in the page. Its imports are found like those of our own code. */
   run(page: Page, code: string): Promise<void>;
 };
@@ -25,15 +28,16 @@ const GIVE_UP_AFTER_MS = 60_000;
 export async function openBlockWorld(t: Test, browser: Browser): Promise<BlockWorld> {
   const shopAudiences: unknown[] = [];
   const [origin, shop] = await Promise.all([serveEmptyPages(t), serveShop(t, shopAudiences)]);
-  const { doorward, credentials } = await openDoorward(t, origin);
+  const { doorward, credentials, mails } = await openDoorward(t, origin);
   return {
     credentials,
     shopAudiences,
-    open: async () => {
+    mails,
+    open: async (path = '/') => {
       const context = await browser.newContext();
       context.setDefaultTimeout(GIVE_UP_AFTER_MS);
       const page = await context.newPage();
-      await page.goto(origin);
+      await page.goto(`${origin}${path}`);
       return page;
     },
     run: async (page, code) => {
@@ -71,11 +75,15 @@ async function listen(t: Test, app: FastifyInstance): Promise<string> {
 async function openDoorward(t: Test, pageOrigin: string) {
   const port = await quietPort();
   const doorward = `http://localhost:${port}`;
-  const settings = { PORT: String(port), PUBLIC_URL: doorward, APP_ORIGINS: pageOrigin };
+  const mails = await catchMails(t);
+  const settings = {
+    ...{ PORT: String(port), PUBLIC_URL: doorward, APP_ORIGINS: pageOrigin },
+    ...{ SMTP_URL: mails.smtpUrl, PUBLIC_APP_URL: pageOrigin },
+  };
   const { app } = await build(t, { ...settings, AUDIENCES: 'shop,books,payments' });
   await app.listen({ port, host: 'localhost' });
   const { email, password } = await signUp(app);
-  return { doorward, credentials: { email, password } };
+  return { doorward, credentials: { email, password }, mails };
 }
 
 async function bundled(code: string): Promise<string> {

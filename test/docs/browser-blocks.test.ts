@@ -1,9 +1,10 @@
 import type { Page } from 'playwright-core';
 import { t as root, test } from 'tap';
 import { launchChromium } from '../browser/support/chromium.ts';
+import { mailFor } from '../browser/support/mailbox.ts';
 import { buildPackage } from '../support/gateway-world.ts';
 import { openBlockWorld } from './block-page.ts';
-import { codeBlocks, snippet } from './pages.ts';
+import { codeBlocks, snippet, snippets } from './pages.ts';
 
 root.setTimeout(300_000);
 
@@ -23,8 +24,8 @@ const given = `
 const signIn = 'await auth.signIn({ email, password });';
 
 /** Opens a page with what is given, and runs code there. */
-async function pageWith(code: string): Promise<Page> {
-  const page = await world.open();
+async function pageWith(code: string, path?: string): Promise<Page> {
+  const page = await world.open(path);
   await world.run(page, given + code);
   return page;
 }
@@ -59,6 +60,31 @@ test('the block of docs/browser.md signs in, and gets tokens for one service eac
   t.same(world.shopAudiences.splice(0), ['shop']);
   t.ok(minted.includes(JSON.stringify({ single_use: true, audience: 'payments' })));
   await page.context().close();
+});
+
+/** The form of the block about `/reset`. */
+const RESET_FORM = `document.body.innerHTML = '<form>' + ['email', 'code', 'password']
+  .map((name) => '<label>' + name + '<input name="' + name + '"></label>').join('') + '<button>Set</button></form>';`;
+
+test('the block about the page /reset takes the code of a link, or a typed one', async (t) => {
+  const [, block = ''] = snippets('docs/browser.md', 'ts');
+  const asking = await pageWith('');
+  for (const how of ['link', 'typed']) {
+    await asking.evaluate('auth.requestReset(email)');
+    const { link, code } = await mailFor(world.mails, email, 'reset');
+    const { hash } = new URL(link);
+    const page = await pageWith(RESET_FORM + block, how === 'link' ? `/reset${hash}` : '/reset');
+    t.equal(await page.evaluate('location.hash'), '', 'the address has no code');
+    if (how === 'typed') {
+      await page.getByLabel('email').fill(email);
+      await page.getByLabel('code').fill(code);
+    }
+    await page.getByLabel('password').fill(password);
+    await page.getByRole('button').click();
+    await page.waitForFunction("auth.getSnapshot().status === 'signed-in'");
+    await page.context().close();
+  }
+  await asking.context().close();
 });
 
 test("the block of the package's page calls the shop for a user who is signed in", async (t) => {

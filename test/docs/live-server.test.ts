@@ -20,6 +20,7 @@ const exampleUrl = 'https://auth.example.com';
 /** Printed after each step, to tell the answers apart. */
 const mark = '=== end of step ===';
 
+const dataFolder = t.testdir();
 const url = await startServer();
 
 for (const [page, least] of [
@@ -32,7 +33,7 @@ for (const [page, least] of [
 
     const script = steps.map(({ commands }) => `${commands}\necho; echo '${mark}'`).join('\n');
     // A tour that fails half-way leaves its cookies behind.
-    const env = { ...process.env, TMPDIR: t.testdir() };
+    const env = { ...process.env, TMPDIR: t.testdir(), DATA_DIR: dataFolder };
     const { stdout, stderr } = await run('sh', ['-ec', script.replaceAll(shownUrl, url)], { env });
     t.equal(stderr, '');
     const answers = stdout.replaceAll('\r', '').split(`${mark}\n`);
@@ -82,7 +83,7 @@ async function startServer(): Promise<string> {
   const server = spawn(process.execPath, ['src/server.ts'], {
     env: {
       ...{ PATH, NODE_V8_COVERAGE },
-      ...{ PORT: String(port), PUBLIC_URL: publicUrl, DATA_DIR: t.testdir() },
+      ...{ PORT: String(port), PUBLIC_URL: publicUrl, DATA_DIR: dataFolder },
       ...{ PASSWORD_HASH_MEMORY_KIB: '7168', PASSWORD_HASH_ITERATIONS: '5', MAX_EVENT_LOOP_DELAY: '0s' },
     },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -158,10 +158,11 @@ test('settings that protect less, and misspelt ones, are said loudly', async (t)
   await server.says(/COOKIE_MODE=insecure/);
   await server.says(/CLIENT_ASSERTION_AUDIENCE=endpoint/);
   await server.says(/ACCES_TOKEN_TTL: .*did you mean ACCESS_TOKEN_TTL/);
+  await server.says(/SMTP_URL is not set, so no mails are sent/);
   const levels = server.stdout
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line).level);
-  t.strictSame(levels, [30, 30, 40, 40, 40]);
+  t.strictSame(levels, [30, 30, 40, 40, 40, 40]);
   t.equal(await server.end('SIGINT'), 0);
 });

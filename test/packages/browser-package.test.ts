@@ -7,17 +7,23 @@ import { emptyProject, install, link, pack, runIn } from './packed.ts';
 const ours = await pack(t, '@doorward/browser');
 
 const page = `
-  import { type AuthError, createAuth, type Session, type User } from '@doorward/browser';
+  import { type AuthError, codeFromLink, createAuth, type Profile, type Session, type User } from '@doorward/browser';
   import { createUseAuth } from '@doorward/browser/react';
 
   export const auth = createAuth({ url: '/auth', allowedOrigins: [location.origin], routeChange: 'when-stale' });
   export const stop: () => void = auth.onSignedOut(() => document.body.replaceChildren());
   export const response: Promise<Response> = auth.fetch('/shop/cart', { method: 'POST' });
   export const sessions: Promise<Session[]> = auth.sessions();
-  export const code = (error: AuthError): string => error.code;
+  export const codeOf = (error: AuthError): string => error.code;
   const useAuth = createUseAuth({ useSyncExternalStore: (_subscribe, getSnapshot) => getSnapshot() }, auth);
   export const state = useAuth();
   export const user: User | null = state.status === 'signed-in' ? state.user : null;
+  const code = codeFromLink();
+  export const reset: Promise<User> | null = code ? auth.resetPassword({ code, password: 'typed' }) : null;
+  export const profile: Promise<Profile> = auth.updateProfile({ display_name: null, metadata: { theme: 'dark' } });
+  export const due: Promise<string | null> = auth.deleteAccount({ password: undefined });
+  // @ts-expect-error: the address is not a part of the profile
+  auth.updateProfile({ email: 'ada@example.com' });
   // @ts-expect-error: only these two
   createAuth({ url: '/auth', routeChange: 'never' });
 `;

@@ -43,6 +43,7 @@ export async function openWorld(t: Teardown, wishes: Settings = {}): Promise<Wor
     DATABASE_URL: database.url,
     PATH_PREFIX: '/auth',
     PUBLIC_URL: `${origin}/auth`,
+    PUBLIC_APP_URL: origin,
     AUDIENCES: 'shop,payments',
     TRUSTED_PROXIES: GATEWAY_ADDRESS,
     LOG_LEVEL: 'info',

@@ -17,6 +17,8 @@ import { createCodeStore } from '../../src/codes/code-store.ts';
 import type { Mail } from '../../src/mail/mail.ts';
 import { createGuessLimit } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore } from '../../src/passwords/guess-store.ts';
+import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
+import { createWordList } from '../../src/passwords/word-list.ts';
 import { openSessions } from './services.ts';
 
 export const device = { ip: '192.0.2.1', userAgent: 'Lynx' };

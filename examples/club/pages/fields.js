@@ -5,15 +5,15 @@ import { element } from '../dom.js';
  * again with the input.
  * @param {string} name
  * @param {string} label
- * @param {Record<string, unknown>} attributes of the input
+ * @param {Record<string, unknown>} attributes of the input; `id` where the page has two of the same name
  * @param {string | null} hint
  * @param {(input: HTMLInputElement) => Node} wrap puts something beside the input
  */
-export function field(name, label, attributes, hint = null, wrap = (input) => input) {
-  const error = element('p.error', { id: `${name}-error`, role: 'alert' });
-  const described = hint ? `${name}-hint ${name}-error` : `${name}-error`;
+export function field(name, label, { id = name, ...attributes }, hint = null, wrap = (input) => input) {
+  const error = element('p.error', { id: `${id}-error`, role: 'alert' });
+  const described = hint ? `${id}-hint ${id}-error` : `${id}-error`;
   const input = element('input', {
-    id: name,
+    id,
     name,
     required: true,
     'aria-describedby': described,
@@ -24,8 +24,8 @@ export function field(name, label, attributes, hint = null, wrap = (input) => in
     node: element(
       'div.field',
       {},
-      element('label', { for: name }, label),
-      hint ? element('p.hint', { id: `${name}-hint` }, hint) : null,
+      element('label', { for: id }, label),
+      hint ? element('p.hint', { id: `${id}-hint` }, hint) : null,
       wrap(input),
       error,
     ),
@@ -38,12 +38,32 @@ export function field(name, label, attributes, hint = null, wrap = (input) => in
   };
 }
 
+/** What was typed as the address. In memory: a URL would end up in logs. */
+let typed = '';
+
+/** An e-mail address, which stays when the user changes to another page with such a field. */
+export function emailField() {
+  const email = field('email', 'E-mail address', { type: 'email', autocomplete: 'username', value: typed });
+  email.input.addEventListener('input', () => {
+    typed = email.input.value;
+  });
+  return email;
+}
+
+/** Called after a sign-in: the next user of this tab need not see it. */
+export function forgetEmail() {
+  typed = '';
+}
+
+export const PASSWORD_HINT = 'At least 8 characters. A few words that do not belong together are good.';
+
 /** With a button that shows the password. `hide` hides it again, so that browsers offer to save it. */
-export function passwordField(attributes, hint) {
+export function passwordField({ name = 'password', label = 'Password', ...attributes }, hint = null) {
   const verb = element('span', {}, 'Show');
-  const button = element('button.reveal', { type: 'button' }, verb, element('span.unseen', {}, ' password'));
+  const noun = element('span.unseen', {}, ` ${label.toLowerCase()}`);
+  const button = element('button.reveal', { type: 'button' }, verb, noun);
   const beside = (input) => element('div.beside', {}, input, button);
-  const password = field('password', 'Password', { type: 'password', ...attributes }, hint, beside);
+  const password = field(name, label, { type: 'password', ...attributes }, hint, beside);
   const show = (isShown) => {
     password.input.type = isShown ? 'text' : 'password';
     verb.textContent = isShown ? 'Hide' : 'Show';

@@ -19,11 +19,16 @@ export async function sessions({ refresh, signOut }) {
       ? element('p.empty', {}, 'None. You are signed in here only.')
       : element('ul.devices', {}, ...others.map((session) => device(session, end))),
     others.length > 1 ? endAll() : null,
+    element('p.aside', {}, element('a', { href: '/account' }, 'Back to your account')),
   );
 
   function endAll() {
-    const question = `Sign out on all ${others.length} other devices?`;
-    return confirmed('End all other sessions', question, async () => {
+    const words = {
+      label: 'End all other sessions',
+      question: `Sign out on all ${others.length} other devices?`,
+      yes: 'Yes, end them',
+    };
+    return confirmed(words, async () => {
       await auth.endOtherSessions();
       await refresh();
       announce('You are signed out on all other devices.');

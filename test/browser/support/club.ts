@@ -17,11 +17,11 @@ export type Club = {
   restart(): Promise<void>;
 };
 
-/** Starts everything; it is stopped when the test ends. */
-export async function openClub(t: Teardown): Promise<Club> {
+/** Starts everything; it is stopped when the test ends. @param wishes more settings of Doorward */
+export async function openClub(t: Teardown, wishes: Record<string, string> = {}): Promise<Club> {
   takeChildrenAlong();
   // Chosen before the start, because the services and the gateway get Doorward's URL only once.
-  const world = await openWorld(t, { PORT: String(await quietPort()) });
+  const world = await openWorld(t, { ...wishes, PORT: String(await quietPort()) });
   const { doorward, shop, payments } = world.addresses;
   const gateway = createGateway(
     { doorward: `http://${doorward}`, shop: `http://${shop}`, payments: `http://${payments}` },

@@ -46,6 +46,13 @@ export async function goTo(page: Page, link: string, heading: string): Promise<v
   await seeHeading(page, heading);
 }
 
+/** To the list of the devices, by way of the account. */
+export async function goToSessions(page: Page): Promise<void> {
+  await goTo(page, 'Account', 'Your account');
+  await page.getByRole('link', { name: 'See where you are signed in' }).click();
+  await seeHeading(page, 'Where you are signed in');
+}
+
 /** Waits until the status line has this text. */
 export async function hear(page: Page, text: string | RegExp): Promise<void> {
   await page.getByRole('status').filter({ hasText: text }).waitFor();
