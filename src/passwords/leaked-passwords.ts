@@ -20,14 +20,18 @@ export type LeakedPasswords = {
  * answer is all hashes that begin so, and they are compared here. It is padded, so that its size does not tell which of them
  * were asked for.
  * @param baseUrl what stands before `/range/`; undefined: nobody is asked
+ * @param deadlineMs for the whole answer
  */
-export function createLeakedPasswords(baseUrl: string | undefined): LeakedPasswords {
+export function createLeakedPasswords(
+  baseUrl: string | undefined,
+  deadlineMs = DEADLINE_MS,
+): LeakedPasswords {
   if (baseUrl === undefined) return { isOn: false, isLeaked: async () => false };
   const rangeUrl = `${baseUrl.replace(/(\/range)?\/*$/, '')}/range/`;
   return {
     isOn: true,
     async isLeaked(password) {
-      const outcome = await lookUp(rangeUrl, sha1Of(password)).catch(() => 'failed' as const);
+      const outcome = await lookUp(rangeUrl, sha1Of(password), deadlineMs).catch(() => 'failed' as const);
       tell(channels.leakLookUp, { outcome });
       return outcome === 'leaked';
     },
@@ -40,13 +44,13 @@ function sha1Of(password: string): string {
 }
 
 /** @throws when the answer is late, too long, or none */
-async function lookUp(rangeUrl: string, sha1: string): Promise<LeakLookUpOutcome> {
+async function lookUp(rangeUrl: string, sha1: string, deadlineMs: number): Promise<LeakLookUpOutcome> {
   const response = await fetch(`${rangeUrl}${sha1.slice(0, PREFIX_LENGTH)}`, {
     headers: { 'add-padding': 'true', accept: 'text/plain' },
     // A redirect is no answer: its target is not the one that the operator chose.
     redirect: 'manual',
     // For the body too.
-    signal: AbortSignal.timeout(DEADLINE_MS),
+    signal: AbortSignal.timeout(deadlineMs),
   });
   const lines = (await readText(response)).split(/\r?\n/).filter((line) => line !== '');
   if (response.status !== 200 || !lines.every((line) => LINE.test(line))) return 'failed';

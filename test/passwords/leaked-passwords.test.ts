@@ -4,6 +4,9 @@ import { channels, listenTo } from '../../src/core/channels.ts';
 import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import { openRangeServer, sha1Of } from '../support/range-server.ts';
 
+/** Longer than a busy machine needs. */
+const GENEROUS_MS = 30_000;
+
 const makePassword = () => randomBytes(18).toString('base64url');
 
 function hear(t: Test): string[] {
@@ -14,7 +17,7 @@ function hear(t: Test): string[] {
 
 async function setUp(t: Test) {
   const server = await openRangeServer(t);
-  return { server, outcomes: hear(t), ...createLeakedPasswords(server.url) };
+  return { server, outcomes: hear(t), ...createLeakedPasswords(server.url, GENEROUS_MS) };
 }
 
 test('finds a leaked password, and no other', async (t) => {
@@ -59,7 +62,7 @@ test('the address may be given with the path of the ranges', async (t) => {
   const password = makePassword();
   server.leak(password);
   for (const url of [`${server.url}/`, `${server.url}/range`, `${server.url}/range/`])
-    t.equal(await createLeakedPasswords(url).isLeaked(password), true, url);
+    t.equal(await createLeakedPasswords(url, GENEROUS_MS).isLeaked(password), true, url);
 });
 
 test('lets every password pass when no usable answer comes', async (t) => {
@@ -87,7 +90,8 @@ test('lets every password pass when no usable answer comes', async (t) => {
 });
 
 test('waits half a second for the whole answer', async (t) => {
-  const { server, isLeaked, outcomes } = await setUp(t);
+  const { server, outcomes } = await setUp(t);
+  const { isLeaked } = createLeakedPasswords(server.url);
   let begun = 0;
   server.answerWith((response) => {
     begun += 1;
@@ -97,7 +101,7 @@ test('waits half a second for the whole answer', async (t) => {
   const startedAt = performance.now();
   t.strictSame(await Promise.all([isLeaked(makePassword()), isLeaked(makePassword())]), [false, false]);
   const tookMs = performance.now() - startedAt;
-  t.ok(tookMs >= 490 && tookMs < 1_500, `${tookMs} ms`);
+  t.ok(tookMs >= 490 && tookMs < 5_000, `${tookMs} ms`);
   t.strictSame(outcomes, ['failed', 'failed']);
 });
 
