@@ -50,7 +50,6 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
   };
   const none = createWordList([]);
   const issuer = 'https://auth.example.com';
-  const none = createWordList([]);
   const verificationParts = {
     ...parts,
     devices: createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) }),
