@@ -107,6 +107,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     { id: sessionId, userId }: SessionRecord,
     asker: Asker,
   ): Promise<User> {
+    await sessions.requireOpen(transaction, userId, sessionId);
     await codes.spend(transaction, code);
     // Who has asked for an address must not learn that another account has it.
     const changed = await store.change(transaction, addressOf(code), 'invalid_code');

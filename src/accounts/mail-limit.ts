@@ -8,10 +8,12 @@ export type MailLimit = ReturnType<typeof createMailLimit>;
 /**
  * Bounds the mails that others can cause to be sent to an address, whoever asks and for whatever.
  * @param most in an hour
+ * @param kind what is counted together. Those that warn an owner are counted apart from those that anybody can ask for:
+ *   otherwise a thief would first ask for so many that there is no warning
  */
-export function createMailLimit(guesses: GuessLimit, most: number) {
+export function createMailLimit(guesses: GuessLimit, most: number, kind: 'mail' | 'warning' = 'mail') {
   const budget = { most, windowMs: HOUR_MS };
-  const take = async (email: string) => void (await guesses.take({ kind: 'mail', id: email }, budget));
+  const take = async (email: string) => void (await guesses.take({ kind, id: email }, budget));
 
   return {
     /**

@@ -78,7 +78,7 @@ export function openAccounts(platform: Platform, features: Features) {
       audit,
       codes,
       mail,
-      mailLimit,
+      mailLimit: createMailLimit(guesses, config.MAILS_PER_ADDRESS, 'warning'),
       clock,
       isWanted: config.NEW_DEVICE_MAIL,
     }),

@@ -4,6 +4,7 @@ import type { CodeService } from '../codes/code-service.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { OutboxService } from '../outbox/outbox-service.ts';
+import { openSealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { AccountStore } from './account-store.ts';
@@ -36,7 +37,7 @@ type Shared = {
 
 /** New passwords. */
 export function openPasswords(
-  { guard, transact, clock }: Platform,
+  { config, keyEncryptionKey, guard, transact, clock }: Platform,
   { outbox, ...features }: Features,
   { mailLimit, ...shared }: Shared,
 ) {
@@ -49,6 +50,9 @@ export function openPasswords(
     store,
     transact,
     notice: createPasswordNotice({ codes, mail, clock }),
-    lane: outbox.openLane(forgottenPasswordLane(take)),
+    lane: openSealedLane(outbox, forgottenPasswordLane(take), {
+      current: keyEncryptionKey,
+      previous: config.KEY_ENCRYPTION_KEY_PREVIOUS,
+    }),
   });
 }

@@ -4,7 +4,7 @@ import type { CodePurpose } from '../codes/one-time-code.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
-import type { Lane } from '../outbox/outbox-lane.ts';
+import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { Device } from '../sessions/device.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
@@ -32,7 +32,7 @@ type PasswordServiceParts = {
   devices: KnownDevices;
   audit: AuditService;
   transact: Transact;
-  lane: Lane<typeof ForgottenPassword>;
+  lane: SealedLane<typeof ForgottenPassword>;
 };
 
 /** The codes that set a new password: all that were sent to the address of the account, and say so. */

@@ -55,8 +55,8 @@ export function mailLane({ seal, clock, outlet }: LaneParts): LaneSettings<typeo
       // Written while there was a mail server.
       if (outlet === null) throw new Error('SMTP_URL is not set, and a mail waits for a mail server');
       const text = seal.open({ id, userId }, sealed);
-      if (text === null)
-        throw new Undeliverable('SealedWithAnotherKey', 'KEY_ENCRYPTION_KEY does not open this mail');
+      // Tried again: while the key is being replaced, another replica may open it.
+      if (text === null) throw new SealedWithAnotherKey('KEY_ENCRYPTION_KEY does not open this mail');
       const facts: MailFacts = JSON.parse(text);
       if (isTooLate(facts, ageMs))
         throw new Undeliverable('TooLate', 'the code in this mail is not good any more');
@@ -69,6 +69,10 @@ export function mailLane({ seal, clock, outlet }: LaneParts): LaneSettings<typeo
     // For about a day: after 5 s, 10 s, 20 s and so on, in the end four times an hour.
     retry: { firstDelayMs: 5 * SECOND_MS, maxDelayMs: 15 * MINUTE_MS, maxAttempts: 130 },
   };
+}
+
+class SealedWithAnotherKey extends Error {
+  override readonly name = 'SealedWithAnotherKey';
 }
 
 /** Whoever gets a code after its time only wonders why it does not work. */

@@ -110,6 +110,15 @@ test('a link is of no use to another user who is signed in', async (t) => {
   t.equal(await outcomeOf(emailChange.confirm(ada.session, code, asker)), 'ok');
 });
 
+test('a session that has just ended changes nothing any more', async (t) => {
+  const { signUp, askForCode, emailChange, addressOf, sessions } = await setUp(t);
+  const ada = await signUp();
+  const code = await askForCode(ada, makeEmail());
+  await sessions.signOut(ada.token, device.ip);
+  t.equal(await outcomeOf(emailChange.confirm(ada.session, code, asker)), 'not_signed_in');
+  t.equal(await addressOf(ada), ada.email);
+});
+
 test('a taken address is not told from a free one, and gets no mail', async (t) => {
   const { signUp, ask, takeMails, emailChange } = await setUp(t);
   const [ada, bob] = [await signUp(), await signUp()];

@@ -24,6 +24,17 @@ test('from a forgotten password to a new one, and to the mail for owners who did
   t.equal((await laptop.post('/password/reset', another)).statusCode, 200);
 });
 
+test('whoever asks for many mails does not keep the owner from being warned', async (t) => {
+  const { app, mails } = await openVerifying(t, { EMAIL_VERIFICATION: 'off', MAILS_PER_ADDRESS: '2' });
+  const owner = newCredentials();
+  t.equal((await browse(app).post('/signup', owner)).statusCode, 201);
+  const thief = browse(app);
+  for (let asked = 0; asked < 4; asked += 1) await thief.post('/password/forgot', { email: owner.email });
+  for (let sent = 0; sent < 2; sent += 1) t.match((await mails.next(owner.email)).link, /\/reset#/);
+  t.equal((await thief.post('/login', owner)).statusCode, 200);
+  t.match((await mails.next(owner.email)).link, /\/not-me#/);
+});
+
 test('whoever signs up with an address that is not theirs has nothing once its owner comes', async (t) => {
   const { app, mails } = await openVerifying(t);
   const squatters = newCredentials();
