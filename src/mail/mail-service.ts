@@ -37,7 +37,7 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 
 /** How mails leave this process. */
-export type MailOutlet = { transport: MailTransport; render: RenderMail };
+type MailOutlet = { transport: MailTransport; render: RenderMail };
 
 type LaneParts = {
   seal: MailSeal;

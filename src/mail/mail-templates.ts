@@ -22,8 +22,6 @@ const LAYOUT = 'layout.html';
 const LANGUAGE = /^[a-z]{2,3}$/;
 const SUBJECT = /^Subject: ([^\r\n]+)\r?\n\r?\n/;
 
-export type MailTemplates = ReturnType<typeof loadMailTemplates>;
-
 /**
  * Reads all templates (Liquid). With own ones among them, each is tried, so that a mistake shows at the start and not in
  * the one mail that somebody waits for.

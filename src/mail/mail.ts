@@ -2,10 +2,10 @@
 export type CodeInMail = { link: string | null; code: string | null; goodForMs: number };
 
 /** Where and when something was done, as the owner is told. */
-export type Deed = { at: Date; ip: string | null; userAgent: string | null };
+type Deed = { at: Date; ip: string | null; userAgent: string | null };
 
 /** The mails, and what each one says beside its own text. */
-export type MailData = {
+type MailData = {
   /** Please show that this is your address. */
   verify_email: CodeInMail;
   /** Somebody signed up with your address, but you have an account; the code sets a new password. */

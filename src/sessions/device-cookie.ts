@@ -10,8 +10,6 @@ const NAMES = { host: '__Host-g_device', secure: '__Secure-g_device', insecure: 
 /** As long as browsers keep a cookie at most (RFC 6265bis §5.5). */
 const MAX_AGE_SECONDS = 400 * 86_400;
 
-export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
-
 /** The cookie by which a browser is known again at the next sign-in. It signs nobody in, and stays after a sign-out. */
 export function createDeviceCookie({ mode, sameSite }: DeviceCookieSettings) {
   const name = NAMES[mode];

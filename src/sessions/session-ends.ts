@@ -28,8 +28,6 @@ type SessionEndsParts = {
   ended: Lane<typeof SessionsEnded>;
 };
 
-export type SessionEnds = ReturnType<typeof createSessionEnds>;
-
 /**
  * How sessions end. First the row, then, after the commit, the cache: in the other order a look-up between the two would
  * put the live row back into the cache. Each operation is one event of the audit, or one for each 1,000 sessions.

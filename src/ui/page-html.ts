@@ -1,5 +1,5 @@
 /** Makes text safe between tags and in attributes with double quotes. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

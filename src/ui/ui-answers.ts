@@ -10,8 +10,6 @@ import { explainProblem } from './ui-problem.ts';
 import type { Fields, Outcome } from './ui-submissions.ts';
 import type { Texts } from './ui-texts.ts';
 
-export type UiAnswers = ReturnType<typeof createUiAnswers>;
-
 /** Answers requests with pages in the language that each asks for. */
 export function createUiAnswers({ catalogue }: Ui, site: Site, publicUrl: string) {
   const headers = pageHeaders(publicUrl);

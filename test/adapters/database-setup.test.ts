@@ -5,6 +5,7 @@ import { IGNORE_EVENTS } from '../../src/adapters/open-adapters.ts';
 import { openProduction } from '../../src/adapters/production.ts';
 import { LOCKS } from '../../src/db/locks.ts';
 import { migratePostgres } from '../../src/db/migrate-postgres.ts';
+import { readMigrations } from '../../src/db/migrations.ts';
 import { runCommand, startServer } from '../e2e/server-process.ts';
 import { createPlace, type Place, runSql } from '../helper.ts';
 import { redisTarget } from '../support/adapters.ts';
@@ -104,10 +105,12 @@ test('a migration that waits for another one says so once, and gives up in time'
   t.equal(waits, 1);
   const adapters = open(t, place);
   const free = async () => void (await holder`select pg_advisory_unlock(${LOCKS.migrate})`);
-  // It runs the last migration a second time, which the database refuses: it had the lock.
-  await t.rejects(
-    adapters.migrate(() => void free()),
-    { name: 'DatabaseError' },
+  await adapters.migrate(() => void free());
+  const [journal] = await holder`select count(*)::int as done from drizzle.__drizzle_migrations`;
+  t.equal(
+    journal?.done,
+    readMigrations().length,
+    'it had the lock, and ran the last migration, which may run twice',
   );
 });
 

@@ -34,7 +34,7 @@ for (const page of pages) {
       'settings',
     );
     t.same(
-      captures(text, /npm run ([\w:-]+)/g).filter((script) => !(script in scripts)),
+      captures(text, /npm run (?:-s )?([\w:-]+)/g).filter((script) => !(script in scripts)),
       [],
       'scripts',
     );

@@ -19,7 +19,7 @@ const QUICK_HASH = {
 };
 
 /** What was asked of the mail service, in that order. */
-export type Posted = Mail | { withdrawn: string };
+type Posted = Mail | { withdrawn: string };
 
 export type AccountRoomOptions = { config?: Partial<Config>; mailIsOn?: boolean };
 

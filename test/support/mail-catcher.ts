@@ -28,7 +28,7 @@ export type CaughtMail = {
  * middle of a mail, `lose` the connection after it took the mail but before it says so, refuse for now (`later`, 4xx) or
  * for ever (`never`, 5xx).
  */
-export type CatcherMode = 'take' | 'hang' | 'drop' | 'lose' | 'later' | 'never';
+type CatcherMode = 'take' | 'hang' | 'drop' | 'lose' | 'later' | 'never';
 
 export type MailCatcher = Awaited<ReturnType<typeof catchMails>>;
 

@@ -7,7 +7,7 @@ type Teardown = { teardown(undo: () => unknown): void };
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
 /** A request as the server got it. */
-export type RangeRequest = { url: string; headers: IncomingMessage['headers'] };
+type RangeRequest = { url: string; headers: IncomingMessage['headers'] };
 
 export const sha1Of = (password: string) => createHash('sha1').update(password).digest('hex').toUpperCase();
 

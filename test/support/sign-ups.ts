@@ -21,7 +21,7 @@ import { createLeakedPasswords } from '../../src/passwords/leaked-passwords.ts';
 import { createWordList } from '../../src/passwords/word-list.ts';
 import { openSessions } from './services.ts';
 
-export const device = { ip: '192.0.2.1', userAgent: 'Lynx' };
+const device = { ip: '192.0.2.1', userAgent: 'Lynx' };
 export const visitor = { device, generateToken: null, deviceCookie: null, acceptLanguage: null };
 
 /**
