@@ -4,7 +4,7 @@ import { CODE_LIFE_MS, isLinkCode } from '../codes/one-time-code.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import type { MailService } from '../mail/mail-service.ts';
+import { type MailService, requireMail } from '../mail/mail-service.ts';
 import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
@@ -54,7 +54,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
       { email, password }: { email: string; password?: string },
       { acceptLanguage: language }: Asker,
     ): Promise<void> {
-      requireMail();
+      requireMail(mail);
       const { canonical, asTyped } = rules.readEmail(email);
       await ownerCheck.require(session, password);
       const { userId } = session;
@@ -72,7 +72,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
      *   `unavailable`
      */
     async confirm(session: SessionRecord, text: string, asker: Asker): Promise<User> {
-      requireMail();
+      requireMail(mail);
       const { userId } = session;
       const code = await codes.check(
         'change_email',
@@ -90,16 +90,12 @@ export function createEmailChangeService(parts: EmailChangeParts) {
      *   address, which happens only to accounts that were not made by sign-up; `unavailable`
      */
     async undo(presented: PresentedCode, asker: Asker): Promise<void> {
-      requireMail();
+      requireMail(mail);
       const code = await codes.check('undo_email_change', presented);
       await sessions.endSurplus(code.userId, null, 'disowned', asker.device);
       await transact((transaction) => undoWith(transaction, code, asker));
     },
   };
-
-  function requireMail(): void {
-    if (!mail.isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
-  }
 
   async function confirmWith(
     transaction: Transaction,

@@ -1,15 +1,10 @@
 import type { Platform } from '../adapters/platform.ts';
-import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
-import type { MailService } from '../mail/mail-service.ts';
-import type { OutboxService } from '../outbox/outbox-service.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
-import type { SessionHistory } from '../sessions/session-history.ts';
-import type { SessionService } from '../sessions/session-service.ts';
+import type { AccountFeatures } from './account-features.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
 import { createKnownDevices } from './known-device.ts';
@@ -25,17 +20,8 @@ import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
 
-type Features = {
-  outbox: OutboxService;
-  sessions: SessionService;
-  history: SessionHistory;
-  audit: AuditService;
-  mail: MailService;
-  codes: CodeService;
-};
-
 /** Accounts, and the threads that hash their passwords. */
-export function openAccounts(platform: Platform, features: Features) {
+export function openAccounts(platform: Platform, features: AccountFeatures) {
   const { sessions, audit, mail, codes } = features;
   const { config, database, guard, transact, log, clock } = platform;
   const passwords = createPasswordHasher({

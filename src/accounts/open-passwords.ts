@@ -1,12 +1,8 @@
 import type { Platform } from '../adapters/platform.ts';
-import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService } from '../codes/code-service.ts';
 import { guardStore } from '../db/database-guard.ts';
-import type { MailService } from '../mail/mail-service.ts';
-import type { OutboxService } from '../outbox/outbox-service.ts';
 import { openSealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
-import type { SessionService } from '../sessions/session-service.ts';
+import type { AccountFeatures } from './account-features.ts';
 import type { AccountStore } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { KnownDevices } from './known-device.ts';
@@ -16,14 +12,6 @@ import { createTakeForgottenPassword, forgottenPasswordLane } from './password-f
 import { createPasswordNotice } from './password-notice.ts';
 import { createPasswordService } from './password-service.ts';
 import { createPasswordStore } from './password-store.ts';
-
-type Features = {
-  outbox: OutboxService;
-  sessions: SessionService;
-  audit: AuditService;
-  mail: MailService;
-  codes: CodeService;
-};
 
 /** What the parts of this room share. */
 type Shared = {
@@ -38,7 +26,7 @@ type Shared = {
 /** New passwords. */
 export function openPasswords(
   { config, keyEncryptionKey, guard, transact, clock }: Platform,
-  { outbox, ...features }: Features,
+  { outbox, ...features }: AccountFeatures,
   { mailLimit, ...shared }: Shared,
 ) {
   const { codes, mail } = features;

@@ -1,11 +1,7 @@
 import type { Platform } from '../adapters/platform.ts';
-import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService } from '../codes/code-service.ts';
 import { guardStore } from '../db/database-guard.ts';
-import type { MailService } from '../mail/mail-service.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
-import type { SessionHistory } from '../sessions/session-history.ts';
-import type { SessionService } from '../sessions/session-service.ts';
+import type { AccountFeatures } from './account-features.ts';
 import type { AccountStore } from './account-store.ts';
 import { createDeletionService } from './deletion-service.ts';
 import { createDeletionStore } from './deletion-store.ts';
@@ -15,21 +11,13 @@ import type { OwnerCheck } from './owner-check.ts';
 import { createProfileService } from './profile-service.ts';
 import { createProfileStore } from './profile-store.ts';
 
-type Features = {
-  sessions: SessionService;
-  history: SessionHistory;
-  audit: AuditService;
-  mail: MailService;
-  codes: CodeService;
-};
-
 /** What the parts of this room share. */
 type Shared = { accounts: AccountStore; ownerCheck: OwnerCheck; guesses: GuessLimit };
 
 /** What users see of their account, change of it, take with them, and how it ends. */
 export function openProfile(
   { config, guard, transact, clock }: Platform,
-  { sessions, history, audit, mail, codes }: Features,
+  { sessions, history, audit, mail, codes }: AccountFeatures,
   { accounts, ownerCheck, guesses }: Shared,
 ) {
   const profiles = createProfileService({

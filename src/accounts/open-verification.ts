@@ -1,13 +1,9 @@
 import type { Platform } from '../adapters/platform.ts';
-import type { AuditService } from '../audit/audit-service.ts';
-import type { CodeService } from '../codes/code-service.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
-import type { MailService } from '../mail/mail-service.ts';
-import type { OutboxService } from '../outbox/outbox-service.ts';
 import { openSealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
-import type { SessionService } from '../sessions/session-service.ts';
+import type { AccountFeatures } from './account-features.ts';
 import type { AccountStore } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { KnownDevices } from './known-device.ts';
@@ -19,14 +15,6 @@ import { createSignUpWork } from './sign-up-work.ts';
 import { createVerificationMails } from './verification-mails.ts';
 import { createVerificationService } from './verification-service.ts';
 import { createVerificationStore } from './verification-store.ts';
-
-type Features = {
-  outbox: OutboxService;
-  sessions: SessionService;
-  audit: AuditService;
-  mail: MailService;
-  codes: CodeService;
-};
 
 /** What the accounts have already. */
 type Common = {
@@ -41,7 +29,7 @@ type Common = {
 /** The verification of addresses, and the lanes of what is done after the answer. */
 export function openVerification(
   { config, guard, transact, keyEncryptionKey, log }: Platform,
-  { outbox, ...features }: Features,
+  { outbox, ...features }: AccountFeatures,
   common: Common,
 ) {
   const applicants = guardStore('applicants', createVerificationStore(), guard);

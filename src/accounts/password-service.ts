@@ -3,7 +3,7 @@ import type { CodeService, OpenCode, PresentedCode } from '../codes/code-service
 import type { CodePurpose } from '../codes/one-time-code.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import type { MailService } from '../mail/mail-service.ts';
+import { type MailService, requireMail } from '../mail/mail-service.ts';
 import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { Device } from '../sessions/device.ts';
@@ -67,7 +67,7 @@ export function createPasswordService(parts: PasswordServiceParts) {
      * @throws AppError `not_found` when no mails can be sent; `validation_failed`, `unavailable`
      */
     async forgot(email: string, languages: string | null): Promise<void> {
-      if (!mail.isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
+      requireMail(mail);
       const { canonical } = rules.readEmail(email);
       await transact((transaction) => lane.send(transaction, { email: canonical, languages }));
     },

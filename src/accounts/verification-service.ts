@@ -3,7 +3,7 @@ import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService, OpenCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import type { MailService } from '../mail/mail-service.ts';
+import { type MailService, requireMail } from '../mail/mail-service.ts';
 import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
@@ -73,7 +73,7 @@ export function createVerificationService(parts: VerificationServiceParts) {
       proof: OwnershipProof,
       visitor: Visitor,
     ): Promise<Verified> {
-      requireMail();
+      requireMail(mail);
       const code = await codes.check('verify_email', readPresentedCode(presented, rules));
       const device = devices.read(visitor.deviceCookie);
       const owner = await getOwner(code);
@@ -89,7 +89,7 @@ export function createVerificationService(parts: VerificationServiceParts) {
      * @throws AppError `not_signed_in` when the account is gone; `not_found` without mails; `rate_limited`, `unavailable`
      */
     async sendOwn({ userId, claims }: SessionRecord, languages: string | null): Promise<void> {
-      requireMail();
+      requireMail(mail);
       await mailLimit.take(claims.email);
       await transact(async (transaction) => {
         const to = await applicants.findById(transaction, userId);
@@ -103,7 +103,7 @@ export function createVerificationService(parts: VerificationServiceParts) {
      * @throws AppError `validation_failed`; `not_found` without mails; `unavailable`
      */
     async ask(email: string, languages: string | null): Promise<void> {
-      requireMail();
+      requireMail(mail);
       const { canonical } = rules.readEmail(email);
       await transact((transaction) => lane.send(transaction, { email: canonical, languages }));
     },
@@ -122,10 +122,6 @@ export function createVerificationService(parts: VerificationServiceParts) {
       throw new AppError('invalid_credentials');
     },
   };
-
-  function requireMail(): void {
-    if (!mail.isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
-  }
 
   async function getOwner({ userId, email }: OpenCode): Promise<Applicant> {
     const owner = await transact((transaction) => applicants.findById(transaction, userId));

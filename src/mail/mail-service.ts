@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { v7 as uuidv7 } from 'uuid';
 import type { DatabaseClock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
 import type { Transaction } from '../db/database.ts';
 import type { Lane, LaneSettings } from '../outbox/outbox-lane.ts';
 import { Undeliverable } from '../outbox/outbox-rules.ts';
@@ -98,4 +99,9 @@ export function createMailService({ isOn, seal, lane }: MailServiceParts): MailS
       await lane.withdraw(transaction, 'userId', userId);
     },
   };
+}
+
+/** Call this first in what is of no use without a mail. @throws AppError `not_found` when none can be sent */
+export function requireMail({ isOn }: MailService): void {
+  if (!isOn) throw new AppError('not_found', { detail: 'This server sends no mails.' });
 }
