@@ -76,12 +76,8 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       headers: { ...FORM, ...headers },
       body: new URLSearchParams(fields).toString(),
     });
-  /** Sends JSON with the cookie. @param statuses the second one where no mails are sent */
-  const tell = async (path: string, fields: object, statuses: number[]) => {
-    const headers = { 'content-type': 'application/json', cookie };
-    const answer = await wire.send({ method: 'POST', path, headers, body: JSON.stringify(fields) });
-    if (!statuses.includes(answer.status)) throw new Error(`${path}: ${answer.status} ${answer.body}`);
-  };
+  const guessCode = async (path: string, more: object = {}, statuses = [400, NO_MAIL]) =>
+    mustBeOneOf(statuses, await say(path, { code: secrets.make('the code of a link'), ...more }));
   const authorization = basic('payments', clients.secret);
 
   const uses: Uses = {
@@ -117,11 +113,24 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       const other = secrets.keep('a new address', randomBytes(16).toString('hex'), {
         mayBeIn: ['the database'],
       });
-      await tell('/email/change', { email: `${other}@canary.example`, password }, [202, 404]);
+      const wish = { email: `${other}@canary.example`, password };
+      mustBeOneOf([202, NO_MAIL], await say('/email/change', wish));
     },
-    'POST /email/change/confirm': () =>
-      tell('/email/change/confirm', { code: secrets.make('a code') }, [400, 404]),
-    'POST /email/change/undo': () => tell('/email/change/undo', { code: secrets.make('a code') }, [400, 404]),
+    'POST /email/change/confirm': () => guessCode('/email/change/confirm'),
+    'POST /email/change/undo': () => guessCode('/email/change/undo'),
+    'POST /password/forgot': async () =>
+      mustBeOneOf([202, NO_MAIL], await say('/password/forgot', { email })),
+    'POST /password/reset': () =>
+      guessCode('/password/reset', { password: secrets.make('a password that is not set') }),
+    'POST /password/change': async () => {
+      const own = cookie;
+      await signUpAnother();
+      const answer = await say('/password/change', { new_password: secrets.make('a new password') });
+      mustBe(200, answer);
+      sessionOf(secrets, answer);
+      cookie = own;
+    },
+    'POST /sessions/disown': () => guessCode('/sessions/disown', {}, [400]),
     'GET /sessions': async () => void (await ask('GET', '/sessions', { cookie })),
     'GET /forward-auth': async () => {
       await ask('GET', '/forward-auth', { cookie });
