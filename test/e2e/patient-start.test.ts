@@ -87,7 +87,10 @@ test('PostgreSQL and Redis that are started later are waited for, alive and not 
   t.same({ status, port }, { status: 200, port: first.port });
   t.equal((await postJson(`${url}/auth/signup`, newCredentials())).status, 201);
   t.equal((await fetch(`${url}/auth/health/ready`)).status, 200);
-  t.equal(linesWith(server, 'PostgreSQL at'), 2, 'one line while it waits, and where the data is');
+  const waits = server.stdout.split('\n').filter((line) => /PostgreSQL at .*Waiting for that/.test(line));
+  t.equal(new Set(waits.map((line) => JSON.parse(line).msg)).size, waits.length, 'one line for each reason');
+  t.equal(waits.filter((line) => line.includes('no server accepts connections')).length, 1);
+  t.equal(linesWith(server, 'Its data is in PostgreSQL at'), 1);
   t.equal(linesWith(server, 'PostgreSQL can be used'), 1);
   t.equal(linesWith(server, 'Redis at 127.0.0.1:'), 1);
   t.equal(await server.end('SIGINT'), 0);
