@@ -96,7 +96,7 @@ test('several workers share a port; the first migrates an empty database; one th
   const [replacement = 0] = workersOf(server).slice(-1);
   t.ok((await answering(server, url, 12)).has(replacement));
   t.match(
-    linesOf(server).filter(({ level }) => level === 40),
+    linesOf(server).filter(({ pid, level }) => pid === server.pid && level === 40),
     [
       {
         pid: server.pid,

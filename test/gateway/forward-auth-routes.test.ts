@@ -338,7 +338,7 @@ test('with any method the question and its answer are the same', async (t) => {
 
 test('an unusual method brings nothing at any other path', async (t) => {
   const { app, cookie } = await setUp(t);
-  for (const method of ANY_METHOD.slice(9)) {
+  for (const method of ANY_METHOD.slice(9).filter((one: string) => one !== 'PATCH')) {
     const response = await app.inject({ method, url: '/me', headers: { cookie, origin: appOrigin } });
     t.match([response.statusCode, codeOf(response)], [404, 'not_found'], method);
   }

@@ -25,9 +25,11 @@ function existingRoutes(app: App): string[] {
     stack.splice(depth, stack.length, part);
     for (const method of methods.split(', ')) routes.push(`${method} ${stack.join('')}`);
   }
-  // Gateways keep the original method, and Envoy the path: OpenAPI cannot describe that.
+  // Gateways keep the original method, and Envoy the path: OpenAPI cannot describe that. Pages are for people.
   const isHidden = (route: string) =>
-    /^(HEAD|OPTIONS) | \/(docs|openapi\.json)|\/forward-auth\/?\*|^(?!GET).* \/forward-auth$/.test(route);
+    /^(HEAD|OPTIONS) | \/(docs|openapi\.json)| \/ui(\/|$)|\/forward-auth\/?\*|^(?!GET).* \/forward-auth$/.test(
+      route,
+    );
   return routes.filter((route) => !isHidden(route)).sort();
 }
 

@@ -29,6 +29,8 @@ const socketCodes = ['duplicate_host', 'headers_too_large', 'request_timeout'];
 const tokenCodes = ['insufficient_scope'];
 /** Codes that depend on the load or the client's address: see rate-limits.test.ts. */
 const loadCodes = ['overloaded', 'rate_limited'];
+/** Codes that need a mail, or a sign-in of some time ago: see test/accounts. */
+const accountCodes = ['password_required', 'reauthentication_required'];
 
 test('each code can be met', async (t) => {
   const place = await createPlace(t);
@@ -46,6 +48,7 @@ test('each code can be met', async (t) => {
     origin_not_allowed: { method: 'POST', url: '/token', headers: { origin: `${appOrigin}1` } },
     invalid_token: { url: '/admin/doctor', headers: { authorization: 'Bearer x' } },
     forwarded_request_refused: { url: '/forward-auth', headers: { 'x-auth-subject': 'x' } },
+    invalid_code: { method: 'POST', url: '/sessions/disown', payload: { code: 'x'.repeat(43) } },
     not_found: { url: '/nowhere' },
     session_not_found: { method: 'POST', url: '/token' },
     email_taken: { method: 'POST', url: '/signup', payload: { ...newCredentials(), email } },
@@ -77,6 +80,7 @@ test('each code can be met', async (t) => {
     ...socketCodes,
     ...tokenCodes,
     ...loadCodes,
+    ...accountCodes,
   ];
   t.strictSame(met.sort(), [...allCodes].sort());
 });
