@@ -80,6 +80,7 @@ async function production(t: Test): Promise<Record<string, string>> {
     HOST: '127.0.0.1',
     PORT: String(await freePort()),
     PUBLIC_URL: 'https://auth.example.com',
+    SMTP_URL: 'smtps://mail.example.com',
   };
   return { ...quick, ...place, ...address, DRAIN_DELAY: '0s', MIGRATE_ON_START: 'false' };
 }
