@@ -40,9 +40,10 @@ const Entry = Type.Object({
       claims: UserClaims,
       userStatus: Type.Union([Type.Literal('active'), Type.Literal('banned')]),
       createdAt: Type.Integer(),
-      authenticatedAt: Type.Integer(),
-      amr: Type.Array(Type.String()),
-      acr: Type.Union([Type.String(), Type.Null()]),
+      // Missing in entries of the release before, whose replicas may run beside this one.
+      authenticatedAt: Type.Optional(Type.Integer()),
+      amr: Type.Optional(Type.Array(Type.String())),
+      acr: Type.Optional(Type.Union([Type.String(), Type.Null()])),
       lastSeenAt: Type.Integer(),
       expiresAt: Type.Integer(),
       idleExpiresAt: Type.Integer(),
@@ -52,6 +53,7 @@ const Entry = Type.Object({
   ]),
 });
 type Entry = Static<typeof Entry>;
+type CachedRecord = NonNullable<Entry['record']>;
 const entryShape = Compile(Entry);
 
 type SessionCacheParts = {
@@ -172,7 +174,8 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
 
   function judge(text: string, entry: Entry | null): Seen {
     if (entry === null) return { kind: 'garbage', text };
-    const { record, writtenAt } = entry;
+    const { writtenAt } = entry;
+    const record = entry.record && complete(entry.record);
     // The cache forgets by itself. An entry that is older has been put back.
     if (now() >= writtenAt + (record ? KEEP_MS : ABSENT_MS)) return { kind: 'garbage', text };
     if (record === null) return { kind: 'absent', text };
@@ -227,6 +230,16 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
     // If a fill fails, the next look-up reads the row again, nothing worse.
     await cache.replace(keyOf(id), expected, sealed, record ? KEEP_MS : ABSENT_MS).catch(() => false);
   }
+}
+
+/** How the users of the release before signed in. */
+function complete({ authenticatedAt, amr, acr, ...rest }: CachedRecord): SessionRecord {
+  return {
+    ...rest,
+    authenticatedAt: authenticatedAt ?? rest.createdAt,
+    amr: amr ?? ['pwd'],
+    acr: acr ?? null,
+  };
 }
 
 /** For metrics. The usual result by far is a hit: no message is made unless there is a subscriber. @returns the record */

@@ -133,6 +133,31 @@ test('another browser, no browser, and the session of somebody else prove nothin
   t.equal(await outcome(verification.verify({ code }, proof, visitor)), 'ok');
 });
 
+test('in a browser that the owner has signed in with, the password is counted for that browser', async (t) => {
+  const { work, verificationWith, transact, applicants, mails, lastLinkTo } = await openSignUps(t);
+  const signUp = newSignUp();
+  await work.takeSignUp(signUp);
+  const knownAs: (string | null)[] = [];
+  const verification = verificationWith({
+    passwordCheck: {
+      matches: async (guess) => {
+        knownAs.push(guess.knownAs);
+        return true;
+      },
+    },
+  });
+  const proof = { session: null, browserHash: null, password: signUp.passwordHash };
+  const verify = (deviceCookie: string | null) =>
+    verification.verify({ code: lastLinkTo(signUp.email) }, proof, { ...visitor, deviceCookie });
+  const { deviceCookie } = await verify(null);
+  await transact(async (transaction) => {
+    const to = await applicants.findById(transaction, signUp.id);
+    if (to !== null) await mails.askAgain(transaction, to, null);
+  });
+  await verify(deviceCookie);
+  t.same(knownAs, [null, deviceCookie.split('.')[1]]);
+});
+
 test('a code that verified an address already, by another one, still needs proof and changes no time', async (t) => {
   const { work, verification, database, mails, transact, applicants, lastLinkTo } = await openSignUps(t);
   const signUp = newSignUp();

@@ -4,7 +4,7 @@ import { NIL, v7 as uuidv7 } from 'uuid';
 import { createCodeStore, type NewCode, type OpenCode } from '../../src/codes/code-store.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { oneTimeCodes, users } from '../../src/db/schema.ts';
-import { databases, type TestDatabase } from '../support/adapters.ts';
+import { databases, openPostgres, type TestDatabase } from '../support/adapters.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -267,6 +267,19 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     await t.rejects(database.execute(sql`insert into one_time_codes select * from one_time_codes`));
   });
 }
+
+test('while a replica sweeps, no other one does', async (t) => {
+  const { transact, database } = await openPostgres();
+  const store = createCodeStore(database);
+  const [userId, email] = [randomUUID(), 'ada@example.com'];
+  await transact(async (first) => {
+    t.equal(await store.sweep(first, 1), 0);
+    await database.insert(users).values({ id: userId, email, emailAsTyped: email });
+    await transact((second) => store.insert(second, makeCode({ userId, email, lifeMs: 0 })));
+    t.equal(await transact((second) => store.sweep(second, 1)), 0);
+  });
+  t.equal(await transact((again) => store.sweep(again, 1)), 1);
+});
 
 function makeCode(changes: Partial<NewCode> & { userId: string; email: string }): NewCode {
   return {

@@ -60,6 +60,12 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.ok(changed.user.emailVerifiedAt);
   });
 
+  t.test('what is not about a taken address is told as what it is', async (t) => {
+    const { add, change } = await setUp(t);
+    const { id } = await add();
+    await t.rejects(change(id, 'nul\0@example.com'), { name: 'DatabaseError' });
+  });
+
   t.test('a taken address is refused, and so is an account that is gone', async (t) => {
     const { add, change, accounts } = await setUp(t);
     const [ada, bob] = [await add(), await add()];

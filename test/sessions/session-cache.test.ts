@@ -98,6 +98,15 @@ test('a miss reads the row, and the next look-ups on every replica need none', a
   t.equal(setting.loads.length, 1);
 });
 
+test('an entry of the release before says when the user signed in, and that it was by password', async (t) => {
+  const setting = setUp();
+  const { authenticatedAt, amr, acr, ...before } = makeRecord({ createdAt: START_MS - MINUTE_MS });
+  await fill(setting, before as SessionRecord);
+  const record = { ...before, authenticatedAt: START_MS - MINUTE_MS, amr: ['pwd'], acr: null };
+  t.strictSame(await setting.other.find(setting.tokenHash), record);
+  t.equal(setting.loads.length, 1);
+});
+
 test('a new session is in the cache after warming, and its first look-up needs no admission', async (t) => {
   const setting = setUp();
   const warm = setting.one.warm(setting.tokenHash);

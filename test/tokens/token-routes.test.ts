@@ -62,6 +62,7 @@ test('an access token verifies with jose and the key set alone', async (t) => {
     email_verified: false,
     scope: '',
     auth_time: Math.floor(Date.parse(sessions[0].created_at) / 1000),
+    amr: ['pwd'],
   });
   t.ok(iat - Number(authTime) < 60);
 });

@@ -30,7 +30,7 @@ async function keysAt(url: string): Promise<unknown> {
 async function entryOf(place: Place, { cookie }: Visitor): Promise<string | null> {
   const redis = new Redis(place.REDIS_URL);
   try {
-    const [, token = ''] = cookie.split('=');
+    const [, token = ''] = /g_token=([^;]+)/.exec(cookie) ?? [];
     return await redis.get(`${place.REDIS_KEY_PREFIX}session:${hash('sha256', token)}`);
   } finally {
     redis.disconnect();
