@@ -9,10 +9,11 @@ const READ_AT_ONCE = 1_000;
 export async function* inParts<Item extends { id: string }>(
   list: (limit: number, after: string) => Promise<Item[]>,
 ): AsyncGenerator<Item[]> {
-  let part: Item[];
-  for (let after: string = NIL; ; after = String(part.at(-1)?.id)) {
-    part = await list(READ_AT_ONCE, after);
+  for (let after: string = NIL; ; ) {
+    const part = await list(READ_AT_ONCE, after);
     yield part;
-    if (part.length < READ_AT_ONCE) return;
+    const last = part[READ_AT_ONCE - 1];
+    if (last === undefined) return;
+    after = last.id;
   }
 }
