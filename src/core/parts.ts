@@ -9,11 +9,10 @@ const READ_AT_ONCE = 1_000;
 export async function* inParts<Item extends { id: string }>(
   list: (limit: number, after: string) => Promise<Item[]>,
 ): AsyncGenerator<Item[]> {
-  for (let after: string = NIL; ; ) {
-    const part = await list(READ_AT_ONCE, after);
+  let after: string | undefined = NIL;
+  while (after !== undefined) {
+    const part: Item[] = await list(READ_AT_ONCE, after);
     yield part;
-    const last = part[READ_AT_ONCE - 1];
-    if (last === undefined) return;
-    after = last.id;
+    after = part[READ_AT_ONCE - 1]?.id;
   }
 }
