@@ -104,6 +104,7 @@ const pureBuiltins = ['node:crypto', 'node:url'];
 /** In addition to routes: plugins, and files that read or answer requests for several routes. */
 const fastifyFiles = [
   'accounts/sign-up-cookie.ts',
+  'accounts/sign-into.ts',
   'accounts/visitor.ts',
   'app.ts',
   'serve.ts',

@@ -4,6 +4,7 @@ import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, Text } from '../http/schemas.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { AccountService } from './account-service.ts';
+import { signInto } from './sign-into.ts';
 import { hashBrowserSecret, type SignUpCookie } from './sign-up-cookie.ts';
 import type { SignUpService } from './sign-up-service.ts';
 import { UserResponse, userResponse } from './user-response.ts';
@@ -55,10 +56,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
         signUpCookie.set(reply, secret);
         return reply.code(202).send({ status: 'verification_sent' as const });
       }
-      const { user, session, deviceCookie } = await accounts.signUp(request.body, visitor);
-      cookie.set(reply, session.generateToken, session.maxAgeSeconds);
-      cookie.device.set(reply, deviceCookie);
-      return reply.code(201).send(userResponse(user));
+      const signedIn = await accounts.signUp(request.body, visitor);
+      signInto(reply, cookie, signedIn);
+      return reply.code(201).send(userResponse(signedIn.user));
     },
   );
 
@@ -77,13 +77,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<AccountRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const { user, session, deviceCookie } = await accounts.signIn(
-        request.body,
-        visitorOf(request, reply, cookie),
-      );
-      cookie.set(reply, session.generateToken, session.maxAgeSeconds);
-      cookie.device.set(reply, deviceCookie);
-      return userResponse(user);
+      const signedIn = await accounts.signIn(request.body, visitorOf(request, reply, cookie));
+      signInto(reply, cookie, signedIn);
+      return userResponse(signedIn.user);
     },
   );
 };

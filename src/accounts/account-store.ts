@@ -34,6 +34,26 @@ export const userColumns = {
   deletionDueAt: users.deletionDueAt,
 };
 
+/** What mails about an account need to know of it. */
+export type AccountHolder = {
+  id: string;
+  /** Canonical. */
+  email: string;
+  isVerified: boolean;
+  isActive: boolean;
+  /** The language that the user chose for mails. */
+  locale: string | null;
+};
+
+/** The columns of an `AccountHolder`. */
+export const holderColumns = {
+  id: users.id,
+  email: users.email,
+  isVerified: sql<boolean>`${users.emailVerifiedAt} is not null`,
+  isActive: sql<boolean>`${users.status} = 'active'`,
+  locale: users.locale,
+};
+
 /** The `users` table. */
 export function createAccountStore(database: Database) {
   const findByEmail = database

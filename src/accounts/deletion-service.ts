@@ -7,6 +7,7 @@ import type { MailService } from '../mail/mail-service.ts';
 import type { Device } from '../sessions/device.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
+import { sendCodeMail } from './code-mail.ts';
 import type { DeletionStore } from './deletion-store.ts';
 import type { OwnerCheck } from './owner-check.ts';
 import type { User } from './user.ts';
@@ -112,9 +113,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
   async function sendUndoCode(transaction: Transaction, user: User, dueAt: Date): Promise<void> {
     const { id: userId, email, locale } = user;
     const wish = { userId, purpose: 'undo_deletion', email, lifeMs: delayMs } as const;
-    const { link, typed } = await codes.issue(transaction, wish);
-    const data = { link, code: typed, goodForMs: delayMs, dueAt };
-    await mail.send(transaction, { template: 'deletion_asked', userId, to: email, locale, data });
+    await sendCodeMail(transaction, parts, { template: 'deletion_asked', wish, locale, more: { dueAt } });
   }
 
   /**

@@ -1,9 +1,9 @@
 import Type from 'typebox';
 import type { CodeService } from '../codes/code-service.ts';
-import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
 import type { Transact } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { LaneSettings } from '../outbox/outbox-lane.ts';
+import { sendCodeMail } from './code-mail.ts';
 import type { EmailChangeStore } from './email-change-store.ts';
 import type { MailLimit } from './mail-limit.ts';
 
@@ -32,7 +32,7 @@ type AskedParts = {
  * time for a free and a taken address.
  */
 export function emailChangeAskedLane(parts: AskedParts): LaneSettings<typeof EmailChangeAsked> {
-  const { transact, store, codes, mail, mailLimit } = parts;
+  const { transact, store, mailLimit } = parts;
   return {
     kind: 'email_change_asked',
     payload: EmailChangeAsked,
@@ -42,12 +42,11 @@ export function emailChangeAskedLane(parts: AskedParts): LaneSettings<typeof Ema
       await transact(async (transaction) => {
         const asker = await store.findAsker(transaction, { userId, email });
         if (asker === null) return;
-        const purpose = 'change_email';
-        const context = { as_typed: asTyped };
-        const { link, typed } = await codes.issue(transaction, { userId, purpose, email, context });
-        await mail.send(transaction, {
-          ...{ template: 'change_email', userId, to: email, locale: asker.locale ?? language },
-          data: { link, code: typed, goodForMs: CODE_LIFE_MS[purpose] },
+        await sendCodeMail(transaction, parts, {
+          template: 'change_email',
+          wish: { userId, purpose: 'change_email', email, context: { as_typed: asTyped } },
+          locale: asker.locale ?? language,
+          more: {},
         });
       });
     },

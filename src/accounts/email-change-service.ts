@@ -1,6 +1,6 @@
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService, OpenCode, PresentedCode } from '../codes/code-service.ts';
-import { CODE_LIFE_MS, isLinkCode } from '../codes/one-time-code.ts';
+import { isLinkCode } from '../codes/one-time-code.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
@@ -9,6 +9,7 @@ import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { GuessLimit } from '../passwords/guess-limit.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
+import { sendCodeMail } from './code-mail.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { EmailChangeAsked } from './email-change-asked.ts';
 import type { ChangedAddress, EmailChangeStore } from './email-change-store.ts';
@@ -123,19 +124,12 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     { user, former }: ChangedAddress,
     { device, acceptLanguage }: Asker,
   ): Promise<void> {
-    const purpose = 'undo_email_change';
     const context = { as_typed: former.asTyped };
-    const wish = { userId: user.id, purpose, email: former.email, context } as const;
-    const { link, typed } = await codes.issue(transaction, wish);
-    const deed = { at: new Date(clock.now()), ...device };
-    await mail.send(transaction, {
-      ...{
-        template: 'email_changed',
-        userId: user.id,
-        to: former.email,
-        locale: user.locale ?? acceptLanguage,
-      },
-      data: { link, code: typed, goodForMs: CODE_LIFE_MS[purpose], ...deed, newEmail: user.emailAsTyped },
+    await sendCodeMail(transaction, parts, {
+      template: 'email_changed',
+      wish: { userId: user.id, purpose: 'undo_email_change', email: former.email, context },
+      locale: user.locale ?? acceptLanguage,
+      more: { at: new Date(clock.now()), ...device, newEmail: user.emailAsTyped },
     });
   }
 
@@ -155,10 +149,11 @@ export function createEmailChangeService(parts: EmailChangeParts) {
       ...{ kind: 'email.change_undone', userId, actorId: null, device },
       details: { from: former.email, to: email },
     });
-    const { link, typed } = await codes.issue(transaction, { userId, purpose: 'reset_password', email });
-    await mail.send(transaction, {
-      ...{ template: 'reset_password', userId, to: email, locale: user.locale ?? acceptLanguage },
-      data: { link, code: typed, goodForMs: CODE_LIFE_MS.reset_password },
+    await sendCodeMail(transaction, parts, {
+      template: 'reset_password',
+      wish: { userId, purpose: 'reset_password', email },
+      locale: user.locale ?? acceptLanguage,
+      more: {},
     });
   }
 }

@@ -1,21 +1,11 @@
-import Type, { type Static } from 'typebox';
 import type { CodeService } from '../codes/code-service.ts';
-import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
 import type { Transact } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
 import type { LaneSettings } from '../outbox/outbox-lane.ts';
+import { IN_BACKGROUND, MailWish } from './background-lane.ts';
+import { sendCodeMail } from './code-mail.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { PasswordStore } from './password-store.ts';
-
-/** A wish for a new password, of somebody who may own the address or not. */
-export const ForgottenPassword = Type.Object({
-  /** Canonical. */
-  email: Type.String(),
-  /** The `Accept-Language` of the request. */
-  languages: Type.Union([Type.String(), Type.Null()]),
-});
-
-export type ForgottenPassword = Static<typeof ForgottenPassword>;
 
 /** By then its sender has asked again, or has given up. */
 const TOO_LATE_MS = 3_600_000;
@@ -26,18 +16,15 @@ const TOO_LATE_MS = 3_600_000;
  * @param take does what one of them asks for
  */
 export function forgottenPasswordLane(
-  take: (wish: ForgottenPassword) => Promise<void>,
-): LaneSettings<typeof ForgottenPassword> {
+  take: (wish: MailWish) => Promise<void>,
+): LaneSettings<typeof MailWish> {
   return {
+    ...IN_BACKGROUND,
     kind: 'password_forgotten',
-    payload: ForgottenPassword,
+    payload: MailWish,
     deliver: async (wish, { ageMs }) => {
       if (ageMs < TOO_LATE_MS) await take(wish);
     },
-    isAwaited: false,
-    atOnce: 4,
-    deadlineMs: 5_000,
-    retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAttempts: 60 },
   };
 }
 
@@ -54,21 +41,18 @@ type TakeForgottenPasswordParts = {
  * matter whether the address was verified, or whether the account has a password: the code proves the mailbox.
  */
 export function createTakeForgottenPassword(parts: TakeForgottenPasswordParts) {
-  const { store, codes, mail, mailLimit, transact } = parts;
+  const { store, mailLimit, transact } = parts;
 
-  return async ({ email, languages }: ForgottenPassword): Promise<void> => {
+  return async ({ email, languages }: MailWish): Promise<void> => {
     if (!(await mailLimit.tryTake(email))) return;
     await transact(async (transaction) => {
       const owner = await store.findByEmail(transaction, email);
       if (owner === null || !owner.isActive) return;
-      const purpose = 'reset_password';
-      const { link, typed } = await codes.issue(transaction, { userId: owner.id, purpose, email });
-      await mail.send(transaction, {
+      await sendCodeMail(transaction, parts, {
         template: 'reset_password',
-        userId: owner.id,
-        to: email,
+        wish: { userId: owner.id, purpose: 'reset_password', email },
         locale: owner.locale ?? languages,
-        data: { link, code: typed, goodForMs: CODE_LIFE_MS[purpose] },
+        more: {},
       });
     });
   };

@@ -9,6 +9,7 @@ import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { PasswordService, SignedInAnew } from './password-service.ts';
 import { PRESENTED_CODE_FIELDS, readPresentedCode } from './presented-code.ts';
+import { signInto } from './sign-into.ts';
 import { UserResponse, userResponse } from './user-response.ts';
 import { visitorOf } from './visitor.ts';
 
@@ -133,12 +134,8 @@ export const passwordRoutes: FastifyPluginAsyncTypebox<PasswordRoutesOptions> = 
     },
   );
 
-  function answer(
-    reply: FastifyReply,
-    { user, session, deviceCookie }: SignedInAnew,
-  ): Static<typeof UserResponse> {
-    cookie.set(reply, session.generateToken, session.maxAgeSeconds);
-    cookie.device.set(reply, deviceCookie);
-    return userResponse(user);
+  function answer(reply: FastifyReply, signedIn: SignedInAnew): Static<typeof UserResponse> {
+    signInto(reply, cookie, signedIn);
+    return userResponse(signedIn.user);
   }
 };

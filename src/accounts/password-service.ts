@@ -9,13 +9,13 @@ import type { PasswordHasher } from '../passwords/password-hash.ts';
 import type { Device } from '../sessions/device.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
-import type { AccountStore } from './account-store.ts';
+import type { AccountHolder, AccountStore } from './account-store.ts';
+import type { MailWish } from './background-lane.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { KnownDevices } from './known-device.ts';
 import type { OwnerCheck } from './owner-check.ts';
-import type { ForgottenPassword } from './password-forgotten.ts';
 import type { PasswordNotice } from './password-notice.ts';
-import type { PasswordOwner, PasswordStore } from './password-store.ts';
+import type { PasswordStore } from './password-store.ts';
 import type { User } from './user.ts';
 import type { Visitor } from './visitor.ts';
 
@@ -32,7 +32,7 @@ type PasswordServiceParts = {
   devices: KnownDevices;
   audit: AuditService;
   transact: Transact;
-  lane: SealedLane<typeof ForgottenPassword>;
+  lane: SealedLane<typeof MailWish>;
 };
 
 /** The codes that set a new password: all that were sent to the address of the account, and say so. */
@@ -172,7 +172,7 @@ export function createPasswordService(parts: PasswordServiceParts) {
   /** The order matters: no session of before is left, and no code, and those of the new password come last. */
   async function setPassword(
     transaction: Transaction,
-    owner: PasswordOwner,
+    owner: AccountHolder,
     { passwordHash, reason }: NewPassword,
     visitor: Visitor,
   ): Promise<PasswordSet> {

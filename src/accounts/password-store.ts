@@ -1,34 +1,16 @@
 import type { Transaction } from '../db/database.ts';
 import { eq, sql } from '../db/drizzle.ts';
 import { users } from '../db/schema.ts';
-
-/** What a change of the password needs to know of its account. */
-export type PasswordOwner = {
-  id: string;
-  /** Canonical. */
-  email: string;
-  isVerified: boolean;
-  isActive: boolean;
-  /** The language that the user chose for mails. */
-  locale: string | null;
-};
+import { type AccountHolder, holderColumns } from './account-store.ts';
 
 export type PasswordStore = ReturnType<typeof createPasswordStore>;
-
-const owner = {
-  id: users.id,
-  email: users.email,
-  isVerified: sql<boolean>`${users.emailVerifiedAt} is not null`,
-  isActive: sql<boolean>`${users.status} = 'active'`,
-  locale: users.locale,
-};
 
 /** The passwords in the `users` table. */
 export function createPasswordStore() {
   return {
     /** @param email canonical */
-    async findByEmail({ database }: Transaction, email: string): Promise<PasswordOwner | null> {
-      const [row] = await database.select(owner).from(users).where(eq(users.email, email));
+    async findByEmail({ database }: Transaction, email: string): Promise<AccountHolder | null> {
+      const [row] = await database.select(holderColumns).from(users).where(eq(users.email, email));
       return row ?? null;
     },
 
@@ -36,8 +18,12 @@ export function createPasswordStore() {
      * The account as it stays until the transaction ends: no other one changes it, or starts a session of it. To be called
      * before anything else of the user is locked.
      */
-    async findLocked({ database }: Transaction, userId: string): Promise<PasswordOwner | null> {
-      const [row] = await database.select(owner).from(users).where(eq(users.id, userId)).for('no key update');
+    async findLocked({ database }: Transaction, userId: string): Promise<AccountHolder | null> {
+      const [row] = await database
+        .select(holderColumns)
+        .from(users)
+        .where(eq(users.id, userId))
+        .for('no key update');
       return row ?? null;
     },
 

@@ -1,9 +1,9 @@
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService } from '../codes/code-service.ts';
-import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import type { Transaction } from '../db/database.ts';
 import type { MailService } from '../mail/mail-service.ts';
+import { sendCodeMail } from './code-mail.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { Visitor } from './visitor.ts';
 
@@ -33,7 +33,7 @@ export type SignInNotice = ReturnType<typeof createSignInNotice>;
 
 /** Writes down each sign-in, and tells the owner of one from a device that was not seen before. */
 export function createSignInNotice(parts: SignInNoticeParts) {
-  const { audit, codes, mail, mailLimit, clock, isWanted } = parts;
+  const { audit, mail, mailLimit, clock, isWanted } = parts;
 
   return {
     /**
@@ -64,19 +64,11 @@ export function createSignInNotice(parts: SignInNoticeParts) {
   async function sendMail(transaction: Transaction, { account, sessionId, visitor }: SignIn): Promise<void> {
     const { id: userId, email, locale } = account;
     const wish = { userId, purpose: 'not_me', email, context: { session_id: sessionId } } as const;
-    const { link, typed } = await codes.issue(transaction, wish);
-    await mail.send(transaction, {
+    await sendCodeMail(transaction, parts, {
       template: 'new_device',
-      userId,
-      to: email,
+      wish,
       locale: locale ?? visitor.acceptLanguage,
-      data: {
-        link,
-        code: typed,
-        goodForMs: CODE_LIFE_MS.not_me,
-        at: new Date(clock.now()),
-        ...visitor.device,
-      },
+      more: { at: new Date(clock.now()), ...visitor.device },
     });
   }
 }

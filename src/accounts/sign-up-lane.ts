@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import type { LaneSettings } from '../outbox/outbox-lane.ts';
+import { IN_BACKGROUND, MailWish } from './background-lane.ts';
 
 /** A sign-up whose address must be verified before it counts. */
 export const SignUp = Type.Object({
@@ -18,31 +19,12 @@ export const SignUp = Type.Object({
 
 export type SignUp = Static<typeof SignUp>;
 
-/** A wish for another mail, of somebody who may own the address or not. */
-export const VerificationWish = Type.Object({
-  /** Canonical. */
-  email: Type.String(),
-  languages: Type.Union([Type.String(), Type.Null()]),
-});
-
-export type VerificationWish = Static<typeof VerificationWish>;
-
-/** A part of the database's time is for the requests. The attempts take about an hour. */
-const IN_BACKGROUND = {
-  isAwaited: false,
-  atOnce: 4,
-  deadlineMs: 5_000,
-  retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAttempts: 60 },
-};
-
 /** The lane of sign-ups. @param take does what one of them asks for */
 export function signUpLane(take: (signUp: SignUp) => Promise<void>): LaneSettings<typeof SignUp> {
   return { ...IN_BACKGROUND, kind: 'sign_up', payload: SignUp, deliver: take };
 }
 
 /** The lane of wishes for another mail. @param take does what one of them asks for */
-export function verificationLane(
-  take: (wish: VerificationWish) => Promise<void>,
-): LaneSettings<typeof VerificationWish> {
-  return { ...IN_BACKGROUND, kind: 'verification', payload: VerificationWish, deliver: take };
+export function verificationLane(take: (wish: MailWish) => Promise<void>): LaneSettings<typeof MailWish> {
+  return { ...IN_BACKGROUND, kind: 'verification', payload: MailWish, deliver: take };
 }

@@ -1,8 +1,9 @@
 import type { AuditService } from '../audit/audit-service.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { AccountStore } from './account-store.ts';
+import type { MailWish } from './background-lane.ts';
 import type { MailLimit } from './mail-limit.ts';
-import type { SignUp, VerificationWish } from './sign-up-lane.ts';
+import type { SignUp } from './sign-up-lane.ts';
 import type { VerificationMails } from './verification-mails.ts';
 import type { VerificationStore } from './verification-store.ts';
 
@@ -36,7 +37,7 @@ export function createSignUpWork(parts: SignUpWorkParts) {
     },
 
     /** Sends another mail, if there is an account whose address is not verified. */
-    async takeWish({ email, languages }: VerificationWish): Promise<void> {
+    async takeWish({ email, languages }: MailWish): Promise<void> {
       if (!(await mailLimit.tryTake(email))) return;
       await transact(async (transaction) => {
         const to = await applicants.findByEmail(transaction, email);

@@ -1,8 +1,7 @@
-import type { CodeService, CodeWish } from '../codes/code-service.ts';
-import { CODE_LIFE_MS } from '../codes/one-time-code.ts';
+import type { CodeService } from '../codes/code-service.ts';
 import type { Transaction } from '../db/database.ts';
-import type { CodeInMail } from '../mail/mail.ts';
 import type { MailService } from '../mail/mail-service.ts';
+import { sendCodeMail } from './code-mail.ts';
 
 /** Who gets a mail. */
 export type Addressee = {
@@ -18,7 +17,7 @@ type VerificationMailsParts = { codes: CodeService; mail: MailService };
 export type VerificationMails = ReturnType<typeof createVerificationMails>;
 
 /** The mails about whose address it is. Each has a code, which is good once the transaction has been committed. */
-export function createVerificationMails({ codes, mail }: VerificationMailsParts) {
+export function createVerificationMails(parts: VerificationMailsParts) {
   return {
     askToVerify,
 
@@ -27,14 +26,18 @@ export function createVerificationMails({ codes, mail }: VerificationMailsParts)
      * owner of the address, and must not verify an account with the password of somebody else.
      */
     async askAgain(transaction: Transaction, to: Addressee, languages: string | null): Promise<void> {
-      const browserHash = await codes.findBrowserHash(transaction, to.id, 'verify_email');
+      const browserHash = await parts.codes.findBrowserHash(transaction, to.id, 'verify_email');
       await askToVerify(transaction, to, browserHash, languages);
     },
 
     /** To the owner of an account whose address somebody has signed up with. */
     async tellOwner(transaction: Transaction, to: Addressee, languages: string | null): Promise<void> {
-      const data = await issue(transaction, { ...wishFor(to), purpose: 'reset_password' });
-      await mail.send(transaction, { ...headOf(to, languages), template: 'known_address', data });
+      await sendCodeMail(transaction, parts, {
+        template: 'known_address',
+        wish: { userId: to.id, email: to.email, purpose: 'reset_password' },
+        locale: to.locale ?? languages,
+        more: {},
+      });
     },
   };
 
@@ -49,20 +52,11 @@ export function createVerificationMails({ codes, mail }: VerificationMailsParts)
     browserHash: Buffer | null,
     languages: string | null,
   ): Promise<void> {
-    const data = await issue(transaction, { ...wishFor(to), purpose: 'verify_email', browserHash });
-    await mail.send(transaction, { ...headOf(to, languages), template: 'verify_email', data });
+    await sendCodeMail(transaction, parts, {
+      template: 'verify_email',
+      wish: { userId: to.id, email: to.email, purpose: 'verify_email', browserHash },
+      locale: to.locale ?? languages,
+      more: {},
+    });
   }
-
-  async function issue(transaction: Transaction, wish: CodeWish): Promise<CodeInMail> {
-    const { link, typed } = await codes.issue(transaction, wish);
-    return { link, code: typed, goodForMs: CODE_LIFE_MS[wish.purpose] };
-  }
-}
-
-function wishFor({ id, email }: Addressee) {
-  return { userId: id, email };
-}
-
-function headOf({ id, email, locale }: Addressee, languages: string | null) {
-  return { userId: id, to: email, locale: locale ?? languages };
 }

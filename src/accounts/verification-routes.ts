@@ -2,9 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { AppError } from '../core/errors.ts';
-import { clientNetwork } from '../http/client-address.ts';
 import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, OptionalBody, Text } from '../http/schemas.ts';
+import { findSession } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -59,7 +59,7 @@ export const verificationRoutes: FastifyPluginAsyncTypebox<VerificationRoutesOpt
     async (request, reply) => {
       const { password, ...presented } = request.body;
       const proof = {
-        session: await findSession(request, reply),
+        session: await findSession(request, reply, { sessions, cookie }),
         browserHash: signUpCookie.read(request),
         password,
       };
@@ -100,13 +100,8 @@ export const verificationRoutes: FastifyPluginAsyncTypebox<VerificationRoutesOpt
     },
   );
 
-  async function findSession(request: FastifyRequest, reply: FastifyReply): Promise<SessionRecord | null> {
-    const generateToken = cookie.read(request, reply);
-    return generateToken === null ? null : sessions.find(generateToken, clientNetwork(request));
-  }
-
   async function requireSession(request: FastifyRequest, reply: FastifyReply): Promise<SessionRecord> {
-    const session = await findSession(request, reply);
+    const session = await findSession(request, reply, { sessions, cookie });
     if (session === null) throw new AppError('not_signed_in');
     return session;
   }

@@ -7,12 +7,12 @@ import { type MailService, requireMail } from '../mail/mail-service.ts';
 import type { SealedLane } from '../outbox/sealed-lane.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
+import type { MailWish } from './background-lane.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { DeviceMark, KnownDevices } from './known-device.ts';
 import type { MailLimit } from './mail-limit.ts';
 import type { PasswordCheck } from './password-check.ts';
 import { readPresentedCode } from './presented-code.ts';
-import type { VerificationWish } from './sign-up-lane.ts';
 import type { User } from './user.ts';
 import type { VerificationMails } from './verification-mails.ts';
 import type { Applicant, VerificationStore } from './verification-store.ts';
@@ -30,7 +30,7 @@ type VerificationServiceParts = {
   mail: MailService;
   mails: VerificationMails;
   mailLimit: MailLimit;
-  lane: SealedLane<typeof VerificationWish>;
+  lane: SealedLane<typeof MailWish>;
   /** Whether nobody gets a session before the address is verified. */
   isRequired: boolean;
   /** Called when a mail that no answer waits for could not be asked for. */

@@ -1,30 +1,16 @@
 import type { Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
 import { users } from '../db/schema.ts';
-import { userColumns } from './account-store.ts';
+import { type AccountHolder, holderColumns, userColumns } from './account-store.ts';
 import type { User } from './user.ts';
 
 /** What the verification of an address needs to know of its account. */
-export type Applicant = {
-  id: string;
-  /** Canonical. */
-  email: string;
-  isVerified: boolean;
-  isActive: boolean;
-  /** The language that the user chose for mails. */
-  locale: string | null;
-  passwordHash: string | null;
-  credentialsVersion: number;
-};
+export type Applicant = AccountHolder & { passwordHash: string | null; credentialsVersion: number };
 
 export type VerificationStore = ReturnType<typeof createVerificationStore>;
 
 const applicant = {
-  id: users.id,
-  email: users.email,
-  isVerified: sql<boolean>`${users.emailVerifiedAt} is not null`,
-  isActive: sql<boolean>`${users.status} = 'active'`,
-  locale: users.locale,
+  ...holderColumns,
   passwordHash: users.passwordHash,
   credentialsVersion: users.credentialsVersion,
 };

@@ -33,7 +33,7 @@ export type CodeWish = {
 };
 
 /** The two forms of a new code, which are known only now. Null: not in this style. */
-export type IssuedCode = { link: string | null; typed: string | null };
+export type IssuedCode = { link: string | null; typed: string | null; goodForMs: number };
 
 /** What somebody presents: the code of a link, or the address and what was typed. */
 export type PresentedCode =
@@ -74,7 +74,7 @@ export function createCodeService({ store, style, guesses }: CodeServiceParts) {
       const lifeMs = wish.lifeMs ?? CODE_LIFE_MS[purpose];
       const code = { id, userId, purpose, email, linkHash, typedHash, browserHash, context, lifeMs };
       await store.insert(transaction, code);
-      return { link, typed };
+      return { link, typed, goodForMs: lifeMs };
     },
 
     /**

@@ -17,12 +17,23 @@ export function createAuthenticate(
 ): Authenticate {
   app.decorateRequest(sessionOf, null);
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const generateToken = cookie.read(request, reply);
-    const session =
-      generateToken === null ? null : await sessions.find(generateToken, clientNetwork(request));
+    const session = await findSession(request, reply, { sessions, cookie });
     if (session === null) throw new AppError('not_signed_in');
     request.setDecorator(sessionOf, session);
   };
+}
+
+/**
+ * The live session of the request's cookie; null without one.
+ * @throws AppError `duplicate_cookie`; `unavailable`; `rate_limited` after many unknown cookies
+ */
+export async function findSession(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { sessions, cookie }: { sessions: SessionService; cookie: SessionCookie },
+): Promise<SessionRecord | null> {
+  const generateToken = cookie.read(request, reply);
+  return generateToken === null ? null : sessions.find(generateToken, clientNetwork(request));
 }
 
 /** The session that `authenticate` has found. */

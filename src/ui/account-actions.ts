@@ -1,4 +1,3 @@
-import type { FastifyReply } from 'fastify';
 import type { AccountService } from '../accounts/account-service.ts';
 import type { CredentialRules } from '../accounts/credential-rules.ts';
 import type { DeletionService } from '../accounts/deletion-service.ts';
@@ -6,17 +5,18 @@ import type { EmailChangeService } from '../accounts/email-change-service.ts';
 import type { PasswordService } from '../accounts/password-service.ts';
 import { readPresentedCode } from '../accounts/presented-code.ts';
 import type { ProfileService } from '../accounts/profile-service.ts';
+import { signInto } from '../accounts/sign-into.ts';
 import { hashBrowserSecret, type SignUpCookie } from '../accounts/sign-up-cookie.ts';
 import type { SignUpService } from '../accounts/sign-up-service.ts';
 import type { VerificationService } from '../accounts/verification-service.ts';
 import { visitorOf } from '../accounts/visitor.ts';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
+import { findSession } from '../sessions/authenticate.ts';
 import { deviceOf } from '../sessions/device.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
-import type { SessionRecord } from '../sessions/session-rules.ts';
-import type { SessionService, StartedSession } from '../sessions/session-service.ts';
-import type { Exchange, UiActions } from './ui-actions.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import type { UiActions } from './ui-actions.ts';
 
 export type AccountActionsParts = {
   accounts: AccountService;
@@ -41,19 +41,20 @@ export function createAccountActions(parts: AccountActionsParts): UiActions {
 
   return {
     async findUser(exchange) {
-      const session = await findSession(exchange, parts);
+      const session = await findSession(exchange.request, exchange.reply, parts);
       return session === null ? null : { email: (await profiles.get(session.userId)).emailAsTyped };
     },
 
     async signIn(credentials, { request, reply }) {
-      signInto(reply, await accounts.signIn(credentials, visitorOf(request, reply, cookie)), cookie);
+      signInto(reply, cookie, await accounts.signIn(credentials, visitorOf(request, reply, cookie)));
     },
 
     signUp,
 
     async signOut({ request, reply }) {
       const generateToken = cookie.read(request, reply);
-      if (generateToken !== null) await sessions.signOut(generateToken, clientNetwork(request));
+      if (generateToken !== null)
+        await sessions.signOut(generateToken, clientNetwork(request), deviceOf(request));
       cookie.clear(reply);
       reply.header('clear-site-data', '"storage"');
     },
@@ -66,7 +67,7 @@ function signUpAction({ accounts, signUps, cookie, signUpCookie }: AccountAction
   return async (credentials, { request, reply }) => {
     const visitor = visitorOf(request, reply, cookie);
     if (!signUps.isVerificationRequired) {
-      signInto(reply, await accounts.signUp(credentials, visitor), cookie);
+      signInto(reply, cookie, await accounts.signUp(credentials, visitor));
       return 'signed_in';
     }
     const secret = signUpCookie.secretFor(request);
@@ -84,7 +85,7 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
 
     async resetPassword(code, password, { request, reply }) {
       const wish = { presented: readPresentedCode(code, rules), password };
-      signInto(reply, await passwords.reset(wish, visitorOf(request, reply, cookie)), cookie);
+      signInto(reply, cookie, await passwords.reset(wish, visitorOf(request, reply, cookie)));
     },
 
     verifyEmail: verifyAction(parts),
@@ -92,7 +93,7 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
     disown: (code, { request }) => passwords.disown(readPresentedCode(code, rules), deviceOf(request)),
 
     async confirmEmailChange({ code }, exchange) {
-      const session = await findSession(exchange, parts);
+      const session = await findSession(exchange.request, exchange.reply, parts);
       if (session === null) throw new AppError('not_signed_in');
       await emailChange.confirm(session, code, visitorOf(exchange.request, exchange.reply, cookie));
     },
@@ -109,11 +110,11 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
 function verifyAction(parts: AccountActionsParts): UiActions['verifyEmail'] {
   const { verification, cookie, signUpCookie } = parts;
   return async (code, password, { request, reply }) => {
-    const session = await findSession({ request, reply }, parts);
+    const session = await findSession(request, reply, parts);
     const proof = { session, browserHash: signUpCookie.read(request), password: password ?? undefined };
     try {
       const verified = await verification.verify(code, proof, visitorOf(request, reply, cookie));
-      if (verified.session !== null) signInto(reply, { ...verified, session: verified.session }, cookie);
+      if (verified.session !== null) signInto(reply, cookie, { ...verified, session: verified.session });
     } catch (error) {
       if (!(error instanceof AppError && error.code === 'password_required')) throw error;
       // The service says the same of a wrong password as of none; people want to know which.
@@ -123,23 +124,4 @@ function verifyAction(parts: AccountActionsParts): UiActions['verifyEmail'] {
     signUpCookie.clear(reply);
     return 'verified';
   };
-}
-
-function findSession(
-  { request, reply }: Exchange,
-  { sessions, cookie }: AccountActionsParts,
-): Promise<SessionRecord | null> {
-  const generateToken = cookie.read(request, reply);
-  return generateToken === null
-    ? Promise.resolve(null)
-    : sessions.find(generateToken, clientNetwork(request));
-}
-
-function signInto(
-  reply: FastifyReply,
-  { session, deviceCookie }: { session: StartedSession; deviceCookie: string },
-  cookie: SessionCookie,
-): void {
-  cookie.set(reply, session.generateToken, session.maxAgeSeconds);
-  cookie.device.set(reply, deviceCookie);
 }
