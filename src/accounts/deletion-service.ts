@@ -44,7 +44,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
      */
     async delete(session: SessionRecord, password: string | undefined, device: Device): Promise<Date | null> {
       await ownerCheck.require(session, password);
-      await sessions.endSurplus(session.userId, null, 'account_deleted', device);
+      await sessions.endSurplus(session.userId, session.id, 'account_deleted', device);
       const work = (transaction: Transaction) => deleteIn(transaction, session, device);
       return inTurn(session.userId, () => transact(work));
     },
@@ -84,12 +84,14 @@ export function createDeletionService(parts: DeletionServiceParts) {
   ): Promise<Date | null> {
     const user = await store.lock(transaction, session.userId);
     if (user === null) throw new AppError('not_signed_in');
+    // Its password may just have been reset, because somebody else was signed in with it.
+    await sessions.requireOpen(transaction, user.id, session.id);
     if (delayMs > 0) return ask(transaction, user, session, device);
     await remove(transaction, user, user.id);
     return null;
   }
 
-  /** Whoever asks again gets the answer of the first time, and no later date. */
+  /** Whoever signs in and asks again gets the answer of the first time, and no later date. */
   async function ask(
     transaction: Transaction,
     user: User,

@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { test } from 'tap';
-import { auditEvents, oneTimeCodes, users } from '../../src/db/schema.ts';
+import { tryLock } from '../../src/db/locks.ts';
+import { auditEvents, oneTimeCodes, sessions, users } from '../../src/db/schema.ts';
 import type { Mail } from '../../src/mail/mail.ts';
 import { openAccountRoom } from '../support/account-room.ts';
 
@@ -10,8 +11,17 @@ const WITH_DELAY = { config: { ACCOUNT_DELETION_DELAY: DELAY_MS } };
 
 type Room = Awaited<ReturnType<typeof openAccountRoom>>;
 
-const ask = ({ accounts, device }: Room, { session, password }: Awaited<ReturnType<Room['signUp']>>) =>
+type Member = Awaited<ReturnType<Room['signUp']>>;
+
+const ask = ({ accounts, device }: Room, { session, password }: Pick<Member, 'session' | 'password'>) =>
   accounts.deletions.delete(session, password, device);
+
+async function signInAgain({ accounts, sessions, visitor }: Room, { user, password }: Member) {
+  const { session } = await accounts.service.signIn({ email: user.email, password }, visitor);
+  const found = await sessions.find(session.generateToken, visitor.device.ip);
+  if (found === null) throw new Error('the new session is not there');
+  return { session: found, password };
+}
 
 const sweep = ({ accounts, transact }: Room, limit = 1_000) =>
   transact((transaction) => accounts.deletions.sweep(transaction, limit));
@@ -43,6 +53,29 @@ test('an account that was deleted a moment ago is not deleted again', async (t) 
   t.same(room.posted, []);
 });
 
+test('a session that has ended while it asked deletes nothing', async (t) => {
+  for (const options of [{}, WITH_DELAY]) {
+    const room = await openAccountRoom(t, options);
+    const member = await room.signUp();
+    await room.sessions.endOthers(member.user.id, null, 'password_reset');
+    room.posted.length = 0;
+    await t.rejects(ask(room, member), { code: 'not_signed_in' });
+    t.equal((await room.accounts.profiles.get(member.user.id)).deletionDueAt, null);
+    t.same(room.posted, []);
+  }
+});
+
+test('more sessions than end in one transaction end all the same, whichever of them asks', async (t) => {
+  const room = await openAccountRoom(t);
+  const member = await room.signUp();
+  const until = new Date(Date.now() + DAY_MS);
+  const row = { userId: member.user.id, expiresAt: until, idleExpiresAt: until };
+  const other = () => ({ ...row, id: randomUUID(), generateToken: randomBytes(32) });
+  await room.database.insert(sessions).values(Array.from({ length: 1_100 }, other));
+  t.equal(await ask(room, member), null);
+  t.same(await userIds(room), []);
+});
+
 test('a deletion that waits is told by mail with a code that undoes it, once', async (t) => {
   const room = await openAccountRoom(t, WITH_DELAY);
   const member = await room.signUp();
@@ -54,13 +87,13 @@ test('a deletion that waits is told by mail with a code that undoes it, once', a
   const { link, goodForMs, dueAt: toldDueAt } = mail?.data ?? {};
   t.equal(goodForMs, DELAY_MS);
   t.same(toldDueAt, dueAt);
-  t.same(await ask(room, member), dueAt);
-  t.equal(mailsOf(room).length, 1);
+  t.same(await ask(room, await signInAgain(room, member)), dueAt);
+  t.equal(mailsOf(room).filter(({ template }) => template === 'deletion_asked').length, 1);
 
   await room.accounts.deletions.undoByCode({ link: String(link) }, room.device);
   t.equal((await room.accounts.profiles.get(member.user.id)).deletionDueAt, null);
-  const [code] = await room.database.select().from(oneTimeCodes);
-  t.not(code?.spentAt, null);
+  const codes = await room.database.select().from(oneTimeCodes);
+  t.not(codes.find(({ purpose }) => purpose === 'undo_deletion')?.spentAt, null);
   await t.rejects(room.accounts.deletions.undoByCode({ link: String(link) }, room.device), {
     code: 'invalid_code',
   });
@@ -142,4 +175,15 @@ test('many accounts whose time has come go in small batches, and the sweep is as
   t.equal(await sweep(room, 500), 3);
   t.equal(await room.database.$count(users), 0);
   t.equal(await sweep(room, 500), 0);
+});
+
+test('while a replica deletes accounts, no other one does', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  await ask(room, await room.signUp());
+  await room.passTime(DELAY_MS + 60_000);
+  await room.transact(async (other) => {
+    await tryLock(other, 'deleteAccounts');
+    t.equal(await sweep(room), 0);
+  });
+  t.equal(await sweep(room), 1);
 });
