@@ -12,7 +12,7 @@ import { createPlace, type Place } from './place.ts';
 import { median } from './report.ts';
 
 /** What there may be to know of an address. */
-type Kind = 'unknown' | 'known' | 'banned' | 'unverified' | 'throttled' | 'throttled, unknown';
+type Kind = 'unknown' | 'known' | 'awaited' | 'banned' | 'unverified' | 'throttled' | 'throttled, unknown';
 type Route = { name: string; path: string; body(email: string): object; against: [Kind, Kind[]] };
 type Answer = { ms: number; bytes: string };
 
@@ -24,10 +24,11 @@ const WARM_UP = 50;
 const BUDGET = 10;
 const PASSWORD = 'a rather long wrong password';
 const LETTERS: Record<Kind, string> = {
-  ...{ unknown: 'n', known: 'k', banned: 'b', unverified: 'u', throttled: 't' },
+  ...{ unknown: 'n', known: 'k', awaited: 'a', banned: 'b', unverified: 'u', throttled: 't' },
   'throttled, unknown': 'x',
 };
-const STORED: Kind[] = ['known', 'banned', 'unverified', 'throttled'];
+/** Those of `awaited` have a code that was sent to them. */
+const STORED: Kind[] = ['known', 'awaited', 'banned', 'unverified', 'throttled'];
 
 const ofMailKinds: Route['against'] = ['unknown', ['known', 'banned', 'unverified', 'throttled']];
 const ROUTES: Route[] = [
@@ -50,6 +51,12 @@ const ROUTES: Route[] = [
     path: '/signup',
     body: (email) => ({ email, password: PASSWORD }),
     against: ofMailKinds,
+  },
+  {
+    name: 'wrong code',
+    path: '/password/reset',
+    body: (email) => ({ email, code: 'ABCDEFGH', password: PASSWORD }),
+    against: ['unknown', ['known', 'awaited']],
   },
 ];
 
@@ -84,7 +91,11 @@ async function addAccounts({ sql }: Place): Promise<void> {
         from (select ${LETTERS[kind]} || lpad(at::text, 9, '0') || '@bench.example' as address
                 from generate_series(0, ${(PAIRS + WARM_UP) * ROUTES.length}) as at) as addresses`;
   }
-  await sql`analyze users`;
+  await sql`
+    insert into one_time_codes (id, user_id, purpose, email, typed_hash, context, expires_at)
+    select gen_random_uuid(), id, 'reset_password', email, sha256(id::text::bytea), '{}', now() + interval '1 day'
+      from users where email like ${`${LETTERS.awaited}%`}`;
+  await sql`analyze users, one_time_codes`;
 }
 
 /** @param at an address that was not asked for yet; those that are throttled are one each */

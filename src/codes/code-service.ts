@@ -1,8 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import { inParts } from '../core/parts.ts';
-import type { Transaction } from '../db/database.ts';
-import type { GuessLimit } from '../passwords/guess-limit.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import type { Guess, GuessLimit } from '../passwords/guess-limit.ts';
 import type { CodeStore, OpenCode, StoredCode } from './code-store.ts';
 import {
   CODE_LIFE_MS,
@@ -53,7 +53,7 @@ export type PresentedCode =
 
 type TypedCode = Exclude<PresentedCode, { link: string }>;
 
-type CodeServiceParts = { store: CodeStore; style: CodeStyle; guesses: GuessLimit };
+type CodeServiceParts = { store: CodeStore; style: CodeStyle; guesses: GuessLimit; transact: Transact };
 
 /** Wrong codes for typing of one address or user: a new code does not bring new tries. */
 const BUDGET = { most: 10, windowMs: 15 * 60_000, underWayMs: 1_000 };
@@ -61,7 +61,7 @@ const BUDGET = { most: 10, windowMs: 15 * 60_000, underWayMs: 1_000 };
 export type CodeService = ReturnType<typeof createCodeService>;
 
 /** Codes that prove that somebody reads a mailbox, and nothing more. */
-export function createCodeService({ store, style, guesses }: CodeServiceParts) {
+export function createCodeService({ store, style, guesses, transact }: CodeServiceParts) {
   return {
     /** Makes a code. It is good once the transaction has been committed. */
     async issue(transaction: Transaction, wish: CodeWish): Promise<IssuedCode> {
@@ -128,7 +128,7 @@ export function createCodeService({ store, style, guesses }: CodeServiceParts) {
     const guess = await guesses.take({ kind: 'code', id }, BUDGET);
     let isWrong = false;
     try {
-      const code = await findTyped(purposes, presented);
+      const code = await findTyped(purposes, presented, guess);
       isWrong = code === null;
       return code;
     } finally {
@@ -136,10 +136,19 @@ export function createCodeService({ store, style, guesses }: CodeServiceParts) {
     }
   }
 
-  async function findTyped(purposes: CodePurpose[], presented: TypedCode): Promise<OpenCode | null> {
+  async function findTyped(
+    purposes: CodePurpose[],
+    presented: TypedCode,
+    guess: Guess,
+  ): Promise<OpenCode | null> {
     const { typed, userId } = presented;
     const email = 'email' in presented ? presented.email : undefined;
-    const tried = await store.takeTry({ email, purposes, userId });
+    const tried = await transact(async (transaction) => {
+      // Something is written even where no code is tried: a commit takes longer if it has something to store, and would
+      // tell for whom there is a code.
+      await guess.rewrite(transaction);
+      return store.takeTry(transaction, { email, purposes, userId });
+    });
     const right = tried.find(({ id, typedHash }) => isTypedCode({ id, typedHash }, typed));
     if (right === undefined) return null;
     await store.giveBackTry(tried.map(({ id }) => id));

@@ -127,7 +127,7 @@ export function createCodeStore(database: Database) {
      * The codes that a typed one may be. The try counts for each of them from now on, so that many tries at a time are no
      * more than five; those that are used up are left out.
      */
-    async takeTry({ email, purposes, userId }: TypedTry): Promise<TriedCode[]> {
+    async takeTry({ database }: Transaction, { email, purposes, userId }: TypedTry): Promise<TriedCode[]> {
       const isTried = and(
         email === undefined ? undefined : eq(oneTimeCodes.email, email),
         userId === undefined ? undefined : eq(oneTimeCodes.userId, userId),

@@ -2,6 +2,7 @@ import { createHash, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { channels, tell } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
+import type { Transaction } from '../db/database.ts';
 import type { GuessBudget, GuessStore } from './guess-store.ts';
 
 /** What guesses are counted for: an account by its canonical address, known or not, or a device. */
@@ -11,6 +12,8 @@ export type GuessTarget = { kind: string; id: string };
 export type Guess = {
   /** For one that was right, or that could not be looked at. */
   giveBack(): Promise<void>;
+  /** Writes what is written already, for a transaction that must not tell by its time whether it writes more than that. */
+  rewrite(transaction: Transaction): Promise<void>;
 };
 
 /** A guess that was just counted by others may be given back: then there is room again. Milliseconds between two looks. */
@@ -34,7 +37,12 @@ export function createGuessLimit(store: GuessStore) {
       const key = createHash('sha256').update(`${kind}\0${id}`).digest();
       for (let looks = 1; ; looks += 1) {
         const takenAt = await store.take(key, budget);
-        if (takenAt !== null) return { giveBack: () => store.giveBack(key, takenAt) };
+        if (takenAt !== null) {
+          return {
+            giveBack: () => store.giveBack(key, takenAt),
+            rewrite: (transaction) => store.rewrite(transaction, key),
+          };
+        }
         const { waitMs, isSettled } = await store.look(key, budget);
         if (isSettled || looks === MOST_LOOKS) throw refusal(waitMs);
         await delay(randomInt(LOOK_AGAIN_AFTER_MS.least, LOOK_AGAIN_AFTER_MS.most));

@@ -57,6 +57,14 @@ export function createGuessStore(database: Database) {
         .where(sql`${eq(loginThrottle.key, key)} and ${at} is not null`);
     },
 
+    /** Writes what is written already. */
+    async rewrite({ database }: Transaction, key: Buffer): Promise<void> {
+      await database
+        .update(loginThrottle)
+        .set({ expiresAt: sql`${loginThrottle.expiresAt}` })
+        .where(eq(loginThrottle.key, key));
+    },
+
     /** What a budget that was used up looks like now. */
     async look(key: Buffer, { most, windowMs, underWayMs = 0 }: GuessBudget): Promise<UsedBudget> {
       const newest = (place: number) =>

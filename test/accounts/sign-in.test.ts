@@ -96,7 +96,7 @@ test('whether a mail is due must be known: the sign-in waits for a database that
   await accounts.signUp({ email, password }, visit());
   const take = async ({ kind }: { kind: string }) => {
     if (kind === 'mail') throw unavailable(undefined);
-    return { giveBack: async () => {} };
+    return { giveBack: async () => {}, rewrite: async () => {} };
   };
   const blind = createService(weak, { guesses: { take } });
   await t.rejects(blind.signIn({ email, password }, visit()), { code: 'unavailable' });

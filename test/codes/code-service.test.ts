@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
-import type { CodeStyle, PresentedCode } from '../../src/codes/code-service.ts';
+import { type CodeStyle, createCodeService, type PresentedCode } from '../../src/codes/code-service.ts';
+import type { CodeStore } from '../../src/codes/code-store.ts';
 import { CODE_LIFE_MS, type CodePurpose, DEFENCES } from '../../src/codes/one-time-code.ts';
 import { openCodes } from '../../src/codes/open-codes.ts';
+import type { Transaction } from '../../src/db/database.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { oneTimeCodes, users } from '../../src/db/schema.ts';
 import { openPostgres } from '../support/adapters.ts';
@@ -242,4 +244,24 @@ test('codes that are too old are swept with everything else', async (t) => {
   for (const sweep of sweeps) t.equal(await transact((transaction) => sweep(transaction, 10)), 1);
   t.equal(await database.$count(oneTimeCodes), 0);
   t.equal(sweeps.length, 1);
+});
+
+test('a try stores something even where there is no code, so that its time does not tell', async (t) => {
+  const written: unknown[] = [];
+  const tried: unknown[] = [];
+  const takeTry = async (transaction: Transaction) => {
+    tried.push(transaction);
+    return [];
+  };
+  const rewrite = async (transaction: Transaction) => void written.push(transaction);
+  const codes = createCodeService({
+    store: { takeTry } as unknown as CodeStore,
+    style: 'both',
+    guesses: { take: async () => ({ giveBack: async () => {}, rewrite }) },
+    transact: (work) => work({} as Transaction),
+  });
+  const presented = { email: 'anna@example.com', typed: '0123456789' };
+  await t.rejects(codes.check('reset_password', presented), refused);
+  t.equal(written.length, 1);
+  t.equal(written[0], tried[0]);
 });

@@ -31,7 +31,9 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const spend = (code: OpenCode, others?: 'all' | 'later') =>
       transact((transaction) => store.spend(transaction, code, others));
     const takeTry = ({ email, purpose }: NewCode) =>
-      store.takeTry({ email, purposes: [purpose], userId: undefined });
+      transact((transaction) =>
+        store.takeTry(transaction, { email, purposes: [purpose], userId: undefined }),
+      );
     const sweep = (limit: number) => transact((transaction) => store.sweep(transaction, limit));
     return { ...opened, store, owner, addUser, add, find, spend, takeTry, sweep };
   }
@@ -175,14 +177,16 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('a try may be for the codes of one user, with the address or without it', async (t) => {
-    const { add, addUser, store, owner } = await setUp(t);
+    const { add, addUser, store, owner, transact } = await setUp(t);
     const stranger = await addUser();
     const own = await add({ email: 'new@example.com', purpose: 'change_email' });
     await add({ userId: stranger.userId, email: 'new@example.com', purpose: 'change_email' });
     const purposes: NewCode['purpose'][] = ['change_email'];
     const { userId } = owner;
     const take = async (email: string | undefined) =>
-      (await store.takeTry({ email, purposes, userId })).map(({ id }) => id);
+      (await transact((transaction) => store.takeTry(transaction, { email, purposes, userId }))).map(
+        ({ id }) => id,
+      );
     t.same(await take('new@example.com'), [own.id]);
     t.same(await take(undefined), [own.id]);
     t.same(await take('other@example.com'), []);

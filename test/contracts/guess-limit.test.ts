@@ -3,7 +3,7 @@ import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { channels, listenTo } from '../../src/core/channels.ts';
 import { AppError } from '../../src/core/errors.ts';
-import { loadPostgresDriver } from '../../src/db/drizzle.ts';
+import { loadPostgresDriver, sql } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { createGuessLimit, type Guess, type GuessTarget } from '../../src/passwords/guess-limit.ts';
 import { createGuessStore, type GuessBudget } from '../../src/passwords/guess-store.ts';
@@ -141,6 +141,19 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     for (const guess of await takeMany(3)) await guess.giveBack();
     t.same(await takeMany(10).then((taken) => taken.length), 10);
   });
+
+  t.test('what is written again is written, and stays what it was', async (t) => {
+    const { take, database, transact } = await setUp(t);
+    const guess = await take();
+    const { key, attempts, expiresAt } = schema.loginThrottle;
+    const read = () =>
+      database.select({ key, attempts, expiresAt, by: sql`xmin::text` }).from(schema.loginThrottle);
+    const [before] = await read();
+    await transact((transaction) => guess.rewrite(transaction));
+    const [after] = await read();
+    t.not(after?.by, before?.by);
+    t.same({ ...after, by: null }, { ...before, by: null });
+  });
 }
 
 test('while a replica sweeps, no other one does', async (t) => {
@@ -187,6 +200,7 @@ test('a guess does not wait for ever while others come and go', async (t) => {
       return { waitMs: 0, isSettled: false };
     },
     giveBack: async () => {},
+    rewrite: async () => {},
     sweep: async () => 0,
   });
   await t.rejects(busy.take(newTarget(), BUDGET), { code: 'rate_limited', retryAfterSeconds: 1 });

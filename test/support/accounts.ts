@@ -64,6 +64,7 @@ export async function setUp(t: Test) {
     store: createCodeStore(database),
     style: 'both',
     guesses: createGuessLimit(createGuessStore(database)),
+    transact,
   });
   const issuer = 'https://auth.example.com';
   const devices = createKnownDevices({ issuer, keyEncryptionKey: randomBytes(32) });

@@ -68,7 +68,7 @@ export async function openPasswords(t: Test) {
     const replica = opened.createReplica();
     const { sessions, audit, outbox, clock } = replica;
     const guesses = createGuessLimit(createGuessStore(database));
-    const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses });
+    const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses, transact });
     const send: MailService['send'] = async (_, one) => void mails.push(one);
     const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };

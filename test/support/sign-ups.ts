@@ -39,7 +39,7 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     withdraw: async () => {},
   };
   const guesses = createGuessLimit(createGuessStore(database));
-  const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses });
+  const codes = createCodeService({ store: createCodeStore(database), style: 'both', guesses, transact });
   const parts = {
     ...{ transact, sessions, codes, mail },
     accounts: createAccountStore(database),
