@@ -69,7 +69,8 @@ export async function localSubjects(place: Place): Promise<Subject[]> {
     ours({ name: '/forward-auth, cookie', request: doorRequest(server.url, { cookie: visitor.cookie }) }),
     ours({
       name: `/login, ${MOST_SIGN_INS} at most`,
-      request: loginRequest(server.url, visitor),
+      // Not the one whose session is measured: a user has only so many, and each sign-in may end the oldest.
+      request: loginRequest(server.url, await signUp(server.url)),
       mostConnections: MOST_SIGN_INS,
     }),
   ];
