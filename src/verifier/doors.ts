@@ -75,10 +75,10 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
  * @throws TypeError for options that make no sense
  */
 export function createDoors({ verifier: given, introspection: asked, realm = 'api' }: DoorsOptions) {
+  if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
   const isGiven = 'verify' in given;
   const verifier = isGiven ? given : createVerifier(given);
   const introspection = asked && introspectionOf(asked, verifier);
-  if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
 
   return { declare, check, checkSetup, close };
 
