@@ -35,7 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const audit = openAudit(platform);
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
-  const revocations = openRevocations(platform, { announce: () => {}, listen: () => {} });
+  const revocations = openRevocations(platform, adapters.hints);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     outbox: outbox.service,
@@ -62,6 +62,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     state: {
       hashQueue: accounts.hashQueue,
       keys: keys.service.state,
+      revocations: revocations.feed.state,
       outbox: outbox.service.depths,
       pool: adapters.pool,
       now: clock.now,
