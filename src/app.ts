@@ -125,7 +125,8 @@ export async function buildApp(
     version: packageJson.version,
   });
 
-  await addBearerCheck(app, { tokens, issuer: config.PUBLIC_URL });
+  const { isRevoked } = services.revocations;
+  await addBearerCheck(app, { tokens, issuer: config.PUBLIC_URL, isRevoked });
 
   const authenticate = createAuthenticate(app, sessions, cookie);
   const limit = credentialLimit(config.CREDENTIAL_RATE_LIMIT);

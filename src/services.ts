@@ -46,7 +46,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     codes: codes.service,
   });
   const oauth = openOAuth(platform, tokens);
-  const gateway = openGateway(platform, { sessions: sessions.service, tokens });
+  const { isRevoked } = revocations.feed;
+  const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
 
   // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
   const opened = [mail, outbox, keys, audit, codes, sessions, revocations, tokens, accounts, oauth, gateway];
