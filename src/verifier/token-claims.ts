@@ -19,8 +19,6 @@ export type TokenClaims = {
   cv?: number;
   email?: string;
   email_verified?: boolean;
-  /** The user's claims version. */
-  cv?: number;
   /** When the user last showed who they are. */
   auth_time?: number;
   /** How: names of methods as in RFC 8176, such as `pwd`. */

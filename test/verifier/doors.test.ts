@@ -216,10 +216,15 @@ test('a request that is refused for anything else redeems nothing', async (t) =>
 /** Doors of a verifier whose feed is as old as the test says. */
 async function openWithLag(withIntrospection: boolean) {
   const opened = await open();
+  const warnings: string[] = [];
   const state = { lagMs: 0, revoked: false, whileVerifying: () => {}, verified: 0 };
   const verifier: Verifier = {
     ...opened.verifier,
-    settings: { ...opened.verifier.settings, revocations: 'stream' },
+    settings: {
+      ...opened.verifier.settings,
+      revocations: 'stream',
+      warn: ({ message }) => void warnings.push(message),
+    },
     revocationLag: () => state.lagMs,
     verify: async (...question) => {
       const claims = await opened.verifier.verify(...question);
@@ -231,7 +236,7 @@ async function openWithLag(withIntrospection: boolean) {
   };
   const introspection = { clientId: 'shop', clientSecret: 'word' };
   const doors = createDoors({ verifier, ...(withIntrospection && { introspection }) });
-  return { ...opened, ...doors, feed: state };
+  return { ...opened, ...doors, feed: state, warnings };
 }
 
 const fresh = { door: 'verified', maxRevocationLag: 5 } as const;
@@ -253,12 +258,16 @@ test('when they are stale or were never loaded, it asks, or says that it cannot 
     asking.feed.lagMs = lagMs;
     t.equal(await short(asking.check(fresh, { authorization: await asking.sign() })), 'user-1');
     t.strictSame(asking.redemptions, [null], 'asked, and nothing is redeemed');
+    t.strictSame(asking.warnings, []);
 
     const alone = await openWithLag(false);
     alone.feed.lagMs = lagMs;
     const answer = await alone.check(fresh, { authorization: await alone.sign() });
     t.match(answer, { status: 503, code: 'revocations_unavailable', headers: { 'retry-after': '1' } });
     t.notOk('headers' in answer && 'www-authenticate' in answer.headers, 'which says nothing of the token');
+    t.match(alone.warnings, [
+      /^A door with maxRevocationLag refuses requests, because .* REVOCATIONS is not off/,
+    ]);
     t.equal(await short(alone.check('verified', { authorization: await alone.sign() })), 'user-1');
   }
 });
