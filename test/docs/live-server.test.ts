@@ -20,6 +20,8 @@ const exampleUrl = 'https://auth.example.com';
 /** Printed after each step, to tell the answers apart. */
 const mark = '=== end of step ===';
 
+t.setTimeout(120_000);
+
 const dataFolder = t.testdir();
 const url = await startServer();
 

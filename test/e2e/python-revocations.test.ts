@@ -1,5 +1,9 @@
 /** The example for Python, with answers that a server rarely gives, and with Doorward's own. */
-import t from 'tap';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { build, signUp, type TestApp } from '../helper.ts';
+import { mintToken } from '../support/clients.ts';
 import { startFakeFeed } from '../support/fake-feed.ts';
 import { eventually } from '../support/gateway-world.ts';
 import { startPythonFollower } from '../support/python-revocations.ts';
@@ -127,4 +131,58 @@ t.test('nothing was ever loaded: the lag is without end', async (t) => {
   await eventually(async () => (await late.says(token)).error !== null, 'an error');
   t.match(await late.says(token), { revoked: false, lag: null, error: /503/ });
   feed.answer(null);
+});
+
+/** A URL behind which a Doorward, another one, or nothing can be. */
+async function openFront(t: Test) {
+  let behind: TestApp['app'] | null = null;
+  const server = createServer((request, response) => {
+    if (behind === null) response.destroy();
+    else behind.routing(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    put: (app: typeof behind) => {
+      behind = app;
+    },
+  };
+}
+
+t.test('with Doorward: a sign-out, a restored database, an outage', async (t) => {
+  const front = await openFront(t);
+  const [{ app }, { app: restored }] = [await build(t), await build(t)];
+  await Promise.all([app.ready(), restored.ready()]);
+  front.put(app);
+  const python = await startPythonFollower(t, `${front.url}/revocations`);
+  const isRevoked = async (token: string) => (await python.says(token)).revoked;
+  const lag = async () => (await python.says(kept)).lag ?? Number.POSITIVE_INFINITY;
+  const [one, other, third] = [await signUp(app), await signUp(app), await signUp(restored)];
+  const [gone, kept] = [await mintToken(app, one.cookie), await mintToken(app, other.cookie)];
+  const signOut = (app: TestApp['app'], cookie: string) =>
+    app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
+
+  t.equal(await isRevoked(gone), false);
+  t.equal((await signOut(app, one.cookie)).statusCode, 204);
+  const signedOutAt = performance.now();
+  await eventually(() => isRevoked(gone), 'the sign-out');
+  t.ok(performance.now() - signedOutAt < 5_000, `${performance.now() - signedOutAt} ms`);
+  t.equal(await isRevoked(kept), false);
+  t.ok((await lag()) < 10);
+
+  front.put(null);
+  process.kill(python.pid, 'SIGHUP');
+  await eventually(async () => (await lag()) > 600, 'a lag of ten minutes');
+  t.equal(await isRevoked(gone), true);
+
+  front.put(restored);
+  const afterwards = await mintToken(restored, third.cookie);
+  t.equal((await signOut(restored, third.cookie)).statusCode, 204);
+  await eventually(() => isRevoked(afterwards), 'a sign-out of the other database');
+  t.equal(await isRevoked(gone), false, 'what the restored database does not know');
+  t.ok((await lag()) < 10);
 });

@@ -184,6 +184,6 @@ function isProblem(t: Test, { status, headers, body }: Answer, expected: number,
 export async function hasBeats(t: Test, gatewayPort: number): Promise<void> {
   const stream = openStream(gatewayPort, [], '/auth/revocations');
   t.teardown(() => stream.socket.destroy());
-  await stream.says(/(event: beat[^]*){3}/);
-  t.match(stream.text(), /^HTTP\/1\.1 200 [^]*content-type: text\/event-stream/i);
+  await stream.says(/(event: beat[\s\S]*){3}/);
+  t.match(stream.text(), /^HTTP\/1\.1 200 [\s\S]*content-type: text\/event-stream/i);
 }
