@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { testHandover } from '../support/gateway-checks.ts';
 import { findOrInstall, listens, quietPort, type Running, says, start } from '../support/gateway-program.ts';
 import { addClient, ask, bearer, mint, openWorld, signUp } from '../support/gateway-world.ts';
+import { shortFolder } from '../support/processes.ts';
 import { snippet, snippets } from './pages.ts';
 
 t.setTimeout(300_000);
@@ -112,7 +113,7 @@ t.test('nginx guards a service by its snippet', async (t) => {
 });
 
 t.test('HAProxy takes its snippets, with the keys and the maps that the scripts fetch', async (t) => {
-  const folder = t.testdir();
+  const folder = shortFolder(t);
   const jwks = await ask(`${doorward}/auth/.well-known/jwks.json`);
   t.equal(jwks.status, 200);
   const script = start(t, process.execPath, [
