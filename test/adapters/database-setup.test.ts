@@ -98,6 +98,8 @@ test('a migration that waits for another one says so once, and gives up in time'
   const another = postgres(place.DATABASE_URL, { max: 1, onnotice: () => {} });
   t.teardown(() => another.end());
   await another`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`;
+  await another`drop table revocations`;
+  await another`drop function number_revocations`;
   await t.rejects(migratePostgres(another, wait, { patienceMs: 500 }), {
     name: 'DatabaseSetupError',
     message: /holds the lock for migrations/,
@@ -110,7 +112,7 @@ test('a migration that waits for another one says so once, and gives up in time'
   t.equal(
     journal?.done,
     readMigrations().length,
-    'it had the lock, and ran the last migration, which may run twice',
+    'it had the lock, and ran the last migration',
   );
 });
 
