@@ -1,5 +1,5 @@
 import t from 'tap';
-import { testHandover, testRefusals } from '../support/gateway-checks.ts';
+import { hasBeats, testHandover, testRefusals } from '../support/gateway-checks.ts';
 import { quietPort } from '../support/gateway-program.ts';
 import {
   ask,
@@ -296,6 +296,10 @@ t.test('Doorward sees the address of the client, whatever that says of itself', 
     sessions.map(({ ip }: { ip: string }) => ip),
     ['127.0.0.1', '127.0.0.1'],
   );
+});
+
+t.test('the stream of revocations comes through piece by piece', async (t) => {
+  await hasBeats(t, world.gatewayPort);
 });
 
 t.test('the guarded service gets what is its own', async (t) => {
