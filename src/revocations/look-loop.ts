@@ -2,8 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Clock } from '../core/clock.ts';
 import { unavailable } from '../core/errors.ts';
 
-export type LookLoop = ReturnType<typeof createLookLoop>;
-
 type LoopOptions = {
   /** One after the other; the next one follows whatever became of the last. */
   look(): Promise<void>;

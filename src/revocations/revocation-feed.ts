@@ -24,10 +24,10 @@ export type FeedPart = Omit<RevocationSlice, 'last'> & {
 };
 
 /** The end of the feed, and how many entries this replica keeps. */
-export type FeedState = { cursor: string; asOf: number; ageMs: number; entries: number };
+type FeedState = { cursor: string; asOf: number; ageMs: number; entries: number };
 
 /** The claims that revocations are about. A token without `cv` is older than any version. */
-export type RevocableClaims = Pick<TokenClaims, 'sub' | 'client_id' | 'iat' | 'jti' | 'sid'> & {
+type RevocableClaims = Pick<TokenClaims, 'sub' | 'client_id' | 'iat' | 'jti' | 'sid'> & {
   cv?: number;
 };
 

@@ -38,13 +38,14 @@ export function createRevocationPart(first: Revocation) {
   let newestAt = first.revokedAt;
 
   return {
-    firstAt: first.revokedAt,
     kids,
     count: () => count,
     lastSeq: () => seqOf(count - 1),
     /** The time of the newest entry. */
     newestAt: () => newestAt,
-    takes: ({ seq }: Revocation) => count < MOST_IN_PART && seq - first.seq <= MOST_UINT32,
+    /** Whether there is room for it. @param longestMs from the first entry on */
+    takes: ({ seq, revokedAt }: Revocation, longestMs: number): boolean =>
+      count < MOST_IN_PART && seq - first.seq <= MOST_UINT32 && revokedAt - first.revokedAt <= longestMs,
 
     add({ seq, kind, subject, value, revokedAt }: Revocation): void {
       if (count === columns.kinds.length) grow();

@@ -33,7 +33,7 @@ type WindowLimits = {
 
 const MOST_ENTRIES = 2_000_000;
 /** A part ends after this share of the window, so that few entries stay for longer than they are needed. */
-const PARTS_IN_WINDOW = 16;
+const PARTS_IN_WINDOW = 8;
 
 /**
  * What was revoked within the window, in the order of the feed, and found by its hash. Entries leave in whole parts.
@@ -75,7 +75,7 @@ export function createRevocationWindow({ windowMs, mostEntries = MOST_ENTRIES }:
 
     /** What came after a place in the feed, at most `limit` entries. */
     after(seq: number, limit: number): RevocationSlice {
-      const slice = createSlice(Math.min(limit, size), seq);
+      const slice = createSlice(Math.min(limit, size), Math.max(seq, floor));
       for (const part of parts) {
         if (part.lastSeq() > seq) slice.take(part, part.countUpTo(seq));
       }
@@ -87,7 +87,7 @@ export function createRevocationWindow({ windowMs, mostEntries = MOST_ENTRIES }:
       let highest: number | undefined;
       for (const part of parts) {
         const value = part.find(kind, hash);
-        if (value !== undefined && !(highest !== undefined && highest > value)) highest = value;
+        if (value !== undefined) highest = Math.max(value, highest ?? 0);
       }
       return highest;
     },
@@ -97,8 +97,7 @@ export function createRevocationWindow({ windowMs, mostEntries = MOST_ENTRIES }:
 
   function partFor(revocation: Revocation): RevocationPart {
     const open = parts.at(-1);
-    const endsAt = open && open.firstAt + windowMs / PARTS_IN_WINDOW;
-    if (open?.takes(revocation) && revocation.revokedAt <= Number(endsAt)) return open;
+    if (open?.takes(revocation, windowMs / PARTS_IN_WINDOW)) return open;
     open?.close();
     const part = createRevocationPart(revocation);
     parts.push(part);
