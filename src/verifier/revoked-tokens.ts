@@ -26,7 +26,11 @@ const MAX_ENTRIES = 4_400_000;
 const SWEPT_PLACES = 8192;
 
 /** The revoked tokens that are known of. Each entry is kept for the time that its message says, by `steadyNow` in milliseconds. */
-export function createRevokedTokens(steadyNow: () => number, hash = createTokenHash()) {
+export function createRevokedTokens(
+  steadyNow: () => number,
+  hash = createTokenHash(),
+  mostEntries = MAX_ENTRIES,
+) {
   // The clock of the tables has whole seconds from 1 on, whatever the other one begins with.
   const startedAt = steadyNow();
   const seconds = () => 1 + (steadyNow() - startedAt) / 1000;
@@ -47,6 +51,7 @@ export function createRevokedTokens(steadyNow: () => number, hash = createTokenH
       const target = next ?? held;
       if (message.from !== target.cursor) throw new RevocationMismatch();
       add(target, message, Math.ceil(seconds() + message.windowSeconds));
+      if (sizeOf(target) > mostEntries) throw new InvalidRevocations(`more than ${mostEntries} entries`);
       target.cursor = message.cursor;
       if (message.more) return;
       held = target;
@@ -103,8 +108,10 @@ function add(target: Revocations, message: RevocationMessage, until: number): vo
   addAll(users, message.users.hashes, until, message.users.values);
   addAll(clients, message.clients.hashes, until, message.clients.values);
   for (const kid of message.keys) keys.set(kid, until);
-  const entries = sessions.size() + tokens.size() + users.size() + clients.size() + keys.size;
-  if (entries > MAX_ENTRIES) throw new InvalidRevocations(`more than ${MAX_ENTRIES} entries`);
+}
+
+function sizeOf({ sessions, tokens, users, clients, keys }: Revocations): number {
+  return sessions.size() + tokens.size() + users.size() + clients.size() + keys.size;
 }
 
 function addAll(table: HashTable, hashes: Uint8Array, until: number, values?: number[]): void {
