@@ -107,10 +107,10 @@ test('one replica at a time sweeps', async (t) => {
 
 test('a row whose commit took long stays for the whole window after it got its place', async (t) => {
   const world = await openPostgres();
-  const { store, end, fill } = revocationsOn(t, world);
-  await end('late');
+  const { store, end } = revocationsOn(t, world);
+  await end('late', 'last');
   await world.database.execute(sql`update revocations set revoked_at = now() - interval '1 day'`);
-  await fill(1);
+  await store.number(10);
   t.equal(await world.transact((tx) => store.sweep(tx, WINDOW_MS, 10)), 0);
   const [late] = await store.list(0, 10);
   t.ok(Number(late?.revokedAt) > Date.now() - 60_000);
