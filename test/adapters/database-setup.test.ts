@@ -109,11 +109,7 @@ test('a migration that waits for another one says so once, and gives up in time'
   const free = async () => void (await holder`select pg_advisory_unlock(${LOCKS.migrate})`);
   await adapters.migrate(() => void free());
   const [journal] = await holder`select count(*)::int as done from drizzle.__drizzle_migrations`;
-  t.equal(
-    journal?.done,
-    readMigrations().length,
-    'it had the lock, and ran the last migration',
-  );
+  t.equal(journal?.done, readMigrations().length, 'it had the lock, and ran the last migration');
 });
 
 test('a server and a command that start while another replica migrates say so, and go on after it', async (t) => {

@@ -28,11 +28,11 @@ const LINES = 400;
 const [url, folder, socket] = process.argv.slice(2);
 const { CLIENT_ID, CLIENT_SECRET } = process.env;
 
-/** The entries by kind: under a hash its value, and when it may be forgotten, by a clock that nobody sets. */
+/** The entries by kind: under a hash its value, and when it may be forgotten, by a clock that cannot be set. */
 let held = nothing();
 let cursor = null;
 let forgetNextAt = performance.now() + FORGET_EVERY_MS;
-/** The process of HAProxy that has been told all of `held`; null after a failure. */
+/** The process of HAProxy whose maps have all of `held`; null after a failure. */
 let toldPid = null;
 
 if (socket === undefined) {
@@ -134,7 +134,7 @@ function replace(entries) {
   return add(entries);
 }
 
-/** @returns what HAProxy must be told: with what it held before, if anything */
+/** @returns what has changed, each with the value of before, if there was one */
 function add(entries) {
   return entries.map(({ kind, hash, value, expiresAt }) => {
     const before = held[kind].get(hash)?.value;
@@ -183,7 +183,7 @@ async function tellChanges(changes) {
   }
 }
 
-/** Whether the process that runs is the one that was told all, and still has as many entries as there are. */
+/** Whether the process that runs is the one that was filled, and still has as many entries as are held. */
 async function isTold() {
   const { pid, counts } = await askHaproxy();
   return pid === toldPid && KINDS.every((kind) => counts.get(fileOf(kind)) === held[kind].size);
