@@ -13,6 +13,7 @@ import { openMail } from './mail/open-mail.ts';
 import { openOAuth } from './oauth/open-oauth.ts';
 import { createOperatorCommands } from './operator/operator-commands.ts';
 import { openOutbox } from './outbox/open-outbox.ts';
+import { openRevocations } from './revocations/open-revocations.ts';
 import { openSessions } from './sessions/open-sessions.ts';
 import { openTokens } from './tokens/open-tokens.ts';
 
@@ -34,6 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const audit = openAudit(platform);
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
+  const revocations = openRevocations(platform, adapters.hints);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     outbox: outbox.service,
@@ -44,11 +46,13 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     codes: codes.service,
   });
   const oauth = openOAuth(platform, tokens);
-  const gateway = openGateway(platform, { sessions: sessions.service, tokens });
+  const { isRevoked } = revocations.feed;
+  const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
 
   // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
-  const opened = [mail, outbox, keys, audit, codes, sessions, tokens, accounts, oauth, gateway];
+  const opened = [mail, outbox, keys, audit, codes, sessions, revocations, tokens, accounts, oauth, gateway];
   outbox.service.start();
+  await revocations.feed.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
@@ -59,11 +63,13 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     state: {
       hashQueue: accounts.hashQueue,
       keys: keys.service.state,
+      revocations: revocations.feed.state,
       outbox: outbox.service.depths,
       pool: adapters.pool,
       now: clock.now,
     },
     sessions: sessions.service,
+    revocations: revocations.feed,
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,

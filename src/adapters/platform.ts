@@ -5,6 +5,7 @@ import type { DatabaseClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { Database, Transact } from '../db/database.ts';
 import { breakingGuard, createTransact, type DatabaseGuard, deadlineGuard } from '../db/database-guard.ts';
+import { createRevocationLog, type RevocationLog } from '../db/revocation-log.ts';
 import type { Adapters } from './adapters.ts';
 
 /** What every feature gets when it opens. */
@@ -19,6 +20,7 @@ export type Platform = {
   seal: CacheSeal;
   /** 32 bytes. */
   keyEncryptionKey: Buffer;
+  revocations: RevocationLog;
   clock: DatabaseClock;
   log: Log;
 };
@@ -66,5 +68,6 @@ function platformOn(
     previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
     now: clock.now,
   });
-  return { config, database, guard, transact, cache, seal, keyEncryptionKey, clock, log };
+  const revocations = createRevocationLog();
+  return { config, database, guard, transact, cache, seal, keyEncryptionKey, revocations, clock, log };
 }

@@ -11,7 +11,7 @@ const pgCore: typeof import('drizzle-orm/pg-core') = load('drizzle-orm/pg-core')
 
 export const { and, asc, desc, eq, gt, gte, inArray, isNotNull, isNull, lt, lte, ne, notInArray, or, sql } =
   core;
-export const { check, customType, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } = pgCore;
+export const { bigint, check, customType, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } = pgCore;
 
 export const { getTableConfig } = pgCore;
 

@@ -14,6 +14,9 @@ export const LOCKS = {
   sweepThrottles: 7_236_455_026,
   deleteAccounts: 7_236_455_027,
   sweepDeadMails: 7_236_455_028,
+  /** Taken by the function `number_revocations` of the migrations, which names the number again. */
+  numberRevocations: 7_236_455_029,
+  sweepRevocations: 7_236_455_030,
 } as const;
 
 type Job = keyof typeof LOCKS;

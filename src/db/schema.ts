@@ -1,6 +1,7 @@
 import { unavailable } from '../core/errors.ts';
 import type { PublicJwk, SigningAlgorithm } from '../core/jwk.ts';
 import {
+  bigint,
   check,
   customType,
   index,
@@ -59,7 +60,7 @@ export const users = pgTable(
     status: text('status', { enum: ['active', 'banned'] })
       .notNull()
       .default('active'),
-    /** Incremented whenever the claims of the user's access tokens change. */
+    /** Incremented whenever the user's access tokens of before are void, such as when their claims change. */
     claimsVersion: integer('claims_version').notNull().default(1),
     createdAt: instant('created_at').notNull().default(sql`now()`),
     updatedAt: instant('updated_at').notNull().default(sql`now()`),
@@ -274,4 +275,29 @@ export const auditEvents = pgTable(
     details: jsonb('details').$type<Record<string, unknown>>(),
   },
   (table) => [index('audit_events_user_id_idx').on(table.userId, table.id)],
+);
+
+/**
+ * What services that verify offline must hear of. A row is written by the transaction that revokes, and numbered after
+ * its commit, by the function `number_revocations` of the migrations.
+ */
+export const revocations = pgTable(
+  'revocations',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    /** The place in the feed: whoever sees a row sees all rows with lower numbers. Null until it is numbered. */
+    seq: bigint('seq', { mode: 'number' }).unique('revocations_seq_key'),
+    kind: text('kind', { enum: ['session', 'token', 'user', 'client', 'key'] }).notNull(),
+    /** The first 8 bytes of SHA-256 of `sid`, `jti`, `sub` or `client_id`; for a key, its `kid`. */
+    subject: bytea('subject').notNull(),
+    /** For a user the least claims version that is valid; for a client the second of `iat` up to which tokens are void. */
+    value: bigint('value', { mode: 'number' }),
+    /** The beginning of the transaction that revokes; from the numbering on, that of the numbering. */
+    revokedAt: instant('revoked_at').notNull().default(sql`now()`),
+  },
+  (table) => [
+    // Mostly empty: finding out that there is nothing to number costs nothing.
+    index('revocations_unnumbered_idx').on(table.id).where(sql`${table.seq} is null`),
+    index('revocations_revoked_at_idx').on(table.revokedAt),
+  ],
 );

@@ -7,6 +7,7 @@ import { createDatabaseClock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
+import { createRevocationLog } from '../../src/db/revocation-log.ts';
 
 /** Longer than a busy machine needs, and longer than a test holds a transaction. */
 const GENEROUS_DEADLINE_MS = 30_000;
@@ -34,6 +35,7 @@ export function createPlatform(database: Database, options: PlatformOptions = {}
     transact: createTransact(database, guard),
     cache: createMemoryCache(local),
     seal: createCacheSeal({ issuer, keyEncryptionKey, previousKeyEncryptionKey, now: clock.now }),
+    revocations: createRevocationLog(),
     log: silent,
     ...parts,
     config,
