@@ -22,7 +22,8 @@ export type TokenRules = ClaimRules & {
   algorithms: string[];
 };
 
-export type CheckedToken = { claims: TokenClaims; type: TokenType };
+/** `kid` names the key that has verified the signature. */
+export type CheckedToken = { claims: TokenClaims; type: TokenType; kid: string };
 
 /** The signature algorithms that are accepted if none are configured. */
 export const DEFAULT_ALGORITHMS = ['ES256', 'EdDSA', 'RS256'];
@@ -82,7 +83,9 @@ export async function checkToken(token: string, getKey: GetKey, rules: TokenRule
   const { payload, protectedHeader } = await verifySignature(token, findKey, algorithms);
   const type = checkHeader(protectedHeader, rules);
   const audiences = rules.audiences?.map((audience) => audienceIn(type, audience)) ?? null;
-  return { claims: checkClaims(payload, { ...rules, audiences }), type };
+  // `findKeyOf` has refused a token without one.
+  const kid = String(protectedHeader.kid);
+  return { claims: checkClaims(payload, { ...rules, audiences }), type, kid };
 }
 
 function joseKeyOf({ key }: KnownKey): CryptoKey {

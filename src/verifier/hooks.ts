@@ -1,6 +1,8 @@
 import type { SetupFault } from './setup-error.ts';
 import type { VerifierErrorCode } from './verifier-error.ts';
 
+export type RevocationsResetReason = 'server' | 'mismatch' | 'invalid';
+
 /** For metrics and logs. A hook that throws or rejects changes nothing. */
 export type VerifierHooks = {
   /** A document of the auth server was fetched: how long that took, and the HTTP status. */
@@ -18,6 +20,20 @@ export type VerifierHooks = {
   warning?: (text: string) => unknown;
   /** The auth server answered an introspection. */
   introspected?: (ms: number, status: number) => unknown;
+  /**
+   * How many milliseconds ago the revocations that are held were complete. Called at each answer of the feed, and at each
+   * token that is checked while that is over 10 s: such a token may have been revoked. `Infinity` before the first answer.
+   */
+  revocationLag?: (ms: number) => unknown;
+  /** The feed told of this many revocations. */
+  revocationsReceived?: (entries: number) => unknown;
+  /**
+   * All revocations are fetched anew: because the auth server says so (`server`), because an answer does not continue
+   * what is held (`mismatch`), or because it is not as it must be (`invalid`). Those held stay in force meanwhile.
+   */
+  revocationsReset?: (reason: RevocationsResetReason) => unknown;
+  /** The feed could not be read. It is tried again; what is held stays in force. */
+  revocationsFailed?: (error: unknown) => unknown;
   /** An introspection failed. A status of 400 to 403 is a mistake in the settings: wrong credentials, say. */
   introspectionFailed?: (error: unknown, status: number | null) => unknown;
 };

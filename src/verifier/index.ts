@@ -9,7 +9,7 @@ export {
   type DoorsOptions,
   type Passed,
 } from './doors.ts';
-export type { VerifierHooks, WarningLogger } from './hooks.ts';
+export type { RevocationsResetReason, VerifierHooks, WarningLogger } from './hooks.ts';
 export {
   createIntrospection,
   type Introspection,
@@ -22,4 +22,4 @@ export type { TokenClaims } from './token-claims.ts';
 export { userOf } from './user-of.ts';
 export { createVerifier, type Verifier } from './verifier.ts';
 export { VerifierError, type VerifierErrorCode } from './verifier-error.ts';
-export type { VerifierOptions } from './verifier-settings.ts';
+export type { RevocationMode, VerifierOptions } from './verifier-settings.ts';

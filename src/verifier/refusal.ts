@@ -29,6 +29,7 @@ const ANSWERS: Partial<Record<VerifierErrorCode, Answer>> = {
   email_mismatch: { status: 403, title: 'The e-mail address is not your own' },
   keys_unavailable: { status: 503, title: 'The signing keys cannot be fetched: try again' },
   introspection_unavailable: { status: 503, title: 'The auth server gave no usable answer: try again' },
+  revocations_unavailable: { status: 503, title: 'It cannot be known now who has signed out: try again' },
 };
 
 const BAD_TOKEN: Answer = { status: 401, title: 'The token is not accepted', error: 'invalid_token' };

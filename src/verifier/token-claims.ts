@@ -15,6 +15,8 @@ export type TokenClaims = {
   nbf?: number;
   /** Session id. A service client's own token has neither this nor the claims below. */
   sid?: string;
+  /** The version of the user's claims. A later one voids the token, if the revocation feed tells of it. */
+  cv?: number;
   email?: string;
   email_verified?: boolean;
   /** When the user last showed who they are. */
@@ -42,6 +44,7 @@ type Unchecked = Record<string, unknown>;
 
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 const isTime = (value: unknown): boolean => Number.isFinite(value);
+const isVersion = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 1;
 const isAudience = (value: unknown): boolean =>
   isText(value) || (Array.isArray(value) && value.length > 0 && value.every(isText));
 
@@ -59,6 +62,7 @@ const OPTIONAL: typeof REQUIRED = [
   ['scope', (value) => typeof value === 'string'],
   ['nbf', isTime],
   ['sid', isText],
+  ['cv', isVersion],
   ['email', isText],
   ['email_verified', (value) => typeof value === 'boolean'],
   ['auth_time', isTime],

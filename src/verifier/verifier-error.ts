@@ -15,7 +15,9 @@ export type VerifierErrorCode =
   | 'claim_invalid'
   | 'keys_unavailable'
   | 'introspection_unavailable'
+  | 'revocations_unavailable'
   | 'token_inactive'
+  | 'token_revoked'
   | 'scope_insufficient'
   | 'auth_too_old'
   | 'email_mismatch';
@@ -37,13 +39,15 @@ const MESSAGES: Record<VerifierErrorCode, string> = {
   claim_invalid: 'A claim of the token is missing or not valid',
   keys_unavailable: 'The signing keys cannot be fetched: try again',
   introspection_unavailable: 'The auth server gave no usable answer: try again',
+  revocations_unavailable: 'It cannot be known now whether the token has been revoked: try again',
   token_inactive: 'The token has been revoked or used',
+  token_revoked: 'The token has been revoked',
   scope_insufficient: 'The token does not have the scope that is asked for here',
   auth_too_old: 'The sign-in is too long ago',
   email_mismatch: 'The e-mail address is not the one of the token',
 };
 
-/** A refused token, or a failed check (`keys_unavailable`, `introspection_unavailable`). Never quotes the token. */
+/** A refused token, or a failed check (codes that end in `_unavailable`). Never quotes the token. */
 export class VerifierError extends Error {
   override readonly name = 'VerifierError';
   readonly code: VerifierErrorCode;

@@ -1,6 +1,8 @@
 import { type Fetch, secureUrl } from './fetch-document.ts';
 import { createWarner, type VerifierHooks, type Warn, type WarningLogger } from './hooks.ts';
 
+export type RevocationMode = 'stream' | 'poll';
+
 export type VerifierOptions = {
   /** `PUBLIC_URL` of the auth server, exactly as tokens say it in `iss`. */
   issuer: string;
@@ -8,6 +10,13 @@ export type VerifierOptions = {
   audience: string | string[];
   /** URL of the key set; by default it comes from the issuer's metadata. */
   jwksUri?: string;
+  /**
+   * How this service learns of sign-outs, where the auth server has a feed of them: from a `stream` (the default), which
+   * becomes a `poll` each 2 s where streams do not get through; from a `poll` alone; or, with `false`, not at all.
+   */
+  revocations?: RevocationMode | false;
+  /** URL of that feed; by default it comes from the issuer's metadata, or is beside `jwksUri`. */
+  revocationsUri?: string;
   /** ES256, EdDSA and RS256 by default. */
   algorithms?: string[];
   /** How far the clocks may be apart; 60 at most, 5 by default. */

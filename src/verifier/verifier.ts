@@ -10,6 +10,7 @@ import { checkMetadata, discoverJwksUri } from './discovery.ts';
 import { secureUrl } from './fetch-document.ts';
 import { tell } from './hooks.ts';
 import { createRemoteKeys } from './remote-keys.ts';
+import { createRevocationFeed } from './revocation-feed.ts';
 import { runChecks } from './setup-error.ts';
 import { VerifierError } from './verifier-error.ts';
 import { settingsOf, type VerifierOptions, type VerifierSettings } from './verifier-settings.ts';
@@ -35,6 +36,7 @@ export function createVerifier(options: VerifierOptions) {
     cacheMaxAgeMs: Math.min(options.cacheMaxAgeMs ?? MAX_CACHE_AGE_MS, MAX_CACHE_AGE_MS),
     staleForMs: options.staleForMs ?? DAY_MS,
   });
+  const revocations = createRevocationFeed();
 
   return {
     settings,
@@ -47,7 +49,8 @@ export function createVerifier(options: VerifierOptions) {
      */
     async verify(token: string, { types = ['at+jwt'] }: { types?: TokenType[] } = {}): Promise<TokenClaims> {
       try {
-        const { claims } = await checkToken(token, keys.get, { ...rules, types });
+        const { claims, kid } = await checkToken(token, keys.get, { ...rules, types });
+        if (await revocations.isRevoked(claims, kid)) throw new VerifierError('token_revoked');
         tell(on.verified, 'ok');
         return claims;
       } catch (error) {
@@ -65,6 +68,18 @@ export function createVerifier(options: VerifierOptions) {
      * @throws SetupError with all problems
      */
     check: () => runChecks([checkMetadata(settings, options.jwksUri), keys.check()]),
+
+    /**
+     * Milliseconds since the moment up to which this service knows all revocations: `Infinity` if it has loaded none yet,
+     * or if there is no feed.
+     */
+    revocationLag: (): number => revocations.lagMs(),
+
+    /**
+     * Ends the revocation feed, and resolves when its connection is closed. Tokens can still be checked, with what is held.
+     * A process that is to end by itself needs this: an open stream keeps it alive.
+     */
+    close: (): Promise<void> => revocations.close(),
   };
 }
 
