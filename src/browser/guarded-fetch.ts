@@ -1,4 +1,5 @@
 import type { AuthError } from './auth-error.ts';
+import { userOf } from './claims.ts';
 import type { Page } from './page.ts';
 import type { TokenKeeper } from './token-keeper.ts';
 
@@ -12,18 +13,29 @@ export function createGuardedFetch(page: Page, keepers: ReadonlyMap<string, Toke
     const token = await keeper?.accessToken().catch(nullIfSignedOut);
     if (!keeper || !token) return page.fetch(input, init);
 
-    const send = async (value: string) => {
+    const requestWith = (value: string) => {
       headers.set('authorization', `Bearer ${value}`);
       // A redirect may lead to another origin, and older browsers keep the header then.
-      return page.fetch(new page.Request(input, { ...init, headers, redirect: 'error' }));
+      return new page.Request(input, { ...init, headers, redirect: 'error' });
     };
-    const response = await send(token);
+    const response = await page.fetch(requestWith(token));
     if (!isTokenRefused(response)) return response;
-    await keeper.renew();
-    const fresh = await keeper.accessToken().catch(() => token);
-    // A body that was a stream is used up and cannot be sent again: then the refusal is the answer.
-    return fresh === token ? response : send(fresh).catch(() => response);
+    const fresh = await keeper.replace(token).catch(() => token);
+    // Another user may have signed in meanwhile, in another tab. The call is not theirs.
+    if (fresh === token || userOf(fresh).id !== userOf(token).id) return response;
+    const again = orNull(() => requestWith(fresh));
+    // From here on an error is the answer: the service may have done what the call asks for.
+    return again ? page.fetch(again) : response;
   };
+}
+
+/** Null for a body that was a stream: it is used up and cannot be sent again, so the refusal is the answer. */
+function orNull(make: () => Request): Request | null {
+  try {
+    return make();
+  } catch {
+    return null;
+  }
 }
 
 /** Without a user the call has no token, for open doors. If it is unknown whether there is a user, the call fails. */

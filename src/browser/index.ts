@@ -92,7 +92,8 @@ export function createAuth(options: AuthOptions, page: Page = currentPage()) {
     /**
      * `fetch` that adds the access token for the allowed origins. It keeps an `Authorization` header that you set,
      * refuses redirects of requests with the token, and repeats a call once if the token was refused as
-     * `invalid_token`.
+     * `invalid_token`. Then it gets another one, or the page is signed out; a body that was a stream or a `Request` is
+     * not sent again.
      */
     fetch: createGuardedFetch(page, keepersByOrigin()),
 

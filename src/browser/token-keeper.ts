@@ -22,6 +22,8 @@ export type TokenKeeper = ReturnType<typeof createTokenKeeper>;
 export function createTokenKeeper(page: Page, session: AuthStateStore, audience?: string) {
   const body = audience === undefined ? undefined : { audience };
   let token: { value: string; ends: Instant } | null = null;
+  /** Whether a service refused the token, and another one is being fetched. */
+  let isRefused = false;
   let flight: Promise<void> | null = null;
   let failure: AuthError | null = null;
   let failures = 0;
@@ -32,21 +34,34 @@ export function createTokenKeeper(page: Page, session: AuthStateStore, audience?
   let timer: ReturnType<Page['setTimeout']> | undefined;
 
   session.onChange(reset);
-  return { accessToken, renew, hurry, isSettled };
+  return { accessToken, replace, renew, hurry, isSettled };
 
   /** A token that has not expired. @throws AuthError when signed out, or when that is unknown and no token is left */
   async function accessToken(): Promise<string> {
     for (;;) {
       if (session.getSnapshot() === SIGNED_OUT)
         throw new AuthError(404, { code: 'session_not_found', title: 'Not signed in' });
-      if (token && leftMs(token.ends) > 0) {
-        if (isDue()) void renew();
-        return token.value;
-      }
+      if (isDue()) void renew();
+      const value = usable();
+      if (value !== null) return value;
       const asked = session.getEpoch();
       await renew();
-      if (failure && asked === session.getEpoch()) throw failure;
+      if (failure && asked === session.getEpoch() && usable() === null) throw failure;
     }
+  }
+
+  /**
+   * Another token in place of one that a service refused, which no caller gets until the server has answered. The same
+   * one if the server gave no usable answer: then it stays, because other services may still take it.
+   * @throws AuthError as `accessToken`
+   */
+  async function replace(refused: string): Promise<string> {
+    // A call that was refused later finds the new token here already.
+    if (token?.value === refused) {
+      void renew();
+      isRefused = flight !== null;
+    }
+    return accessToken();
   }
 
   /** Asks for a token: one request for all callers, and after a failure only when it is due. Never rejects. */
@@ -98,6 +113,7 @@ export function createTokenKeeper(page: Page, session: AuthStateStore, audience?
 
   function settle(outcome: AuthError | null, next: Instant | null): void {
     flight = null;
+    isRefused = false;
     failure = outcome;
     due = next;
     wake();
@@ -116,13 +132,17 @@ export function createTokenKeeper(page: Page, session: AuthStateStore, audience?
     else if (due) timer = page.setTimeout(wake, Math.min(leftMs(due), TICK_MS));
   }
 
+  function usable(): string | null {
+    return token && !isRefused && leftMs(token.ends) > 0 ? token.value : null;
+  }
+
   function isDue(): boolean {
     return due !== null && leftMs(due) <= 0;
   }
 
   /** Whether there is no reason to ask the server now. */
   function isSettled(): boolean {
-    return session.getSnapshot() === SIGNED_OUT || (token !== null && !isDue());
+    return session.getSnapshot() === SIGNED_OUT || (usable() !== null && !isDue());
   }
 
   function later(ms: number, { wall, steady } = { wall: page.Date.now(), steady: page.performance.now() }) {

@@ -23,6 +23,11 @@ export type DoorRule = {
    * answer was lost. Only for a service that repeats its earlier answer then.
    */
   repeatable?: boolean;
+  /**
+   * At a `verified` door: how many seconds old, at most, what is known about sign-outs may be; 2 at least. When it is
+   * older, the auth server is asked where `introspection` is configured, and otherwise the request is refused for now.
+   */
+  maxRevocationLag?: number;
 };
 
 export type Door = DoorKind | DoorRule;
@@ -34,10 +39,15 @@ export type DoorPlan = {
   maxAuthAgeSeconds: number | null;
   emailField: string | null;
   repeatable: boolean;
+  /** Null: it passes on what is known. */
+  maxRevocationLagMs: number | null;
 };
 
+/** Twice the time between two beats of the feed: with less, a healthy feed would seem stale. */
+const LEAST_LAG_SECONDS = 2;
+
 const KINDS: string[] = ['open', 'verified', 'checked', 'once'] satisfies DoorKind[];
-const MEMBERS = ['door', 'scope', 'maxAuthAge', 'matchEmail', 'repeatable'];
+const MEMBERS = ['door', 'scope', 'maxAuthAge', 'matchEmail', 'repeatable', 'maxRevocationLag'];
 
 /** RFC 6749 §3.3. Other characters could break the header that names the scope. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
@@ -48,7 +58,8 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
  */
 export function planDoor(door: Door): DoorPlan {
   const rule: DoorRule = typeof door === 'string' ? { door } : door;
-  const { door: kind, scope = [], maxAuthAge = null, matchEmail = null, repeatable = false } = rule ?? {};
+  const { door: kind, scope = [], maxAuthAge = null, matchEmail = null } = rule ?? {};
+  const { repeatable = false, maxRevocationLag = null } = rule ?? {};
   if (!KINDS.includes(kind)) throw new TypeError(`A door must be one of ${KINDS.join(', ')}`);
   const unknown = Object.keys(rule).find((member) => !MEMBERS.includes(member));
   if (unknown !== undefined) throw new TypeError(`A door has no rule ${unknown}`);
@@ -58,6 +69,7 @@ export function planDoor(door: Door): DoorPlan {
     maxAuthAgeSeconds: maxAuthAge,
     emailField: matchEmail === true ? 'email' : matchEmail,
     repeatable,
+    maxRevocationLagMs: maxRevocationLag === null ? null : readLag(maxRevocationLag),
   };
   assertPlan(plan);
   return plan;
@@ -69,15 +81,31 @@ function readScopes(scope: string | string[]): string[] {
   return scopes;
 }
 
-function assertPlan({ kind, scopes, maxAuthAgeSeconds, emailField, repeatable }: DoorPlan): void {
+function readLag(seconds: number): number {
+  if (Number.isFinite(seconds) && seconds >= LEAST_LAG_SECONDS) return seconds * 1000;
+  throw new TypeError(`maxRevocationLag must be a number of seconds, ${LEAST_LAG_SECONDS} at least`);
+}
+
+function assertPlan(plan: DoorPlan): void {
+  const { kind, scopes, maxAuthAgeSeconds, emailField, repeatable, maxRevocationLagMs } = plan;
   if (typeof repeatable !== 'boolean' || (repeatable && kind !== 'once'))
     throw new TypeError('repeatable must be true or false, and only a door that is once may have it');
   if (maxAuthAgeSeconds !== null && !(Number.isInteger(maxAuthAgeSeconds) && maxAuthAgeSeconds > 0))
     throw new TypeError('maxAuthAge must be a number of whole seconds');
   if (emailField !== null && (typeof emailField !== 'string' || emailField === ''))
     throw new TypeError('matchEmail must be true or the name of a field');
-  const hasRules = scopes.length > 0 || maxAuthAgeSeconds !== null || emailField !== null;
+  const hasLag = maxRevocationLagMs !== null;
+  if (hasLag && asksAlways(plan))
+    throw new TypeError(
+      `A door that is ${kind} asks about each token: only a verified one may have maxRevocationLag`,
+    );
+  const hasRules = scopes.length > 0 || maxAuthAgeSeconds !== null || emailField !== null || hasLag;
   if (kind === 'open' && hasRules) throw new TypeError('An open door has no other rules');
+}
+
+/** Whether the auth server is asked about each token. */
+export function asksAlways({ kind }: DoorPlan): boolean {
+  return kind === 'checked' || kind === 'once';
 }
 
 /**

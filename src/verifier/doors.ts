@@ -1,4 +1,11 @@
-import { checkBodyRule, checkClaimRules, type Door, type DoorPlan, planDoor } from './door-rules.ts';
+import {
+  asksAlways,
+  checkBodyRule,
+  checkClaimRules,
+  type Door,
+  type DoorPlan,
+  planDoor,
+} from './door-rules.ts';
 import { createIntrospection, type Introspection, type IntrospectionOptions } from './introspection.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import { runChecks } from './setup-error.ts';
@@ -9,7 +16,10 @@ import type { VerifierOptions } from './verifier-settings.ts';
 
 export type DoorsOptions = {
   verifier: Verifier | VerifierOptions;
-  /** Needed by `checked` and `once` doors: this service's credentials at the auth server. */
+  /**
+   * This service's credentials at the auth server. Needed by `checked` and `once` doors; a door with `maxRevocationLag`
+   * asks with them while the revocations that are known here are too old.
+   */
   introspection?: Introspection | IntrospectionOptions;
   /** The realm in challenges (RFC 9110 §11.5); "api" by default. */
   realm?: string;
@@ -29,14 +39,19 @@ export type DoorRequest = {
 export type Passed = { user: TokenClaims | null };
 
 /** A request that has passed all rules that need neither body nor auth server. */
-export type Visit = { token: string; claims: TokenClaims };
+export type Visit = {
+  token: string;
+  claims: TokenClaims;
+  /** Whether the auth server is asked about the token: decided once, because what is known may get too old meanwhile. */
+  asks: boolean;
+};
 
 /**
  * A door that has been declared. Its methods return refusals. They reject only for unexpected errors: a bug, or broken
  * cryptography.
  */
 export type DeclaredDoor = {
-  /** Whether there is more to do after `enter`. */
+  /** Whether there is more to do after `enter`; with `maxRevocationLag`, whether there may be. */
   needs: { body: boolean; introspection: boolean; redemption: boolean };
   /** The first half, before a body is read: all rules that need only the token. */
   enter(authorization: DoorRequest['authorization']): Promise<Entered | Refusal>;
@@ -60,11 +75,17 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
  * @throws TypeError for options that make no sense
  */
 export function createDoors({ verifier: given, introspection: asked, realm = 'api' }: DoorsOptions) {
-  const verifier = 'verify' in given ? given : createVerifier(given);
+  const isGiven = 'verify' in given;
+  const verifier = isGiven ? given : createVerifier(given);
   const introspection = asked && introspectionOf(asked, verifier);
   if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
 
-  return { declare, check, checkSetup };
+  return { declare, check, checkSetup, close };
+
+  /** Ends what runs in the background. A verifier that was given goes on: whoever made it closes it. */
+  async function close(): Promise<void> {
+    if (!isGiven) await verifier.close();
+  }
 
   /**
    * Makes sure, when the service starts, that issuer, keys and clock are right, and with `introspection` also the client
@@ -77,23 +98,28 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
 
   /**
    * Reads a door's rule, once, when the service starts.
-   * @throws TypeError for a rule that makes no sense, or needs introspection that is not configured
+   * @throws TypeError for a rule that makes no sense, or needs introspection or revocations that are not configured
    */
   function declare(door: Door): DeclaredDoor {
     const plan = planDoor(door);
-    const redemption = plan.kind === 'once';
-    const needs = {
-      body: plan.emailField !== null,
-      introspection: redemption || plan.kind === 'checked',
-      redemption,
-    };
-    if (needs.introspection && !introspection)
-      throw new TypeError(`A door that is ${plan.kind} needs introspection, which is not configured`);
+    assertSources(plan);
     return {
-      needs,
+      needs: {
+        body: plan.emailField !== null,
+        introspection: asksAlways(plan) || (plan.maxRevocationLagMs !== null && introspection !== undefined),
+        redemption: plan.kind === 'once',
+      },
       enter: (authorization) => refusing(plan, () => enter(plan, authorization)),
       finish: (visit, request) => refusing(plan, () => finish(plan, visit, request)),
     };
+  }
+
+  function assertSources(plan: DoorPlan): void {
+    if (introspection) return;
+    if (asksAlways(plan))
+      throw new TypeError(`A door that is ${plan.kind} needs introspection, which is not configured`);
+    if (plan.maxRevocationLagMs !== null && !verifier.settings.revocations)
+      throw new TypeError('A door with maxRevocationLag needs revocations or introspection: both are off');
   }
 
   /**
@@ -110,25 +136,37 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
   async function enter(plan: DoorPlan, authorization: DoorRequest['authorization']): Promise<Entered> {
     try {
       const token = tokenOf(authorization);
-      const types = [plan.kind === 'once' ? ('one-time+jwt' as const) : ('at+jwt' as const)];
-      const claims = await verifier.verify(token, { types });
+      const { claims, isStale } = await verify(plan, token);
       checkClaimRules(plan, claims, verifier.settings.now());
-      return { visit: { token, claims } };
+      // Last: a request that is wrong in any case gets that answer.
+      if (isStale && !introspection) throw new VerifierError('revocations_unavailable');
+      return { visit: { token, claims, asks: isStale || asksAlways(plan) } };
     } catch (error) {
       if (plan.kind === 'open' && error instanceof VerifierError) return { visit: null };
       throw error;
     }
   }
 
+  /** `isStale`: the revocations that the token was compared with are older than the door allows. */
+  async function verify(plan: DoorPlan, token: string): Promise<{ claims: TokenClaims; isStale: boolean }> {
+    const types = [plan.kind === 'once' ? ('one-time+jwt' as const) : ('at+jwt' as const)];
+    const wasStale = isPastLimit(plan);
+    const claims = await verifier.verify(token, { types });
+    // Newer ones may have come in meanwhile, as at the start. They count only if the token is compared with them.
+    const isStale = wasStale && isPastLimit(plan);
+    if (wasStale && !isStale) await verifier.verify(token, { types });
+    return { claims, isStale };
+  }
+
   async function finish(
     plan: DoorPlan,
-    { token, claims }: Visit,
+    { token, claims, asks }: Visit,
     { body, idempotencyKey }: Omit<DoorRequest, 'authorization'>,
   ): Promise<Passed> {
     checkBodyRule(plan, claims, body);
-    if (plan.kind === 'checked') await confirm(token, claims);
-    if (plan.kind === 'once')
-      await confirm(token, claims, { idempotencyKey: redemptionKey(plan, idempotencyKey) });
+    const redemption =
+      plan.kind === 'once' ? { idempotencyKey: redemptionKey(plan, idempotencyKey) } : undefined;
+    if (asks) await confirm(token, claims, redemption);
     return { user: claims };
   }
 
@@ -140,6 +178,10 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
       if (error instanceof VerifierError) throw error;
       throw new VerifierError('introspection_unavailable', undefined, error);
     }
+  }
+
+  function isPastLimit({ maxRevocationLagMs }: DoorPlan): boolean {
+    return maxRevocationLagMs !== null && verifier.revocationLag() > maxRevocationLagMs;
   }
 
   async function refusing<T>(plan: DoorPlan, step: () => Promise<T>): Promise<T | Refusal> {

@@ -32,7 +32,7 @@ type Host = {
   decorateRequest(name: string, value: null): unknown;
   addHook(name: 'onRoute', hook: (route: { config?: { door?: Door } }) => void): unknown;
   addHook(name: 'onRequest' | 'preHandler', hook: RequestHook): unknown;
-  addHook(name: 'onReady', hook: () => Promise<void>): unknown;
+  addHook(name: 'onReady' | 'onClose', hook: () => Promise<void>): unknown;
 };
 type RequestHook = (request: DoorwardRequest, reply: Reply) => Promise<unknown>;
 type DoorwardRequest = {
@@ -60,6 +60,7 @@ export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions
   const { default: fallback = 'verified', checkAtStart = false } = options;
   const doors = createDoors(options);
   const find = createDoorFinder(doors, fallback);
+  app.addHook('onClose', () => doors.close());
   if (checkAtStart) app.addHook('onReady', () => doors.checkSetup());
 
   // Throws if it is registered twice in one scope: each token would be redeemed twice.

@@ -48,6 +48,7 @@ export type VerifierSettings = {
   leewaySeconds: number;
   timeoutMs: number;
   allowInsecure: boolean;
+  revocations: RevocationMode | false;
   fetch: Fetch;
   now: () => number;
   steadyNow: () => number;
@@ -68,6 +69,7 @@ export function settingsOf(options: VerifierOptions): VerifierSettings {
     leewaySeconds,
     timeoutMs,
     allowInsecure,
+    revocations: options.revocations ?? 'stream',
     // Read at each call, because tools that instrument or mock `fetch` may replace it later.
     fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
     now,

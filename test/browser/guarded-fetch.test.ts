@@ -8,6 +8,7 @@ import {
   newToken,
   pageOrigin,
   problem,
+  quiet,
   type Sent,
   tokenAnswer,
 } from './support/fake-page.ts';
@@ -122,6 +123,146 @@ test('once, and not for ever', async (t) => {
   const { auth, calls } = open(() => answer(401, {}, refusal));
   t.equal((await auth.fetch('/shop/cart')).status, 401);
   t.equal(calls().length, 2);
+});
+
+/** A page whose first token the service has stopped taking. `renew` answers the next `/token`. */
+async function openWithRevokedToken({
+  refuse = () => answer(401, {}, refusal),
+  serve = () => answer(200, {}),
+}: Service = {}) {
+  const tab = open();
+  const revoked = await tab.auth.accessToken();
+  const renewal = Promise.withResolvers<Response>();
+  tab.answer((sent) => {
+    if (sent.url === `${authUrl}/token`) return renewal.promise;
+    return sent.headers.get('authorization') === bearer(revoked) ? refuse(sent) : serve(sent);
+  });
+  const asked = () => tab.sent.filter(({ url }) => url === `${authUrl}/token`).length - 1;
+  const sentWith = (token: string) =>
+    tab.calls().filter(({ headers }) => headers.get('authorization') === bearer(token)).length;
+  return { ...tab, revoked, renew: renewal.resolve, asked, sentWith };
+}
+
+type Service = Partial<Record<'refuse' | 'serve', (sent: Sent) => Response | Promise<Response>>>;
+
+test('several calls that are refused at once share one renewal, and those that come after it need none', async (t) => {
+  const late = Promise.withResolvers<Response>();
+  const tab = await openWithRevokedToken({
+    refuse: ({ url }) => (url.endsWith('/late') ? late.promise : answer(401, {}, refusal)),
+  });
+  const calls = ['/a', '/b', '/c', '/late'].map((path) => tab.auth.fetch(path));
+  await quiet();
+  t.equal(tab.sentWith(tab.revoked), 4);
+  t.equal(tab.asked(), 1);
+  const fresh = newToken();
+  tab.renew(tokenAnswer(fresh));
+  t.strictSame(
+    (await Promise.all(calls.slice(0, 3))).map(({ status }) => status),
+    [200, 200, 200],
+  );
+  late.resolve(answer(401, {}, refusal));
+  t.equal((await calls[3])?.status, 200, 'its refusal was about the old token');
+  t.equal(tab.sentWith(fresh), 4);
+  t.equal(tab.asked(), 1);
+});
+
+test('a token that was refused is not given out again while another one is fetched', async (t) => {
+  const tab = await openWithRevokedToken();
+  const first = tab.auth.fetch('/a');
+  await quiet();
+  const second = tab.auth.fetch('/b');
+  const token = tab.auth.accessToken();
+  const state = tab.auth.onRouteChange();
+  await quiet();
+  t.equal(tab.sentWith(tab.revoked), 1);
+  const fresh = newToken();
+  tab.renew(tokenAnswer(fresh));
+  t.equal((await first).status, 200);
+  t.equal((await second).status, 200);
+  t.equal(await token, fresh);
+  t.equal((await state).status, 'signed-in');
+  t.equal(tab.sentWith(tab.revoked), 1);
+  t.equal(tab.asked(), 1);
+});
+
+test('with "when-stale", a route change waits for the answer about a token that was refused', async (t) => {
+  const tab = createFakeBrowser().openTab();
+  const auth = createAuth({ url: authUrl, routeChange: 'when-stale' }, tab.page);
+  tab.answer(() => tokenAnswer());
+  await auth.accessToken();
+  const renewal = Promise.withResolvers<Response>();
+  tab.answer(({ url }) => (url === `${authUrl}/token` ? renewal.promise : answer(401, {}, refusal)));
+  const refused = auth.fetch('/shop/cart');
+  await quiet();
+  const state = auth.onRouteChange();
+  renewal.resolve(problem(404, 'session_not_found'));
+  t.equal((await state).status, 'signed-out');
+  t.equal((await refused).status, 401);
+});
+
+test('a session that has ended signs the page out at the first refusal, and its tokens are gone', async (t) => {
+  const tab = await openWithRevokedToken();
+  let signOuts = 0;
+  tab.auth.onSignedOut(() => {
+    signOuts += 1;
+  });
+  const calls = [tab.auth.fetch('/a'), tab.auth.fetch('/b', { method: 'POST', body: 'b' })];
+  tab.renew(problem(404, 'session_not_found'));
+  t.strictSame(
+    (await Promise.all(calls)).map(({ status }) => status),
+    [401, 401],
+  );
+  await quiet();
+  t.strictSame(tab.auth.getSnapshot(), { status: 'signed-out', user: null });
+  t.equal(signOuts, 1);
+  t.equal(tab.asked(), 1);
+  t.equal(tab.calls().length, 2, 'nothing is repeated');
+  await t.rejects(tab.auth.accessToken(), { code: 'session_not_found' });
+});
+
+test('a server that gives no answer leaves a refused token to the services that still take it', async (t) => {
+  const tab = await openWithRevokedToken();
+  const call = tab.auth.fetch('/a');
+  await quiet();
+  const waiting = tab.auth.accessToken();
+  tab.renew(problem(503, 'unavailable', { 'retry-after': '20' }));
+  t.equal((await call).status, 401);
+  t.equal(await waiting, tab.revoked);
+  t.equal((await tab.auth.fetch('/b')).status, 401);
+  t.equal(await tab.auth.accessToken(), tab.revoked);
+  t.equal(tab.asked(), 1, 'and is given the time it asked for');
+  t.equal(tab.auth.getSnapshot().status, 'signed-in');
+});
+
+test('a call of one user is not repeated for the next one', async (t) => {
+  const tab = await openWithRevokedToken();
+  const call = tab.auth.fetch('/transfer', { method: 'POST', body: 'all of it' });
+  await quiet();
+  const ofBob = newToken(bob);
+  tab.renew(tokenAnswer(ofBob));
+  t.equal((await call).status, 401);
+  t.equal(tab.sentWith(ofBob), 0);
+  t.strictSame(tab.auth.getSnapshot().user, bob);
+  t.equal((await tab.auth.fetch('/cart')).status, 200, 'who may call on their own');
+});
+
+test('when the repeated call gets no answer, neither does the page: the service may have done it', async (t) => {
+  const failure = new TypeError('Failed to fetch');
+  const tab = await openWithRevokedToken({ serve: () => Promise.reject(failure) });
+  const call = tab.auth.fetch('/buy', { method: 'POST', body: 'b' });
+  tab.renew(tokenAnswer());
+  t.equal(await call.catch((error: unknown) => error), failure);
+});
+
+test('a call that is given up meanwhile is not repeated', async (t) => {
+  const tab = await openWithRevokedToken();
+  const given = new AbortController();
+  const call = tab.auth.fetch('/buy', { method: 'POST', body: 'b', signal: given.signal });
+  await quiet();
+  given.abort();
+  tab.renew(tokenAnswer());
+  await t.rejects(call, { name: 'AbortError' });
+  t.equal(tab.calls().length, 1);
 });
 
 test('no other refusal is repeated', async (t) => {

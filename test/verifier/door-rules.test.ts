@@ -55,8 +55,25 @@ test('a door that makes no sense is refused when it is declared', async (t) => {
     { door: 'open', scope: 'a' },
     { door: 'open', maxAuthAge: 60 },
     { door: 'open', matchEmail: true },
+    { door: 'open', maxRevocationLag: 10 },
+    { door: 'checked', maxRevocationLag: 10 },
+    { door: 'once', maxRevocationLag: 10 },
+    ...[1.9, 0, -2, Number.NaN, Number.POSITIVE_INFINITY, '10', true, {}].map((maxRevocationLag) => ({
+      door: 'verified',
+      maxRevocationLag,
+    })),
   ];
   for (const door of doors) t.throws(() => planDoor(door as Door), TypeError, JSON.stringify(door));
+});
+
+test('what is known of sign-outs may be two seconds old or more, in fractions too', async (t) => {
+  const lagOf = (maxRevocationLag: number) =>
+    planDoor({ door: 'verified', maxRevocationLag }).maxRevocationLagMs;
+  t.equal(lagOf(2), 2000);
+  t.equal(lagOf(2.5), 2500);
+  t.equal(planDoor('verified').maxRevocationLagMs, null);
+  for (const door of ['checked', 'once'] as const)
+    t.throws(() => planDoor({ door, maxRevocationLag: 10 }), /asks about each token/);
 });
 
 test('every scope that a door asks for must be in the token', async (t) => {

@@ -3,6 +3,8 @@ import type { Door } from '../../src/verifier/door-rules.ts';
 import { createDoors, type DoorRequest, type DoorsOptions } from '../../src/verifier/doors.ts';
 import type { Fetch } from '../../src/verifier/fetch-document.ts';
 import type { Introspection } from '../../src/verifier/introspection.ts';
+import { createVerifier, type Verifier } from '../../src/verifier/verifier.ts';
+import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { createFakeIssuer, dead } from './support/fake-issuer.ts';
 import { type Changes, issuer, onceAtShop } from './support/tokens.ts';
@@ -209,6 +211,138 @@ test('a request that is refused for anything else redeems nothing', async (t) =>
   const rule: Door = { door: 'once', matchEmail: 'buyer', scope: 'orders:write', maxAuthAge: 60 };
   t.equal(await short(check(rule, { authorization, body: { buyer: 'Ada@example.com' } })), 'user-1');
   t.equal(redemptions.length, 1);
+});
+
+/** Doors of a verifier whose feed is as old as the test says. */
+async function openWithLag(withIntrospection: boolean) {
+  const opened = await open();
+  const state = { lagMs: 0, revoked: false, whileVerifying: () => {}, verified: 0 };
+  const verifier: Verifier = {
+    ...opened.verifier,
+    revocationLag: () => state.lagMs,
+    verify: async (...question) => {
+      const claims = await opened.verifier.verify(...question);
+      state.verified += 1;
+      if (state.revoked) throw new VerifierError('token_revoked');
+      state.whileVerifying();
+      return claims;
+    },
+  };
+  const introspection = { clientId: 'shop', clientSecret: 'word' };
+  const doors = createDoors({ verifier, ...(withIntrospection && { introspection }) });
+  return { ...opened, ...doors, feed: state };
+}
+
+const fresh = { door: 'verified', maxRevocationLag: 5 } as const;
+
+test('a door with maxRevocationLag asks nobody while the revocations are fresh', async (t) => {
+  for (const withIntrospection of [true, false]) {
+    const { check, sign, redemptions, feed } = await openWithLag(withIntrospection);
+    const authorization = await sign();
+    for (feed.lagMs of [0, 4999, 5000]) t.equal(await short(check(fresh, { authorization })), 'user-1');
+    feed.revoked = true;
+    t.equal(await short(check(fresh, { authorization })), '401 token_revoked');
+    t.strictSame(redemptions, []);
+  }
+});
+
+test('when they are stale or were never loaded, it asks, or says that it cannot know now', async (t) => {
+  for (const lagMs of [5001, Number.POSITIVE_INFINITY]) {
+    const asking = await openWithLag(true);
+    asking.feed.lagMs = lagMs;
+    t.equal(await short(asking.check(fresh, { authorization: await asking.sign() })), 'user-1');
+    t.strictSame(asking.redemptions, [null], 'asked, and nothing is redeemed');
+
+    const alone = await openWithLag(false);
+    alone.feed.lagMs = lagMs;
+    const answer = await alone.check(fresh, { authorization: await alone.sign() });
+    t.match(answer, { status: 503, code: 'revocations_unavailable', headers: { 'retry-after': '1' } });
+    t.notOk('headers' in answer && 'www-authenticate' in answer.headers, 'which says nothing of the token');
+    t.equal(await short(alone.check('verified', { authorization: await alone.sign() })), 'user-1');
+  }
+});
+
+test('while they are stale, what is wrong in any case is refused for that', async (t) => {
+  for (const withIntrospection of [true, false]) {
+    const { check, sign, feed, redemptions } = await openWithLag(withIntrospection);
+    feed.lagMs = 60_000;
+    t.equal(await short(check(fresh, { authorization: undefined })), '401 token_missing');
+    t.equal(await short(check(fresh, { authorization: await sign({ exp: 1 }) })), '401 token_expired');
+    const admin = { ...fresh, scope: 'admin' };
+    t.equal(await short(check(admin, { authorization: await sign() })), '403 scope_insufficient');
+    feed.revoked = true;
+    t.equal(await short(check(fresh, { authorization: await sign() })), '401 token_revoked');
+    t.strictSame(redemptions, []);
+  }
+});
+
+test('a token that was compared with stale revocations is compared again if newer ones came in meanwhile', async (t) => {
+  for (const isRevoked of [true, false]) {
+    const { check, sign, feed, redemptions } = await openWithLag(true);
+    feed.lagMs = 60_000;
+    feed.whileVerifying = () => {
+      feed.lagMs = 0;
+      feed.revoked = isRevoked;
+    };
+    const answer = await short(check(fresh, { authorization: await sign() }));
+    t.equal(answer, isRevoked ? '401 token_revoked' : 'user-1');
+    t.equal(feed.verified, 2);
+    t.strictSame(redemptions, [], 'so there is nothing to ask');
+  }
+});
+
+test('whether it asks is decided before the body is read', async (t) => {
+  const { declare, sign, feed, redemptions } = await openWithLag(true);
+  const door = declare(fresh);
+  const enter = async () => {
+    const entered = await door.enter(await sign());
+    if (!('visit' in entered) || entered.visit === null) throw new Error('refused');
+    return entered.visit;
+  };
+  const good = await enter();
+  feed.lagMs = 60_000;
+  const late = await enter();
+  t.match(await door.finish(good, {}), { user: { sub: 'user-1' } });
+  t.strictSame(redemptions, []);
+  feed.lagMs = 0;
+  t.match(await door.finish(late, {}), { user: { sub: 'user-1' } });
+  t.strictSame(redemptions, [null]);
+});
+
+test('a declared door says what it may need', async (t) => {
+  const asking = await openWithLag(true);
+  const alone = await openWithLag(false);
+  const needs = { body: false, introspection: false, redemption: false };
+  t.strictSame(asking.declare('open').needs, needs);
+  t.strictSame(asking.declare('verified').needs, needs);
+  t.strictSame(asking.declare('checked').needs, { ...needs, introspection: true });
+  t.strictSame(asking.declare('once').needs, { ...needs, introspection: true, redemption: true });
+  t.strictSame(asking.declare({ ...fresh, matchEmail: true }).needs, {
+    ...needs,
+    body: true,
+    introspection: true,
+  });
+  t.strictSame(alone.declare(fresh).needs, needs, 'without introspection, it is refused at the door');
+});
+
+test('a door with maxRevocationLag needs a feed or somebody to ask', async (t) => {
+  const verifier = { issuer, audience: 'shop', revocations: false } as const;
+  t.throws(() => createDoors({ verifier }).declare(fresh), /needs revocations or introspection/);
+  t.throws(() => createDoors({ verifier: createVerifier(verifier) }).declare(fresh), TypeError);
+  const introspection = { clientId: 'shop', clientSecret: 'word' };
+  t.ok(createDoors({ verifier, introspection }).declare(fresh).needs.introspection);
+});
+
+test('doors close the verifier that they made, and no other', async (t) => {
+  let closed = 0;
+  const { verifier } = await open();
+  const close = async () => {
+    closed += 1;
+  };
+  const given = { ...verifier, close };
+  await createDoors({ verifier: given }).close();
+  t.equal(closed, 0);
+  await createDoors({ verifier: { issuer, audience: 'shop' } }).close();
 });
 
 test('what does not fit together is refused when it is declared', async (t) => {

@@ -25,6 +25,7 @@ function ask(answers: (() => Response)[], options: IntrospectionOptions = secret
     audiences: ['shop'],
     leewaySeconds: 5,
     allowInsecure: false,
+    revocations: false,
     timeoutMs: 60_000,
     now: () => start,
     steadyNow: () => 0,

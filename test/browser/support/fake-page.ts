@@ -61,6 +61,7 @@ function createFakePage(BroadcastChannel: Page['BroadcastChannel']) {
     performance: { now: () => steady } as Performance,
     fetch: async (input, init) => {
       const request = new PageRequest(input as string, init);
+      request.signal.throwIfAborted();
       const { method, url, headers, redirect } = request;
       const body = typeof init?.body === 'string' ? init.body : await bodyOf(request);
       const entry = { method, url, headers, body, redirect, credentials: request.credentials };
