@@ -49,6 +49,7 @@ export async function measureStreams(place: FeedPlace, plan: StreamPlan): Promis
     finding(', idle: CPU', idle.cpu, 2, '% of a core'),
     finding(`${busily}: CPU`, busy.cpu, 15, '% of a core'),
     finding(`${busily}: pieces a second and stream`, busy.piecesPerSecond, null, ''),
+    finding(`${busily}: bytes a revocation and stream`, busy.bytes, null, ''),
     finding(`${busily}: streams that ended`, busy.ended, 0, ''),
     finding(`${busily}: /token p99, to that without both`, busy.p99Ratio, 1.2, 'times'),
     finding(`${busily}: /token p99`, busy.p99, null, 'ms'),
@@ -72,25 +73,27 @@ async function measureBusy(place: FeedPlace, server: MeasuredProcess, visitor: V
   const mint = () => sendSteadily(mintRequest(server.url, visitor), tokensPerSecond, seconds);
   const shares: number[] = [];
   const figures: [quiet: Figures, busy: Figures][] = [];
-  let [pieces, ended] = [0, 0];
+  let [pieces, bytes, ended, revoked] = [0, 0, 0, 0];
   for (let round = 0; round < rounds; round += 1) {
     const quietShare = await cpuShare(server, seconds);
     const quiet = await mint();
     const open = await openStreams(server, streams);
     const revoking = new AbortController();
-    const revoked = revokeSteadily(place, plan.revocationsPerSecond, revoking.signal);
+    const revocations = revokeSteadily(place, plan.revocationsPerSecond, revoking.signal);
     await delay(EVENT_EVERY_MS);
     shares.push((await cpuShare(server, seconds)) - quietShare);
     figures.push([quiet, await mint()]);
     revoking.abort();
-    await revoked;
+    revoked += await revocations;
     const streamed = await end(open);
     pieces += streamed.pieces;
+    bytes += streamed.bytes;
     ended += streamed.ended;
   }
   return {
     cpu: median(shares),
     piecesPerSecond: pieces / (rounds * 2 * seconds * streams),
+    bytes: bytes / (revoked * streams),
     ended,
     p99Ratio: median(figures.map(([quiet, busy]) => busy.p99 / quiet.p99)),
     p99: median(figures.map(([, busy]) => busy.p99)),
@@ -107,12 +110,13 @@ async function cpuShare({ pid }: MeasuredProcess, seconds: number): Promise<numb
 /**
  * What other replicas would do: revoke, number, and announce the head, as often as there may be an event. The server that
  * is measured has none of the cost of the sign-outs themselves.
+ * @returns how many there were
  */
 async function revokeSteadily(
   { sql, cache }: FeedPlace,
   perSecond: number,
   until: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   let made = 0;
   const startedAt = performance.now();
   while (!until.aborted) {
@@ -126,6 +130,7 @@ async function revokeSteadily(
     await cache.publish(CHANNEL, head?.seq ?? '');
     await delay(EVENT_EVERY_MS);
   }
+  return made;
 }
 
 /** Streams that begin at the present head. */

@@ -7,15 +7,15 @@ import type { FeedPlace } from './feed-place.ts';
 import type { Finding } from './finding.ts';
 
 type Raw = { bytes: number; text: string };
-type Part = { cursor: string; sessions: string; more?: true };
+type Part = { cursor: string; sessions: string; tokens: string; users: unknown[]; more?: true };
 
 const IN_MEMORY_WITHIN_MS = 60_000;
 const SHOWN_WITHIN_MS = 60_000;
 const BYTES_A_HASH = 8;
-/** A beat as it is sent: the length of its chunk (RFC 9112 §7.1), the event, and the end of the chunk. */
-const BEAT = /[0-9a-f]+\r\nevent: beat\ndata: [^\n]*\n\n\r\n/;
+/** A beat as it is sent, with the length and the end of its chunk if there are chunks (RFC 9112 §7.1). */
+const BEAT = /(?:[0-9a-f]+\r\n)?event: beat\ndata: [^\n]*\n\n(?:\r\n)?/;
 
-/** @param entries in the window, all of them ended sessions */
+/** @param entries in the window */
 export async function measureWire(place: FeedPlace, entries: number): Promise<Finding[]> {
   const server = await place.startReplica();
   await place.fillWindow(entries);
@@ -32,7 +32,7 @@ export async function measureWire(place: FeedPlace, entries: number): Promise<Fi
     finding('a revocation in the whole window, as JSON', json.bytes / entries, 12, 'bytes'),
     finding(`${entries} of them, as JSON`, json.bytes / 1e6, mostMb, 'MB'),
     finding('the same as a stream', window / 1e6, mostMb, 'MB'),
-    finding('a beat, with its chunk', beat === '' ? Number.NaN : Buffer.byteLength(beat), 120, 'bytes'),
+    finding('a beat, with what HTTP adds', beat === '' ? Number.NaN : Buffer.byteLength(beat), 120, 'bytes'),
   ];
 }
 
@@ -55,10 +55,15 @@ async function readWindow(server: MeasuredProcess): Promise<{ bytes: number; cou
       answer.text.slice(answer.text.indexOf('{'), answer.text.lastIndexOf('}') + 1),
     );
     bytes += answer.bytes;
-    count += Buffer.from(part.sessions, 'base64url').length / BYTES_A_HASH;
+    count += countOf(part);
     query = part.more ? `?after=${part.cursor}` : null;
   }
   return { bytes, count };
+}
+
+function countOf({ sessions, tokens, users }: Part): number {
+  const hashes = Buffer.from(sessions, 'base64url').length + Buffer.from(tokens, 'base64url').length;
+  return hashes / BYTES_A_HASH + users.length;
 }
 
 /** A whole stream until its first beat. */
