@@ -30,10 +30,10 @@ async function openAll({ url, after, count }: StreamOrder): Promise<void> {
       streamed.ended += 1;
     });
   }
-  process.stdout.write('open\n');
   process.once('SIGTERM', () => {
     process.stdout.write(`${JSON.stringify(streamed)}\n`, () => process.exit());
   });
+  process.stdout.write('open\n');
 }
 
 /** @throws Error if the answer is no stream */
