@@ -13,7 +13,7 @@ type Plan = { propagation: PropagationPlan; entries: number; verifying: Verifyin
 const WHOLE: Plan = {
   propagation: { streamed: 5_000, polled: 1_500, perSecond: 50 },
   entries: 500_000,
-  verifying: { entries: 500_000, rounds: 40, roundMs: 150 },
+  verifying: { entries: 500_000, rounds: 40, roundMs: 400 },
   streams: {
     ...{ streams: 1_000, seconds: 8, rounds: 3, revocationsPerSecond: 278, tokensPerSecond: 200 },
     isWarmedUp: true,

@@ -77,7 +77,7 @@ async function signOutOne(place: FeedPlace, server: MeasuredProcess): Promise<st
   return user.token;
 }
 
-/** Short rounds take turns, so that other work on the machine affects both. @returns median of the rounds' ratios */
+/** @returns median of the rounds' ratios */
 async function compareCpu(place: FeedPlace, server: MeasuredProcess, plan: VerifyingPlan): Promise<number> {
   const [fed, plain] = [place.openVerifier(server, 'stream'), place.openVerifier(server, false)];
   await untilLoaded([fed]);
@@ -87,23 +87,27 @@ async function compareCpu(place: FeedPlace, server: MeasuredProcess, plan: Verif
   const ratios: number[] = [];
   // The first round warms up and is not counted.
   for (let round = 0; round <= plan.rounds; round += 1) {
-    const isFedFirst = round % 2 === 0;
-    const one = await cpuOf(isFedFirst ? fed : plain, user.token, plan.roundMs);
-    const other = await cpuOf(isFedFirst ? plain : fed, user.token, plan.roundMs);
-    if (round > 0) ratios.push(isFedFirst ? one / other : other / one);
+    const [ours, theirs] = await cpuOf([fed, plain], user.token, plan.roundMs);
+    if (round > 0) ratios.push(Number(ours) / Number(theirs));
   }
   await fed.close();
   return median(ratios);
 }
 
-/** CPU time of a check, all threads of this process. Beats of the feed count in every round. */
-async function cpuOf(verifier: Verifier, token: string, roundMs: number): Promise<number> {
-  const [startedAt, before] = [performance.now(), process.cpuUsage()];
-  let count = 0;
-  while (performance.now() - startedAt < roundMs) {
-    await Promise.all(Array.from({ length: AT_ONCE }, () => verifier.verify(token)));
-    count += AT_ONCE;
+/**
+ * CPU time that each verifier takes for checks, all threads of this process. They take turns after each few checks, so
+ * that other work on the machine slows down both alike. Beats of the feed count wherever they happen to come.
+ */
+async function cpuOf(verifiers: Verifier[], token: string, roundMs: number): Promise<number[]> {
+  const spent = verifiers.map(() => 0);
+  const endAt = performance.now() + roundMs;
+  while (performance.now() < endAt) {
+    for (const [at, verifier] of verifiers.entries()) {
+      const before = process.cpuUsage();
+      await Promise.all(Array.from({ length: AT_ONCE }, () => verifier.verify(token)));
+      const { user, system } = process.cpuUsage(before);
+      spent[at] = (spent[at] ?? 0) + user + system;
+    }
   }
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / count;
+  return spent;
 }
