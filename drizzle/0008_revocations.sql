@@ -22,6 +22,8 @@ BEGIN
 	"began_at" := clock_timestamp();
 	UPDATE "revocations" AS r SET
 		"seq" = "last"."seq" + "next"."place",
+		-- So that a row stays for the whole window after it got its place, also if its commit took long.
+		"revoked_at" = greatest(r."revoked_at", "began_at"),
 		-- Tokens that the client got until its change was committed are void too.
 		"value" = CASE WHEN r."kind" = 'client' THEN ceil(extract(epoch FROM "began_at"))::bigint ELSE r."value" END
 	FROM (SELECT coalesce(max("seq"), 0) AS "seq" FROM "revocations") AS "last",

@@ -13,6 +13,7 @@ import { openMail } from './mail/open-mail.ts';
 import { openOAuth } from './oauth/open-oauth.ts';
 import { createOperatorCommands } from './operator/operator-commands.ts';
 import { openOutbox } from './outbox/open-outbox.ts';
+import { openRevocations } from './revocations/open-revocations.ts';
 import { openSessions } from './sessions/open-sessions.ts';
 import { openTokens } from './tokens/open-tokens.ts';
 
@@ -34,6 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const audit = openAudit(platform);
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
+  const revocations = openRevocations(platform, { announce: () => {}, listen: () => {} });
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     outbox: outbox.service,
@@ -47,8 +49,9 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const gateway = openGateway(platform, { sessions: sessions.service, tokens });
 
   // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
-  const opened = [mail, outbox, keys, audit, codes, sessions, tokens, accounts, oauth, gateway];
+  const opened = [mail, outbox, keys, audit, codes, sessions, revocations, tokens, accounts, oauth, gateway];
   outbox.service.start();
+  await revocations.feed.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),
     platform.transact,
@@ -64,6 +67,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
       now: clock.now,
     },
     sessions: sessions.service,
+    revocations: revocations.feed,
     tokens: tokens.service,
     statuses: tokens.statuses,
     accounts: accounts.service,

@@ -86,6 +86,8 @@ const pureFiles = [
   'passwords/guessable-pattern.ts',
   'passwords/password-policy.ts',
   'passwords/word-list.ts',
+  'revocations/revocation-part.ts',
+  'revocations/revocation-window.ts',
   'sessions/generate-token.ts',
   'sessions/session-rules.ts',
   'tokens/access-token.ts',

@@ -292,6 +292,7 @@ export const revocations = pgTable(
     subject: bytea('subject').notNull(),
     /** For a user the least claims version that is valid; for a client the second of `iat` up to which tokens are void. */
     value: bigint('value', { mode: 'number' }),
+    /** The beginning of the transaction that revokes; from the numbering on, that of the numbering. */
     revokedAt: instant('revoked_at').notNull().default(sql`now()`),
   },
   (table) => [
