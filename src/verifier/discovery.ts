@@ -5,6 +5,7 @@ import { about, shownUrl } from './source.ts';
 import type { VerifierSettings } from './verifier-settings.ts';
 
 const NAME = 'oauth-authorization-server';
+const JWKS_PATH = '/.well-known/jwks.json';
 /** `Date` has whole seconds, and the answer takes a moment. */
 const DATE_TOLERANCE_SECONDS = 2;
 
@@ -17,23 +18,63 @@ const DATE_TOLERANCE_SECONDS = 2;
 export async function discoverJwksUri(settings: VerifierSettings): Promise<string> {
   const url = metadataUrl(settings.issuer);
   const { metadata } = await fetchMetadata(settings, url);
+  return addressIn(metadata, 'jwks_uri', settings, 'jwksUri');
+}
+
+/**
+ * Finds the address of the revocation feed in the same way; null if the auth server has none.
+ *
+ * With `jwksUri` the metadata beside it tells whether there is a feed. This service may not reach the address in there, so
+ * the feed is then looked for beside the keys as well, where Doorward has it; and no metadata there means no feed.
+ * @throws SetupFault when that cannot be known
+ */
+export async function discoverRevocationsUri(
+  settings: VerifierSettings,
+  jwksUri: string | undefined,
+): Promise<string | null> {
+  if (jwksUri === undefined) {
+    const { metadata } = await fetchMetadata(settings, metadataUrl(settings.issuer));
+    if (metadata.revocations_uri === undefined) return null;
+    return addressIn(metadata, 'revocations_uri', settings, 'revocationsUri');
+  }
   try {
-    return jwksUriOf(metadata.jwks_uri, settings);
+    const { metadata } = await fetchMetadata(settings, new URL(NAME, jwksUri).href);
+    if (metadata.revocations_uri === undefined) return null;
+  } catch (error) {
+    if ((error as SetupFault).kind === 'metadata missing') return null;
+    throw error;
+  }
+  if (jwksUri.endsWith(JWKS_PATH)) return new URL('../revocations', jwksUri).href;
+  throw new SetupFault(
+    'revocation feed address',
+    'The auth server has a revocation feed, but jwksUri does not tell where: set revocationsUri',
+  );
+}
+
+/** @throws SetupFault for an address that cannot be trusted */
+function addressIn(
+  metadata: Record<string, unknown>,
+  member: string,
+  settings: VerifierSettings,
+  option: string,
+): string {
+  try {
+    return trustedAddress(metadata[member], member, settings);
   } catch (error) {
     const { message } = error as TypeError;
     throw new SetupFault(
       'metadata address',
-      `The metadata at ${url} is not usable, because its ${message}: check PUBLIC_URL of the auth server, or set jwksUri`,
+      `The metadata at ${metadataUrl(settings.issuer)} is not usable, because its ${message}: check PUBLIC_URL of the auth server, or set ${option}`,
     );
   }
 }
 
-/** @throws TypeError for an address that cannot be trusted */
-function jwksUriOf(uri: unknown, { issuer, allowInsecure }: VerifierSettings): string {
+/** @throws TypeError */
+function trustedAddress(uri: unknown, member: string, { issuer, allowInsecure }: VerifierSettings): string {
   // Plain http only if the issuer uses it too: otherwise the document could point to a service on this host.
   if (issuer.startsWith('https:') && !String(uri).startsWith('https:'))
-    throw new TypeError('jwks_uri must be https, as the issuer is');
-  return secureUrl(String(uri), 'jwks_uri', allowInsecure);
+    throw new TypeError(`${member} must be https, as the issuer is`);
+  return secureUrl(String(uri), member, allowInsecure);
 }
 
 /**

@@ -7,7 +7,7 @@ const MAX_BYTES = 64 * 1024;
 
 /** An answer that says nothing. The message completes "The metadata at …". */
 export class UnusableAnswer extends Error {
-  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys';
+  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys' | 'silence';
 
   constructor(kind: UnusableAnswer['kind'], message: string) {
     super(message);
@@ -56,7 +56,8 @@ export function objectOf({ status, text }: FetchedDocument): Record<string, unkn
   return value as Record<string, unknown>;
 }
 
-function wrongStatus(status: number): UnusableAnswer {
+/** The reason why an answer with another status than 200 is of no use. */
+export function wrongStatus(status: number): UnusableAnswer {
   if (status === 404) return new UnusableAnswer('missing', 'is not there (404)');
   if (status >= 300 && status < 400)
     return new UnusableAnswer('redirect', `is answered with a redirect (${status}), which is not followed`);

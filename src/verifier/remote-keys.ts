@@ -31,6 +31,7 @@ const RENEW_AFTER = 0.8;
 /** Keys that expired longer ago are renewed before use: one may have been revoked while no request came. */
 const GRACE_MS = 30_000;
 const FIRST_BACKOFF_MS = 1000;
+const REVOKED_EVERY_MS = 2000;
 
 /**
  * The keys of an issuer, kept and renewed.
@@ -62,6 +63,15 @@ export function createRemoteKeys(parts: RemoteKeysParts) {
     async load(): Promise<void> {
       await freshen();
       if (!usable()) throw new VerifierError('keys_unavailable', undefined, lastError);
+    },
+
+    /**
+     * Fetches the keys anew, in the background, while one of these is among them: it has been revoked, and who answers may
+     * not know that yet. To be called again and again. Sooner than after the cool-down, and not too often.
+     */
+    dropRevoked(kids: string[]): void {
+      const isKept = kids.some((kid) => held?.keys.has(kid));
+      if (isKept && steadyNow() - attemptedAt >= Math.max(REVOKED_EVERY_MS, backoffMs())) void renew();
     },
 
     /** Makes sure that there are keys. @throws SetupFault */

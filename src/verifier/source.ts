@@ -3,7 +3,7 @@ import { SetupFault } from './setup-error.ts';
 
 /** A document or call of the auth server. */
 export type Source = {
-  name: 'metadata' | 'key set' | 'introspection' | 'token endpoint';
+  name: 'metadata' | 'key set' | 'introspection' | 'token endpoint' | 'revocation feed';
   url: string;
   /** What to do if the URL is not the right one. */
   cure: string;
@@ -13,6 +13,7 @@ export type Source = {
 const CURES: Record<string, string> = {
   tls: 'check the certificate and the host name in it; if its CA is your own, name it in NODE_EXTRA_CA_CERTS',
   status: 'look into the log of the auth server',
+  silence: 'look for what holds answers back on the way from the auth server',
   keys: 'set algorithms to SIGNING_ALGORITHM of the auth server',
 };
 

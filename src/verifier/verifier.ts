@@ -8,9 +8,9 @@ import {
 } from './check-token.ts';
 import { checkMetadata, discoverJwksUri } from './discovery.ts';
 import { secureUrl } from './fetch-document.ts';
+import { followRevocations } from './follow-revocations.ts';
 import { tell } from './hooks.ts';
 import { createRemoteKeys } from './remote-keys.ts';
-import { createRevocationFeed } from './revocation-feed.ts';
 import { runChecks } from './setup-error.ts';
 import { VerifierError } from './verifier-error.ts';
 import { settingsOf, type VerifierOptions, type VerifierSettings } from './verifier-settings.ts';
@@ -36,7 +36,7 @@ export function createVerifier(options: VerifierOptions) {
     cacheMaxAgeMs: Math.min(options.cacheMaxAgeMs ?? MAX_CACHE_AGE_MS, MAX_CACHE_AGE_MS),
     staleForMs: options.staleForMs ?? DAY_MS,
   });
-  const revocations = createRevocationFeed();
+  const revocations = followRevocations(options, settings, keys.dropRevoked);
 
   return {
     settings,

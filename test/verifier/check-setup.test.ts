@@ -29,6 +29,7 @@ async function setUp(t: Test) {
     fetch: reach(app),
     logger: { warn: (text) => warnings.push(text) },
     steadyNow: () => steady,
+    revocations: false,
     ...changes,
   });
   return {

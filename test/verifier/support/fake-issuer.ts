@@ -6,6 +6,9 @@ import { createSigner, issuer, type Signer, start } from './tokens.ts';
 export const jwksUri = `${issuer}/.well-known/jwks.json`;
 const metadataUri = `${issuer}/.well-known/oauth-authorization-server`;
 
+/** Without warnings, and without a revocation feed, whose requests would be among those that a test counts. */
+const quiet = { logger: false, revocations: false } as const;
+
 type Reply = () => Response | Promise<Response>;
 
 /** An auth server in the form of a `fetch`, with a clock that the test moves. */
@@ -44,10 +47,10 @@ export async function createFakeIssuer() {
     /** A token that is valid now. */
     sign: (by: Signer = signer) => by.sign({ iat: now / 1000, exp: now / 1000 + 300 }),
     verifier: (options: Partial<VerifierOptions> = {}) =>
-      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, logger: false, ...clocks, ...options }),
+      createVerifier({ issuer, audience: 'shop', jwksUri, fetch, ...quiet, ...clocks, ...options }),
     /** A verifier without the URL of the keys. */
     discoveringVerifier: (options: Partial<VerifierOptions> = {}) =>
-      createVerifier({ issuer, audience: 'shop', fetch, logger: false, ...clocks, ...options }),
+      createVerifier({ issuer, audience: 'shop', fetch, ...quiet, ...clocks, ...options }),
   };
 }
 
