@@ -22,14 +22,18 @@ import { addEdges, createFastify, refuseStrangers } from './http/fastify-instanc
 import { healthRoutes, type Lifecycle } from './http/health-routes.ts';
 import { homePage } from './http/home-page.ts';
 import { addOriginCheck } from './http/origin-check.ts';
-import { addRateLimits, credentialLimit } from './http/rate-limits.ts';
+import { addRateLimits, credentialLimit, feedLimit } from './http/rate-limits.ts';
 import { addRequestChecks } from './http/request-checks.ts';
 import { wellKnownRoutes } from './keys/well-known-routes.ts';
 import type { State } from './metrics/gauges.ts';
 import type { Instrument } from './metrics/traces.ts';
 import { ASSERTION_ALGORITHMS } from './oauth/client-assertion.ts';
 import { oauthRoutes } from './oauth/oauth-routes.ts';
+import { requireReader } from './oauth/require-reader.ts';
 import { takeCommands } from './operator/take-commands.ts';
+import { revocationRoutes } from './revocations/revocation-routes.ts';
+import { createRevocationStreams } from './revocations/revocation-streams.ts';
+import { createRevocationWaits } from './revocations/revocation-waits.ts';
 import { startServices } from './services.ts';
 import { createAuthenticate } from './sessions/authenticate.ts';
 import { createSessionCookie } from './sessions/session-cookie.ts';
@@ -49,6 +53,8 @@ export type Surroundings = {
   instrument?: Instrument | undefined;
   /** Called with what the rooms know of their state, for metrics. */
   watch?: (state: State) => void;
+  /** Aborted when the process begins to end. */
+  ending?: AbortSignal;
 };
 
 /**
@@ -77,10 +83,12 @@ export async function buildStartingApp(
 export async function buildApp(
   config: Config,
   adapters: Adapters,
-  { clock, lifecycle, logger, instrument, watch }: Surroundings,
+  { clock, lifecycle, logger, instrument, watch, ending }: Surroundings,
 ): Promise<FastifyInstance> {
   const services = await startServices(config, adapters, createDatabaseClock(clock), logger);
-  watch?.(services.state);
+  const { revocations: feed } = services;
+  const streams = createRevocationStreams({ feed, most: config.REVOCATION_STREAMS, now: clock });
+  watch?.({ ...services.state, revocationStreams: streams.count });
   const { accounts, signUps, verification, profiles, deletions, exports, passwords } = services;
   const { credentialRules, sessions, tokens, statuses, keys, clients, introspection, forwardAuth } = services;
   const cookie = createSessionCookie({
@@ -117,7 +125,8 @@ export async function buildApp(
     version: packageJson.version,
   });
 
-  await addBearerCheck(app, { tokens, issuer: config.PUBLIC_URL });
+  const { isRevoked } = services.revocations;
+  await addBearerCheck(app, { tokens, issuer: config.PUBLIC_URL, isRevoked });
 
   const authenticate = createAuthenticate(app, sessions, cookie);
   const limit = credentialLimit(config.CREDENTIAL_RATE_LIMIT);
@@ -129,6 +138,7 @@ export async function buildApp(
     keys,
     issuer: config.PUBLIC_URL,
     assertionAlgorithms: ASSERTION_ALGORITHMS,
+    hasRevocations: config.REVOCATIONS !== 'off',
   });
   await app.register(docsRoutes, { prefix, publicUrl: config.PUBLIC_URL });
   await app.register(homePage, { prefix, publicUrl: config.PUBLIC_URL, version: packageJson.version });
@@ -151,6 +161,14 @@ export async function buildApp(
       await guarded.register(sessionRoutes, { sessions, authenticate, cookie });
       await guarded.register(tokenRoutes, { tokens, cookie });
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
+      if (config.REVOCATIONS !== 'off')
+        await guarded.register(revocationRoutes, {
+          ...{ feed, streams, waits: createRevocationWaits(feed), limit: feedLimit, ending },
+          requireReader:
+            config.REVOCATIONS === 'clients'
+              ? requireReader({ clients, issuer: config.PUBLIC_URL, isRevoked: feed.isRevoked })
+              : undefined,
+        });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
       await guarded.register(uiRoutes, {
         prefix: '/ui',

@@ -27,8 +27,11 @@ type Opened = {
 
 const lifecycle: Lifecycle = { state: 'starting' };
 
-/** Aborted when the start has failed or is called off: what it waits for is closed then, and nothing is to open it again. */
-const startOver = new AbortController();
+/**
+ * Aborted when the process begins to end. What a start waits for is closed then, and nothing is to open it again; and open
+ * streams end before anything else does.
+ */
+const ending = new AbortController();
 
 /**
  * Runs the server in this process, until a signal ends it.
@@ -42,7 +45,8 @@ export async function serve(config: Config, logger: FastifyBaseLogger): Promise<
       logger.info(`Making a new database in ${config.DATA_DIR}: this takes a few seconds, and only once`),
     ...redisWatch.events,
   });
-  const surroundings = { clock: steadyClock, lifecycle, logger, watch: metrics.watch };
+  const { watch } = metrics;
+  const surroundings = { clock: steadyClock, lifecycle, logger, watch, ending: ending.signal };
   try {
     const opened: Opened = { metrics, adapters };
     closeOnSignal(opened, config, logger);
@@ -71,7 +75,7 @@ export async function serve(config: Config, logger: FastifyBaseLogger): Promise<
   } catch (error) {
     // A signal that ends a start makes it fail, by closing what it needs. Then its handler ends the process.
     if (lifecycle.state !== 'starting') return;
-    startOver.abort();
+    ending.abort();
     await adapters.close();
     throw error;
   }
@@ -101,9 +105,9 @@ async function openParts(
   say: (line: string) => void,
 ): Promise<FastifyInstance> {
   const { logger } = surroundings;
-  const whenUsable = createDatabaseWait(config, adapters, say, startOver.signal);
+  const whenUsable = createDatabaseWait(config, adapters, say, ending.signal);
   await Promise.all([
-    redisWatch.untilUsable(adapters.cache, config, say, startOver.signal),
+    redisWatch.untilUsable(adapters.cache, config, say, ending.signal),
     whenUsable(() => prepare(config, adapters, logger)),
   ]);
   const instrument = await openTraces(config, process.env, logger);
@@ -131,7 +135,7 @@ function closeOnSignal(opened: Opened, config: Config, logger: FastifyBaseLogger
     async ({ signal = order, err }) => {
       if (err) logger.fatal({ err }, 'closing after an uncaught error');
       lifecycle.state = 'draining';
-      startOver.abort();
+      ending.abort();
       const { app, listener } = opened.serving ?? {};
       if (app && listener) await stopServing(app, listener, signal === 'SIGTERM' ? config.DRAIN_DELAY : null);
       await opened.adapters.close();

@@ -35,7 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const audit = openAudit(platform);
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
-  const revocations = openRevocations(platform, { announce: () => {}, listen: () => {} });
+  const revocations = openRevocations(platform, adapters.hints);
   const tokens = openTokens(platform, { sessions: sessions.service, keys });
   const accounts = openAccounts(platform, {
     outbox: outbox.service,
@@ -46,7 +46,8 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     codes: codes.service,
   });
   const oauth = openOAuth(platform, tokens);
-  const gateway = openGateway(platform, { sessions: sessions.service, tokens });
+  const { isRevoked } = revocations.feed;
+  const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
 
   // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
   const opened = [mail, outbox, keys, audit, codes, sessions, revocations, tokens, accounts, oauth, gateway];
@@ -62,6 +63,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     state: {
       hashQueue: accounts.hashQueue,
       keys: keys.service.state,
+      revocations: revocations.feed.state,
       outbox: outbox.service.depths,
       pool: adapters.pool,
       now: clock.now,

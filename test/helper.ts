@@ -11,6 +11,7 @@ import type { Adapters } from '../src/adapters/adapters.ts';
 import { IGNORE_EVENTS, openAdapters } from '../src/adapters/open-adapters.ts';
 import { buildApp } from '../src/app.ts';
 import { createMemoryCache } from '../src/cache/memory-cache.ts';
+import { NO_HINTS } from '../src/cache/redis-hints.ts';
 import { loadConfig } from '../src/config/config.ts';
 import { loadPGliteDriver } from '../src/db/drizzle.ts';
 import { migratePGlite } from '../src/db/migrate-pglite.ts';
@@ -96,6 +97,7 @@ export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promi
   const adapters: Adapters = {
     database,
     cache: createMemoryCache(time.clock),
+    hints: NO_HINTS,
     pingDatabase: () => client.query('select 1'),
     renewDatabase: () => {},
     prepare: async () => {},

@@ -112,6 +112,7 @@ export function sentence(error) {
     return `Too many tries. Wait ${error.retryAfterSeconds || 60} seconds, please.`;
   if (error.code === 'reauthentication_required')
     return 'Enter your password, please: you signed in some time ago.';
+  if (error.code === 'token_revoked') return 'Your session was ended elsewhere. Sign in again, please.';
   if (error.code === 'unavailable' || error instanceof TypeError)
     return 'The club cannot be reached right now. Try again in a moment, please.';
   return /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;

@@ -1,4 +1,5 @@
 import { element } from './dom.js';
+import { createShopPart } from './panel-shop.js';
 import { auth } from './services.js';
 
 const SHOWN_CLAIMS = ['sub', 'email', 'aud', 'scope', 'sid', 'jti'];
@@ -23,6 +24,7 @@ export function createPanel(root) {
   const noToken = element('p.none', {}, 'None. You are not signed in.');
   const storage = element('ul.checks', {});
   const once = element('p.none', {}, NO_ONCE);
+  const shop = createShopPart();
   let seen = { jti: null, since: 0 };
 
   // A screen reader would read a name that changes each second again and again.
@@ -38,6 +40,12 @@ export function createPanel(root) {
     section('memory', 'Access token', 'A variable of one module. It lasts for minutes.', [token, noToken]),
     section('once', 'One-time token', 'Made for one call of one service, and not kept.', [once]),
     section('storage', 'Everywhere else', 'No token, ever.', [storage]),
+    section(
+      'shop',
+      'At the shop',
+      'Your token on each request. It asks nobody about it: Doorward tells it who has signed out.',
+      shop.children,
+    ),
   );
   root.append(details);
   openBesidePage(details);
@@ -58,6 +66,7 @@ export function createPanel(root) {
   void update();
 
   async function update() {
+    if (details.open) void shop.update();
     cookie.textContent = JSON.stringify(document.cookie);
     storage.replaceChildren(...storageChecks());
     const found = await auth.accessToken().then(claimsOf, () => null);

@@ -11,6 +11,11 @@ export async function listCatalogue() {
   return (await read(await fetch('/shop/catalogue'))).items;
 }
 
+/** What the shop has counted. Open in this demo, so that the panel can show it; a real shop tells its monitoring. */
+export async function countsOfShop() {
+  return read(await fetch('/shop/counts'));
+}
+
 /** A verified door: `auth.fetch` brings the access token along. */
 export async function listCart() {
   return (await read(await auth.fetch('/shop/cart'))).items;
@@ -51,6 +56,8 @@ function json(body) {
 async function read(response) {
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
   if (response.ok) return answer;
+  // By now `auth.fetch` has asked whether there is another token, and the page is signed out if there is none.
+  if (answer?.code === 'token_revoked') document.dispatchEvent(new CustomEvent('club:revoked'));
   const error = new Error(answer?.detail ?? answer?.title ?? `The service answered ${response.status}`);
   throw Object.assign(error, {
     status: response.status,

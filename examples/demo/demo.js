@@ -143,7 +143,8 @@ The club is at ${origin}
 
   1. Put something into the cart, sign up, and buy it. Then use the spent token again.
   2. Look at the panel: the cookie that no script can read, and the token that is in memory only.
-  3. Sign in from another browser, and end that session from the first one.
+  3. Sign in from another browser, and end that session from the first one. Then put something into the cart in the
+     other browser: the shop refuses it, and has asked nobody. The end of the panel says so.
   4. Forget your password. Mails are files here, and this shows the newest one:
      DATA_DIR=${dataFolder} npm run -s doorward -- mail show
 

@@ -1,3 +1,4 @@
+import { createVerifier } from '@doorward/verifier';
 import { doorwardFastify } from '@doorward/verifier/fastify';
 import Fastify from 'fastify';
 
@@ -23,18 +24,39 @@ const app = Fastify({
   ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
 });
 
-// Before the routes: from here on a route that declares no door is `verified`.
-await app.register(doorwardFastify, {
-  realm: 'shop',
-  verifier: {
-    issuer,
-    audience: AUDIENCE,
-    logger: app.log,
-    ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
+/** What the page of the demo shows. A real shop keeps such numbers for its monitoring. */
+const counts = { checked_offline: 0, asked: 0, refused_as_revoked: 0, revocations_heard: 0 };
+
+const verifier = createVerifier({
+  issuer,
+  audience: AUDIENCE,
+  logger: app.log,
+  ...(internal && { jwksUri: `${internal}/.well-known/jwks.json`, allowInsecure: true }),
+  on: {
+    verified: (outcome) => {
+      counts.checked_offline += 1;
+      if (outcome === 'token_revoked') counts.refused_as_revoked += 1;
+    },
+    introspected: () => {
+      counts.asked += 1;
+    },
+    revocationsReceived: (entries) => {
+      counts.revocations_heard += entries;
+    },
   },
 });
+app.addHook('onClose', () => verifier.close());
+
+// Before the routes: from here on a route that declares no door is `verified`.
+await app.register(doorwardFastify, { realm: 'shop', verifier });
 
 app.get('/health', { config: { door: 'open' }, logLevel: 'warn' }, async () => ({ status: 'ok' }));
+
+// `lag_ms` is null, for Infinity, before the first revocations have come.
+app.get('/counts', { config: { door: 'open' }, logLevel: 'warn' }, async () => ({
+  ...counts,
+  lag_ms: Math.round(verifier.revocationLag()),
+}));
 
 app.get('/catalogue', { config: { door: 'open' } }, async () => ({ items: CATALOGUE }));
 

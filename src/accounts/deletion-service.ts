@@ -124,7 +124,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
    */
   async function remove(transaction: Transaction, user: User, actorId: string | null): Promise<void> {
     const { id: userId, email, locale } = user;
-    // Before their rows go: every replica must learn that they have ended.
+    // Before their rows go: every replica and the services must learn that they have ended.
     await sessions.endAllIn(transaction, userId, null, 'account_deleted');
     await mail.withdraw(transaction, userId);
     await store.delete(transaction, userId);

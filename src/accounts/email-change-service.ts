@@ -110,7 +110,6 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     const changed = await store.change(transaction, addressOf(code), 'invalid_code');
     await codes.spendAll(transaction, userId);
     await sessions.endAllIn(transaction, userId, sessionId, 'email_changed', asker.device);
-    await sessions.claimsChanged(transaction, userId);
     await audit.record(transaction, {
       ...{ kind: 'email.changed', userId, actorId: userId, sessionId, device: asker.device },
       details: { from: changed.former.email, to: changed.user.email },
@@ -144,7 +143,6 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     await store.dropPassword(transaction, userId);
     await codes.spendAll(transaction, userId);
     await sessions.endAllIn(transaction, userId, null, 'disowned', device);
-    await sessions.claimsChanged(transaction, userId);
     await audit.record(transaction, {
       ...{ kind: 'email.change_undone', userId, actorId: null, device },
       details: { from: former.email, to: email },

@@ -179,11 +179,8 @@ export function createPasswordService(parts: PasswordServiceParts) {
     const { device, generateToken: replaces } = visitor;
     const credentialsVersion = await store.setPassword(transaction, owner.id, passwordHash);
     await codes.spendAll(transaction, owner.id);
+    if (reason === 'password_reset' && !owner.isVerified) await store.setVerified(transaction, owner.id);
     await sessions.endAllIn(transaction, owner.id, null, reason, device);
-    if (reason === 'password_reset' && !owner.isVerified) {
-      await store.setVerified(transaction, owner.id);
-      await sessions.claimsChanged(transaction, owner.id);
-    }
     const session = await sessions.start(transaction, owner.id, device, { replaces });
     await notice.send(transaction, owner, visitor);
     return { session, credentialsVersion };

@@ -22,6 +22,7 @@ export const UserResponse = Type.Object({
   }),
 });
 
+/** The user in that form: the address as they typed it, and instants in RFC 3339. */
 export function userResponse(user: User): Static<typeof UserResponse> {
   return {
     user: {

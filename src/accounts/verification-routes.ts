@@ -1,12 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyContextConfig, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig } from 'fastify';
 import Type from 'typebox';
-import { AppError } from '../core/errors.ts';
 import { problemResponses, WRITE_PROBLEMS } from '../http/problem.ts';
 import { Body, OptionalBody, Text } from '../http/schemas.ts';
-import { findSession } from '../sessions/authenticate.ts';
+import { findSession, requireSession } from '../sessions/authenticate.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
-import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { PRESENTED_CODE_FIELDS } from './presented-code.ts';
 import type { SignUpCookie } from './sign-up-cookie.ts';
@@ -95,14 +93,11 @@ export const verificationRoutes: FastifyPluginAsyncTypebox<VerificationRoutesOpt
       const { acceptLanguage } = visitorOf(request, reply, cookie);
       const email = request.body?.email;
       if (email !== undefined) await verification.ask(email, acceptLanguage);
-      else await verification.sendOwn(await requireSession(request, reply), acceptLanguage);
+      else {
+        const session = await requireSession(request, reply, { sessions, cookie });
+        await verification.sendOwn(session, acceptLanguage);
+      }
       return reply.code(202).send({ status: 'verification_sent' as const });
     },
   );
-
-  async function requireSession(request: FastifyRequest, reply: FastifyReply): Promise<SessionRecord> {
-    const session = await findSession(request, reply, { sessions, cookie });
-    if (session === null) throw new AppError('not_signed_in');
-    return session;
-  }
 };

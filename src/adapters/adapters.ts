@@ -1,4 +1,5 @@
 import type { Cache } from '../cache/cache.ts';
+import type { Hints } from '../cache/redis-hints.ts';
 import type { Database } from '../db/database.ts';
 import type { BackupReceipt } from './backup-file.ts';
 
@@ -6,6 +7,8 @@ import type { BackupReceipt } from './backup-file.ts';
 export type Adapters = {
   database: Database;
   cache: Cache;
+  /** Of new revocations, between replicas. */
+  hints: Hints;
   /** Resolves when the database answers; it has no deadline of its own. */
   pingDatabase(): Promise<unknown>;
   /** Drops all connections and opens new ones: after a network failure the old ones may be dead. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import { createMemoryCache } from '../cache/memory-cache.ts';
+import { NO_HINTS } from '../cache/redis-hints.ts';
 import type { Clock } from '../core/clock.ts';
 import { operations, publishCalls } from '../core/trace-channels.ts';
 import { loadPGliteDriver } from '../db/drizzle.ts';
@@ -58,6 +59,7 @@ export async function openEmbedded(settings: EmbeddedSettings, clock: Clock): Pr
     return {
       database,
       cache: publishCalls(operations.redis, '', createMemoryCache(clock)),
+      hints: NO_HINTS,
       renewDatabase: nothingToDo,
       prepare: nothingToDo,
       checkUse: nothingToDo,

@@ -1,15 +1,21 @@
 import type { RedisCacheEvents } from '../cache/redis-cache.ts';
+import type { RedisHintsEvents } from '../cache/redis-hints.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Adapters } from './adapters.ts';
 
-type AdapterEvents = RedisCacheEvents & {
-  /** Called before a new embedded database is made, which takes seconds. */
-  onNewDatabase?: () => void;
-};
+type AdapterEvents = RedisCacheEvents &
+  RedisHintsEvents & {
+    /** Called before a new embedded database is made, which takes seconds. */
+    onNewDatabase?: () => void;
+  };
 
 /** For commands, which log no events: the errors of the database say what an operator needs to know. */
-export const IGNORE_EVENTS: RedisCacheEvents = { onError: () => {}, onBreak: () => {} };
+export const IGNORE_EVENTS: RedisCacheEvents & RedisHintsEvents = {
+  onError: () => {},
+  onBreak: () => {},
+  onHintsRefused: () => {},
+};
 
 /**
  * Opens what the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only the code for that is loaded.

@@ -1,4 +1,5 @@
 import { createRedisCache, type RedisCacheEvents } from '../cache/redis-cache.ts';
+import { createRedisHints, type RedisHintsEvents } from '../cache/redis-hints.ts';
 import type { RedisTarget } from '../config/redis-target.ts';
 import { operations, publishCalls } from '../core/trace-channels.ts';
 import { DATABASE_DEADLINE_MS } from '../db/database-guard.ts';
@@ -30,7 +31,7 @@ type ProductionSettings = {
   keyEncryptionKey: Buffer;
 };
 
-type ProductionEvents = RedisCacheEvents;
+type ProductionEvents = RedisCacheEvents & RedisHintsEvents;
 
 /**
  * PostgreSQL and Redis. Connections are opened on first use, so a replica can start while Redis is down.
@@ -39,10 +40,12 @@ export function openProduction(settings: ProductionSettings, events: ProductionE
   const { databaseUrl, poolSize, workers, redis, redisKeyPrefix, keyEncryptionKey } = settings;
   let route: Route = 'direct';
   const client = createRenewableClient(() => connect(databaseUrl, poolSize, route));
-  const { close: closeCache, ...cache } = createRedisCache(redis, redisKeyPrefix, events);
+  const { close: closeCache, publish, ...cache } = createRedisCache(redis, redisKeyPrefix, events);
+  const hints = createRedisHints({ target: redis, keyPrefix: redisKeyPrefix, publish, events });
   return {
     database: drizzle(client.sql, { schema }),
     cache: publishCalls(operations.redis, '', cache),
+    hints,
     pingDatabase: () => client.current()`select 1`,
     renewDatabase: client.renew,
     keyEncryptionKey,
@@ -69,6 +72,7 @@ export function openProduction(settings: ProductionSettings, events: ProductionE
     },
     backup: null,
     close: async () => {
+      await hints.close();
       closeCache();
       await client.current().end({ timeout: DATABASE_DEADLINE_MS / 1000 });
     },

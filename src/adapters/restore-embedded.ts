@@ -110,8 +110,24 @@ async function check(client: PGlite, schema: number, { file, keepSessions }: Res
   if ((await lastMigrationOfPGlite(client)) !== schema)
     throw new BackupError(`${file} does not hold what it says: use another backup`);
   if (keepSessions || schema === 0) return 0;
-  const { affectedRows = 0 } = await client.query(`
-    update sessions set ended_at = now(), end_reason = 'restored', version = version + 1
-    where ended_at is null and expires_at > now() and idle_expires_at > now()`);
+  const { affectedRows = 0 } = await client.query((await hasFeed(client)) ? END_AND_NOTE : END);
   return affectedRows;
+}
+
+const END = `
+  update sessions set ended_at = now(), end_reason = 'restored', version = version + 1
+  where ended_at is null and expires_at > now() and idle_expires_at > now()`;
+
+/** Services forget what the lost database told them: tokens of users who had signed out would hold again. */
+const END_AND_NOTE = `
+  with ended as (${END} returning id)
+  insert into revocations (kind, subject)
+  select 'session', substring(sha256(convert_to(id::text, 'UTF8')) for 8) from ended`;
+
+/** A backup of an earlier release has no revocations. */
+async function hasFeed(client: PGlite): Promise<boolean> {
+  const { rows } = await client.query<{ table: string | null }>(
+    `select to_regclass('revocations') as "table"`,
+  );
+  return rows[0]?.table != null;
 }

@@ -22,7 +22,11 @@ type Scripts = {
   incrementInWindow(key: string, windowMs: number): Promise<[number, number]>;
 };
 
-export type RedisCache = Cache & { close(): void };
+export type RedisCache = Cache & {
+  /** Sends a message to all who listen on the channel, or fails at once. Not through the breaker: nobody waits for it. */
+  publish(channel: string, text: string): Promise<unknown>;
+  close(): void;
+};
 
 export type RedisCacheEvents = {
   /** Called on connection errors. They do not contain the URL, which may hold a password; the target does. */
@@ -84,6 +88,7 @@ export function createRedisCache(
     ping: async () => {
       await redis.ping();
     },
+    publish: (channel, text) => redis.publish(channel, text),
     close: () => {
       breaker.close();
       redis.disconnect();

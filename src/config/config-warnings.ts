@@ -7,12 +7,20 @@ export function warningsOf(config: Partial<Config>, env: Texts): string[] {
 }
 
 /** Settings that protect less than their defaults do. */
-function* weakSettings({ COOKIE_MODE, CLIENT_ASSERTION_AUDIENCE }: Partial<Config>): Generator<string> {
+function* weakSettings(config: Partial<Config>): Generator<string> {
+  const { COOKIE_MODE, CLIENT_ASSERTION_AUDIENCE, REVOCATIONS, ACCESS_TOKEN_TTL = 0 } = config;
   if (COOKIE_MODE === 'insecure')
     yield 'COOKIE_MODE=insecure: the session cookie is sent unencrypted. Use this on a private network only.';
   if (CLIENT_ASSERTION_AUDIENCE === 'endpoint')
     yield 'CLIENT_ASSERTION_AUDIENCE=endpoint: a malicious server can make a client sign an assertion that works here. Let clients put PUBLIC_URL into aud, and unset this.';
+  if (REVOCATIONS === 'off')
+    yield 'REVOCATIONS=off: services that verify offline learn of a sign-out only when the access token ends. Set it to clients or public.';
+  else if (ACCESS_TOKEN_TTL > LONG_TOKEN_TTL_MS)
+    yield 'ACCESS_TOKEN_TTL is more than 5 hours: each replica and each service that verifies offline keeps the sign-outs of all that time. They hold 2 million, which is as little as 23 a second with 24h, and forget the oldest beyond that. Set it to 30m, or to what you need.';
 }
+
+/** 2 million entries are 100 a second in this time. */
+const LONG_TOKEN_TTL_MS = 5 * 3_600_000;
 
 /** Settings without which a part of the server is off. */
 function* missingSettings({ EMBEDDED }: Partial<Config>, env: Texts): Generator<string> {

@@ -127,6 +127,16 @@ const tokensAndKeys = {
     '0s',
     'How long a session that asks again may get the same access token; 0s: a new one each time',
   ),
+  REVOCATIONS: setting(
+    is.oneOf('public', 'clients', 'off'),
+    'public',
+    'Who may read the feed of revocations, by which services that verify offline learn of sign-outs: anyone, service clients, or nobody',
+  ),
+  REVOCATION_STREAMS: setting(
+    is.integer(0, 100_000),
+    '2000',
+    'Open streams of that feed at a replica, or at each worker with WORKERS; whoever comes after that polls',
+  ),
   SIGNING_ALGORITHM: setting(algorithm, 'ES256', 'Algorithm of new signing keys; a change is a rotation'),
   KEY_ROTATION_EVERY: setting(is.duration('30s', '400d'), '30d', 'Time that a signing key signs'),
   KEY_PUBLISH_AHEAD: setting(is.duration('30s', '30d'), '15m', 'Time that a key is public before it signs'),

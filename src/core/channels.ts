@@ -50,8 +50,11 @@ type Messages = {
   signIn: { outcome: Outcome };
   /** An access token that was given out. `reused`: the session got the one of its last call again. */
   token: { kind: 'access' | 'single_use' | 'client' | 'reused' };
-  /** A request that a limit refused: on addresses that send passwords, on look-ups of unknown cookies, or on guesses. */
-  limitReached: { limit: 'credentials' | 'misses' | 'guesses' };
+  /**
+   * A request that a limit refused: on addresses that send passwords, on look-ups of unknown cookies, on guesses, on
+   * addresses that ask for revocations, or on streams of them.
+   */
+  limitReached: { limit: 'credentials' | 'misses' | 'guesses' | 'revocations' | 'streams' };
   /** An attempt to deliver a message. */
   delivery: {
     kind: string;

@@ -8,6 +8,7 @@ export const PROBLEMS = {
   unknown_audience: { status: 400, title: 'No such audience' },
   invalid_credentials: { status: 401, title: 'Wrong e-mail address or password' },
   not_signed_in: { status: 401, title: 'Not signed in' },
+  invalid_client: { status: 401, title: 'No service client has these credentials' },
   invalid_token: { status: 401, title: 'The access token is not valid here' },
   password_required: { status: 403, title: 'This browser must show the password as well' },
   reauthentication_required: { status: 403, title: 'Show again that it is you' },

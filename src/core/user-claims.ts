@@ -8,6 +8,11 @@ export const UserClaims = Type.Object({
   /** Canonical. */
   email: Type.String(),
   email_verified: Type.Boolean(),
+  /**
+   * The claims version: it grows with every change after which earlier tokens of the user are void. Missing in copies of a
+   * session that the release before has made.
+   */
+  cv: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 
 export type UserClaims = Static<typeof UserClaims>;

@@ -60,7 +60,7 @@ export const users = pgTable(
     status: text('status', { enum: ['active', 'banned'] })
       .notNull()
       .default('active'),
-    /** Incremented whenever the claims of the user's access tokens change. */
+    /** Incremented whenever the user's access tokens of before are void, such as when their claims change. */
     claimsVersion: integer('claims_version').notNull().default(1),
     createdAt: instant('created_at').notNull().default(sql`now()`),
     updatedAt: instant('updated_at').notNull().default(sql`now()`),

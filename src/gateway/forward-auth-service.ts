@@ -26,6 +26,8 @@ type ForwardAuthServiceParts = {
   sessions: SessionService;
   tokens: TokenService;
   statuses: TokenStatusService;
+  /** Whether a token is void by what has been revoked lately. */
+  isRevoked(claims: TokenClaims): boolean;
   audiences: string[];
 };
 
@@ -33,7 +35,7 @@ export type ForwardAuthService = ReturnType<typeof createForwardAuthService>;
 
 /** Decides for gateways whether a request may pass. */
 export function createForwardAuthService(parts: ForwardAuthServiceParts) {
-  const { sessions, tokens, statuses, audiences } = parts;
+  const { sessions, tokens, statuses, isRevoked, audiences } = parts;
 
   return {
     /**
@@ -44,8 +46,9 @@ export function createForwardAuthService(parts: ForwardAuthServiceParts) {
       if (audience !== undefined) tokens.requireAudience(audience);
       const meantFor = audience === undefined ? audiences : [audience];
       const verified = await tokens.verify(token, { types: ['at+jwt'], audiences: meantFor });
-      const claims = verified && checkSession ? await statuses.findLive(verified.claims) : verified?.claims;
-      if (claims == null) throw new AppError('invalid_token');
+      if (verified === null || isRevoked(verified.claims)) throw new AppError('invalid_token');
+      const claims = checkSession ? await statuses.findLive(verified.claims) : verified.claims;
+      if (claims === null) throw new AppError('invalid_token');
       return { ...identityOf(claims), accessToken: token };
     },
 

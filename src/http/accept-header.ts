@@ -7,12 +7,21 @@ const REFUSED: Preference = { weight: 0, specificity: 0 };
  * Whether the client would rather have HTML than JSON (RFC 9110 §12.5.1), as browsers say. Programs that take anything,
  * such as curl, get JSON. Never refuses: who accepts neither gets JSON as well.
  */
-export function prefersHtml(accept = '*/*'): boolean {
+export function prefersHtml(accept?: string): boolean {
+  return prefers('text/html', accept);
+}
+
+/** The same for a stream of events, as `EventSource` asks for one. */
+export function prefersEventStream(accept?: string): boolean {
+  return prefers('text/event-stream', accept);
+}
+
+function prefers(type: string, accept = '*/*'): boolean {
   const ranges = accept.toLowerCase().split(',').map(parseRange);
-  const html = preferenceFor('text/html', ranges);
+  const wanted = preferenceFor(type, ranges);
   const json = preferenceFor('application/json', ranges);
-  if (html.weight !== json.weight) return html.weight > json.weight;
-  return html.weight > 0 && html.specificity > json.specificity;
+  if (wanted.weight !== json.weight) return wanted.weight > json.weight;
+  return wanted.weight > 0 && wanted.specificity > json.specificity;
 }
 
 type Range = { type: string; weight: number };

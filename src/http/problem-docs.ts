@@ -19,6 +19,8 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'The address or the password is wrong, or the account is banned; the answer does not tell which. Let the user try again.',
   not_signed_in:
     'The call needs a signed-in user, and there is no live session: neither cookie nor token, or a cookie whose session has ended. Send the user to the sign-in page.',
+  invalid_client:
+    'Only at `GET /revocations` with `REVOCATIONS=clients`: there are no credentials of a service client, or they are wrong; the answer does not tell which part. Send its id and secret with HTTP Basic, or an access token of its own as a Bearer.',
   invalid_token:
     'The access token has expired, was signed by another server, is meant for another service, or is not one at all. Get a new one from `POST /token`, and try once more.',
   password_required:

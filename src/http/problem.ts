@@ -114,6 +114,7 @@ export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: F
 
 /** RFC 6750 §3.1: a request without a token gets no error code. */
 function challenge({ code, acceptsToken }: AppError, reply: FastifyReply): void {
+  if (code === 'invalid_client') addChallenge(reply, 'Basic', { charset: 'UTF-8' });
   if (TOKEN_ERRORS.includes(code)) addChallenge(reply, 'Bearer', { error: code });
   else if (acceptsToken) addChallenge(reply, 'Bearer');
 }

@@ -11,6 +11,12 @@ const WINDOW_MS = 60_000;
 
 const MAX_NETWORKS = 50_000;
 
+/**
+ * Requests for the feed in a window. A service asks once or twice a second, or waits, and is answered up to four times a
+ * second when much happens: hundreds of services may be behind one address.
+ */
+const FEED_REQUESTS = 60_000;
+
 type Window = { count: number; endsAt: number };
 type Count = { current: number; ttl: number };
 
@@ -78,8 +84,9 @@ export async function addRateLimits(
     global: false,
     keyGenerator: clientNetwork,
     store: limitStore(shared, now, nameOf),
-    errorResponseBuilder: (_request, { ttl }) => {
-      tell(channels.limitReached, { limit: 'credentials' });
+    errorResponseBuilder: ({ routeOptions }, { ttl }) => {
+      const isOfFeed = routeOptions.config.rateLimit === feedLimit.rateLimit;
+      tell(channels.limitReached, { limit: isOfFeed ? 'revocations' : 'credentials' });
       return new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) });
     },
   });
@@ -90,3 +97,8 @@ export function credentialLimit(perMinute: number): FastifyContextConfig {
   if (perMinute === 0) return {};
   return { rateLimit: { max: perMinute, timeWindow: WINDOW_MS, groupId: ':credentials' } };
 }
+
+/** The limit of the feed of revocations, per network. A stream counts as one request. */
+export const feedLimit: FastifyContextConfig = {
+  rateLimit: { max: FEED_REQUESTS, timeWindow: WINDOW_MS, groupId: ':revocations' },
+};

@@ -1,6 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import type { SigningAlgorithm } from '../core/jwk.ts';
 import type { Transact, Transaction } from '../db/database.ts';
+import type { RevocationLog } from '../db/revocation-log.ts';
 import { generateKeyMaterial, type KeySeal } from './key-material.ts';
 import type { KeyRing, KeyStore, NewStoredKey, StoredKey } from './key-store.ts';
 import {
@@ -22,6 +23,7 @@ type KeyRotatorParts = {
   /** One that says which keys to trust. */
   store: KeyStore;
   transact: Transact;
+  revocations: RevocationLog;
   seal: KeySeal;
   policy: RotatorPolicy;
 };
@@ -34,7 +36,7 @@ export type KeyRotator = ReturnType<typeof createKeyRotator>;
  * Each change is one transaction under one lock. It is planned from the rows that it reads after it has the lock, so
  * any number of replicas may try at the same time, and a process may die at any point.
  */
-export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorParts) {
+export function createKeyRotator({ store, transact, revocations, seal, policy }: KeyRotatorParts) {
   return {
     /** Does what is due now. @returns whether anything was due */
     async rotateIfDue({ keys, databaseNow }: KeyRing): Promise<boolean> {
@@ -143,6 +145,7 @@ export function createKeyRotator({ store, transact, seal, policy }: KeyRotatorPa
       throw new AppError('not_found', { detail: `There is no signing key ${kid}.` });
     }
     await store.revoke(transaction, kid);
+    await revocations.keyRevoked(transaction, kid);
   }
 }
 

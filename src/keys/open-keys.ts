@@ -21,7 +21,7 @@ const MAX_UNCONFIRMED_MS = 10 * 60_000;
  * the schedule, because its settings may differ from the server's.
  */
 export function openKeys(
-  { config, database, guard, transact, keyEncryptionKey, clock, log }: Platform,
+  { config, database, guard, transact, revocations, keyEncryptionKey, clock, log }: Platform,
   createSigner: (key: SignerKey) => Sign | Promise<Sign> = createTokenSigner,
 ) {
   const policy = policyOf(config);
@@ -37,7 +37,7 @@ export function openKeys(
     jwksMaxAgeMs: config.JWKS_MAX_AGE,
     maxUnconfirmedMs: maxUnconfirmedMsOf(config),
   });
-  const rotator = createKeyRotator({ store, transact, seal, policy });
+  const rotator = createKeyRotator({ store, transact, revocations, seal, policy });
   const schedule = createKeySchedule(
     service,
     rotator,

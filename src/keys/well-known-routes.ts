@@ -23,6 +23,9 @@ const MetadataResponse = Type.Object({
   revocation_endpoint: Type.String(),
   revocation_endpoint_auth_methods_supported: Type.Array(Type.String()),
   revocation_endpoint_auth_signing_alg_values_supported: Type.Array(Type.String()),
+  revocations_uri: Type.Optional(
+    Type.String({ description: 'Of this server alone: the feed for services that check tokens offline' }),
+  ),
   response_types_supported: Type.Array(Type.String()),
   grant_types_supported: Type.Array(Type.String()),
   service_documentation: Type.String(),
@@ -34,12 +37,14 @@ type WellKnownRoutesOptions = {
   issuer: string;
   /** Algorithms with which service clients may sign their assertions. */
   assertionAlgorithms: string[];
+  /** Whether there is a feed of revocations. */
+  hasRevocations: boolean;
 };
 
 /** What verifiers need to know: the key set (RFC 7517) and the server metadata (RFC 8414). */
 export const wellKnownRoutes: FastifyPluginAsyncTypebox<WellKnownRoutesOptions> = async (
   app,
-  { keys, issuer, assertionAlgorithms },
+  { keys, issuer, assertionAlgorithms, hasRevocations },
 ) => {
   app.get(
     '/.well-known/jwks.json',
@@ -70,6 +75,7 @@ export const wellKnownRoutes: FastifyPluginAsyncTypebox<WellKnownRoutesOptions> 
     ...endpointMetadata('token', `${issuer}/oauth/token`, assertionAlgorithms),
     ...endpointMetadata('introspection', `${issuer}/oauth/introspect`, assertionAlgorithms),
     ...endpointMetadata('revocation', `${issuer}/oauth/revoke`, assertionAlgorithms),
+    ...(hasRevocations && { revocations_uri: `${issuer}/revocations` }),
     // RFC 8414 requires this member. Empty: there is no authorization endpoint.
     response_types_supported: [],
     grant_types_supported: ['client_credentials'],

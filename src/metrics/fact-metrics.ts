@@ -162,11 +162,12 @@ function countTokens(registers: Registry[]): End {
 function countLimits(registers: Registry[]): End {
   const counter = new Counter({
     name: 'doorward_limit_refusals_total',
-    help: 'Requests that a limit refused: credentials per address, misses, which are guesses of cookies, or guesses per account',
+    help: 'Requests that a limit refused: credentials per address, misses, which are guesses of cookies, guesses per account, revocations per address, or streams of them',
     labelNames: ['limit'],
     registers,
   });
-  for (const limit of ['credentials', 'misses', 'guesses']) counter.inc({ limit }, 0);
+  for (const limit of ['credentials', 'misses', 'guesses', 'revocations', 'streams'])
+    counter.inc({ limit }, 0);
   return listenTo(channels.limitReached, (fact) => counter.inc(fact));
 }
 

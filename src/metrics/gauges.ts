@@ -12,6 +12,10 @@ type Lane = Awaited<ReturnType<OutboxService['depths']>>[number];
 export type State = {
   hashQueue(): HashQueue;
   keys(): KeyState;
+  /** The feed of revocations; null while nothing has been read. */
+  revocations(): { ageMs: number; entries: number } | null;
+  /** Services that read the feed as a stream. */
+  revocationStreams(): number;
   /** Asks the database: may take long, and may reject. */
   outbox(): Promise<Lane[]>;
   /** Database time, in milliseconds since the epoch. */
@@ -41,6 +45,7 @@ export function showState(registry: Registry, state: State): void {
   const show = (about: About, read: () => Reading | Promise<Reading>) => addGauge(registry, about, read);
   showHashQueue(show, state);
   showKeys(show, state);
+  showRevocations(show, state);
   showOutbox(show, state);
   if (state.pool !== undefined) showPool(show, state.pool);
 }
@@ -119,6 +124,29 @@ function showKeys(show: Show, { keys }: State): void {
     },
     () => keys().unconfirmedMs / 1000,
   );
+}
+
+function showRevocations(show: Show, { revocations, revocationStreams }: State): void {
+  show(
+    {
+      name: 'doorward_revocation_feed_age_seconds',
+      help: 'Since this process has last read the revocations from the database',
+      aggregator: 'max',
+    },
+    () => secondsOf(revocations()?.ageMs),
+  );
+  show(
+    { name: 'doorward_revocation_entries', help: 'Revocations that are kept in memory', aggregator: 'max' },
+    () => revocations()?.entries ?? null,
+  );
+  show(
+    { name: 'doorward_revocation_streams', help: 'Open streams of revocations', aggregator: 'sum' },
+    revocationStreams,
+  );
+}
+
+function secondsOf(ms: number | undefined): number | null {
+  return ms === undefined ? null : ms / 1000;
 }
 
 const STATUSES = ['pending', 'active', 'retired', 'revoked', 'untrusted'];

@@ -1,5 +1,6 @@
 import { AppError, type FieldError, validationFailed } from '../core/errors.ts';
 import type { Transact } from '../db/database.ts';
+import type { RevocationLog } from '../db/revocation-log.ts';
 import { readPublicKeys } from './client-keys.ts';
 import { createClientSecret, hashClientSecret } from './client-secret.ts';
 import { isClientId } from './client-service.ts';
@@ -41,9 +42,10 @@ type RotateArguments = {
 type ClientCommandParts = {
   store: ClientStore;
   transact: Transact;
+  revocations: RevocationLog;
   /** Audiences for which a client may get, see and redeem tokens. */
   audiences: string[];
-  /** Ids that are the `client_id` of other kinds of tokens. */
+  /** Ids that are the `client_id` of other kinds of tokens, which must not be void when a client is disabled. */
   reservedIds: string[];
 };
 
@@ -53,7 +55,7 @@ const MAX_NAME_LENGTH = 100;
 
 /** What operators can do to the service clients. Plain JSON in, plain JSON out. */
 export function createClientCommands(parts: ClientCommandParts) {
-  const { store, transact, audiences: known, reservedIds } = parts;
+  const { store, transact, revocations, audiences: known, reservedIds } = parts;
   return {
     list: async (): Promise<ClientListing[]> => (await store.list()).map(toListing),
 
@@ -83,7 +85,8 @@ export function createClientCommands(parts: ClientCommandParts) {
     },
 
     /**
-     * Replaces what is given; the rest stays. Its tokens that say more than it has then are inactive.
+     * Replaces what is given; the rest stays. Its tokens that say more than it has then are inactive. If a scope or an
+     * audience is taken away, services that follow the revocation feed refuse all that it has got until then.
      * @throws AppError `not_found`, `validation_failed`
      */
     async update({ id, name, scopes, audiences }: UpdateArguments): Promise<ClientListing> {
@@ -95,8 +98,13 @@ export function createClientCommands(parts: ClientCommandParts) {
       if (Object.keys(changes).length === 0)
         throw new AppError('validation_failed', { detail: NOTHING_TO_CHANGE });
       refuse(problemsOf(changes));
-      await store.update(id, changes);
-      return get(id);
+      return transact(async (transaction) => {
+        const before = await store.findIn(transaction, id);
+        if (before === undefined) throw unknown(id);
+        await store.update(transaction, id, changes);
+        if (takesAway(before, changes)) await revocations.clientChanged(transaction, id);
+        return toListing({ ...before, ...changes });
+      });
     },
 
     /**
@@ -118,11 +126,17 @@ export function createClientCommands(parts: ClientCommandParts) {
 
     /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */
     async disable({ id }: { id: string }): Promise<ClientListing> {
-      await store.disable(id);
+      await transact(async (transaction) => {
+        if (await store.disable(transaction, id)) await revocations.clientChanged(transaction, id);
+      });
       return get(id);
     },
 
-    /** Takes back `disable`: the credentials and the tokens count again. @throws AppError `not_found` */
+    /**
+     * Takes back `disable`: the credentials count again, and the tokens where the database is asked. Services that follow
+     * the revocation feed go on refusing tokens from before the disabling, so the client asks for new ones.
+     * @throws AppError `not_found`
+     */
     async enable({ id }: { id: string }): Promise<ClientListing> {
       await store.enable(id);
       return get(id);
@@ -167,6 +181,11 @@ export function createClientCommands(parts: ClientCommandParts) {
 const NOTHING_TO_CHANGE = 'There is nothing to change: give --name, --audience or --scope.';
 
 const unique = (texts: string[]): string[] => [...new Set(texts)];
+
+function takesAway(before: StoredClient, { scopes, audiences }: ClientChanges): boolean {
+  const lacks = (had: string[], has = had) => had.some((one) => !has.includes(one));
+  return lacks(before.scopes, scopes) || lacks(before.audiences, audiences);
+}
 
 function problemsOfName(name: string): FieldError[] {
   if (name !== '' && name.length <= MAX_NAME_LENGTH && /^[^\p{Cc}]*$/u.test(name)) return [];

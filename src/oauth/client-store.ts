@@ -66,9 +66,13 @@ export function createClientStore(database: Database) {
       return client ?? null;
     },
 
-    /** The same, as it is in the transaction; undefined if there is none. */
+    /** The same, as it stays until the transaction ends, unless that changes it; undefined if there is none. */
     async findIn({ database }: Transaction, id: string): Promise<StoredClient | undefined> {
-      const [client] = await database.select(columns).from(serviceClients).where(eq(serviceClients.id, id));
+      const [client] = await database
+        .select(columns)
+        .from(serviceClients)
+        .where(eq(serviceClients.id, id))
+        .for('no key update');
       return client;
     },
 
@@ -118,7 +122,7 @@ export function createClientStore(database: Database) {
     },
 
     /** Replaces what is given. An unknown id changes nothing. @param changes at least one */
-    async update(id: string, changes: ClientChanges): Promise<void> {
+    async update({ database }: Transaction, id: string, changes: ClientChanges): Promise<void> {
       await database.update(serviceClients).set(changes).where(eq(serviceClients.id, id));
     },
 
@@ -128,7 +132,7 @@ export function createClientStore(database: Database) {
     },
 
     /** @returns false if there is no client with that id, or it was disabled before */
-    async disable(id: string): Promise<boolean> {
+    async disable({ database }: Transaction, id: string): Promise<boolean> {
       const open = and(eq(serviceClients.id, id), isNull(serviceClients.disabledAt));
       const disabled = await database
         .update(serviceClients)

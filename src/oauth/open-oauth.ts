@@ -30,12 +30,14 @@ export function openOAuth(
 
 /**
  * What operators can do to the service clients.
- * @param reservedIds ids that are the `client_id` of other kinds of tokens
+ * @param reservedIds ids that are the `client_id` of other kinds of tokens, beside that of users' tokens
  */
-export function openClientCommands({ config, database, guard, transact }: Platform, reservedIds: string[]) {
+export function openClientCommands(platform: Platform, reservedIds: string[]) {
+  const { config, database, guard, transact, revocations } = platform;
   return createClientCommands({
     store: guardStore('clients', createClientStore(database), guard),
     transact,
+    revocations,
     audiences: [...config.AUDIENCES, config.PUBLIC_URL],
     reservedIds: [config.CLIENT_ID, ...reservedIds],
   });

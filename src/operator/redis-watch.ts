@@ -1,9 +1,10 @@
 import type { Cache } from '../cache/cache.ts';
 import type { RedisCacheEvents } from '../cache/redis-cache.ts';
+import type { RedisHintsEvents } from '../cache/redis-hints.ts';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../core/log.ts';
 import { patiently } from '../core/patience.ts';
-import { explainRedis } from './explain-redis.ts';
+import { explainChannel, explainRedis } from './explain-redis.ts';
 
 /** The server works without Redis, so a start does not wait much longer than Redis itself needs to start. */
 const WAIT_AT_MOST_MS = 10_000;
@@ -30,7 +31,7 @@ export function createRedisWatch(log: Log) {
   let isStarting = true;
   let connectionError: Error | undefined;
 
-  const events: RedisCacheEvents = {
+  const events: RedisCacheEvents & RedisHintsEvents = {
     onError: (err, target) => {
       connectionError = err;
       if (isStarting) return;
@@ -39,6 +40,9 @@ export function createRedisWatch(log: Log) {
     onBreak: (isOpen) => {
       if (isStarting) return;
       log.warn({}, isOpen ? 'Redis does not answer: going on without it' : 'Redis answers again');
+    },
+    onHintsRefused: (target, channel) => {
+      log.warn({}, explainChannel(target, channel));
     },
   };
 

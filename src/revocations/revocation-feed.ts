@@ -23,8 +23,8 @@ export type FeedPart = Omit<RevocationSlice, 'last'> & {
   overflow: boolean;
 };
 
-/** The end of the feed. */
-type FeedState = { cursor: string; asOf: number; ageMs: number };
+/** The end of the feed, and how many entries this replica keeps. */
+type FeedState = { cursor: string; asOf: number; ageMs: number; entries: number };
 
 /** The claims that revocations are about. A token without `cv` is older than any version. */
 type RevocableClaims = Pick<TokenClaims, 'sub' | 'client_id' | 'iat' | 'jti' | 'sid'> & {
@@ -158,8 +158,10 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
     const { window } = held;
     const seq = after === null ? null : placeIn(held, after);
     const { last, ...entries } = window.after(seq ?? window.floor(), MOST_IN_ANSWER);
+    const { asOf, ageMs } = stateOf(held);
     return {
-      ...stateOf(held),
+      asOf,
+      ageMs,
       cursor: cursorOf(held, last),
       from: seq === null ? null : after,
       windowSeconds: Math.ceil(windowMs / 1000),
@@ -173,6 +175,7 @@ export function createRevocationFeed(options: FeedOptions): RevocationFeed {
       cursor: cursorOf(held, held.window.head()),
       asOf: held.asOf,
       ageMs: now() - held.lookedAt,
+      entries: held.window.size(),
     };
   }
 

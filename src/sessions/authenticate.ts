@@ -17,11 +17,11 @@ export function createAuthenticate(
 ): Authenticate {
   app.decorateRequest(sessionOf, null);
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const session = await findSession(request, reply, { sessions, cookie });
-    if (session === null) throw new AppError('not_signed_in');
-    request.setDecorator(sessionOf, session);
+    request.setDecorator(sessionOf, await requireSession(request, reply, { sessions, cookie }));
   };
 }
+
+type SessionParts = { sessions: SessionService; cookie: SessionCookie };
 
 /**
  * The live session of the request's cookie; null without one.
@@ -30,10 +30,24 @@ export function createAuthenticate(
 export async function findSession(
   request: FastifyRequest,
   reply: FastifyReply,
-  { sessions, cookie }: { sessions: SessionService; cookie: SessionCookie },
+  { sessions, cookie }: SessionParts,
 ): Promise<SessionRecord | null> {
   const generateToken = cookie.read(request, reply);
   return generateToken === null ? null : sessions.find(generateToken, clientNetwork(request));
+}
+
+/**
+ * The live session of the request's cookie.
+ * @throws AppError `not_signed_in` without one; those of `findSession`
+ */
+export async function requireSession(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  parts: SessionParts,
+): Promise<SessionRecord> {
+  const session = await findSession(request, reply, parts);
+  if (session === null) throw new AppError('not_signed_in');
+  return session;
 }
 
 /** The session that `authenticate` has found. */

@@ -50,6 +50,7 @@ export function openSessions(
     cache: sessionCache,
     ended: outbox.openLane(sessionsEndedLane(sessionCache)),
     audit,
+    revocations: platform.revocations,
     missLimit: createMissLimit(clock.local),
     transact,
     clock,

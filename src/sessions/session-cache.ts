@@ -181,7 +181,8 @@ export function createSessionCache({ cache, seal, load, now }: SessionCacheParts
     if (record === null) return { kind: 'absent', text };
     // Not fresh after the expiry in the copy: a use at another replica may have prolonged the session.
     const freshUntil = Math.min(writtenAt + FRESH_MS, record.expiresAt, record.idleExpiresAt);
-    return { kind: 'entry', text, record, freshUntil };
+    // Nor is one of the release before, whose tokens would lack their claims version: services may take them for void.
+    return { kind: 'entry', text, record, freshUntil: record.claims.cv === undefined ? 0 : freshUntil };
   }
 
   /** Many misses on one key become one read. */

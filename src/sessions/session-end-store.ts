@@ -28,6 +28,9 @@ export type EndReason =
   | 'disowned'
   | 'account_deleted';
 
+/** The user's new claims version, and the token hashes of their open sessions: at most 1,000, the latest used first. */
+export type ChangedClaims = { version: number; openTokenHashes: Buffer[] };
+
 /** What a new session takes the place of. */
 export type MakeRoom = {
   userId: string;
@@ -154,14 +157,16 @@ export function createSessionEndStore() {
 
     /**
      * Notes that the claims of a user's tokens have changed, so that no copy of a session from before is newer.
-     * @returns the token hashes of the user's open sessions, at most 1,000, the latest used first
+     * @returns null when the account is gone
      */
-    async changeClaims(transaction: Transaction, userId: string): Promise<Buffer[]> {
+    async changeClaims(transaction: Transaction, userId: string): Promise<ChangedClaims | null> {
       const { database } = transaction;
-      await database
+      const [changed] = await database
         .update(users)
         .set({ claimsVersion: sql`${users.claimsVersion} + 1` })
-        .where(eq(users.id, userId));
+        .where(eq(users.id, userId))
+        .returning({ version: users.claimsVersion });
+      if (changed === undefined) return null;
       await preferIndexOrder(transaction);
       const open = await database
         .select({ tokenHash: sessions.generateToken })
@@ -169,7 +174,7 @@ export function createSessionEndStore() {
         .where(and(eq(sessions.userId, userId), isOpenSession()))
         .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
         .limit(ENDED_AT_ONCE);
-      return open.map(({ tokenHash }) => tokenHash);
+      return { version: changed.version, openTokenHashes: open.map(({ tokenHash }) => tokenHash) };
     },
 
     /** The ids of open sessions of all users, at most 1,000, the last ones first. @param below where to go on */

@@ -4,6 +4,7 @@ import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { createTurnsByKey } from '../core/turns.ts';
 import type { Transact, Transaction } from '../db/database.ts';
+import type { RevocationLog } from '../db/revocation-log.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { Device } from './device.ts';
 import type { EndedSession, EndReason, OthersWish, SessionSelector } from './session-end-store.ts';
@@ -24,6 +25,7 @@ type SessionEndsParts = {
   transact: Transact;
   clock: DatabaseClock;
   audit: AuditService;
+  revocations: RevocationLog;
   /** The outbox lane that brings ended sessions to the cache. */
   ended: Lane<typeof SessionsEnded>;
 };
@@ -32,11 +34,11 @@ type SessionEndsParts = {
  * How sessions end. First the row, then, after the commit, the cache: in the other order a look-up between the two would
  * put the live row back into the cache. Each operation is one event of the audit, or one for each 1,000 sessions.
  */
-export function createSessionEnds({ store, transact, clock, audit, ended }: SessionEndsParts) {
+export function createSessionEnds({ store, transact, clock, audit, revocations, ended }: SessionEndsParts) {
   // Of one user one at a time, so that no user takes more than one database connection for this.
   const inTurn = createTurnsByKey<string>();
 
-  return { end, endOthers, endSurplus, endAllIn, endAll, claimsChanged, tellCache };
+  return { end, endOthers, endSurplus, endAllIn, endAll, claimsChanged, tell };
 
   /** Ends those of the selected sessions that are open. @returns how many */
   async function end(
@@ -46,12 +48,21 @@ export function createSessionEnds({ store, transact, clock, audit, ended }: Sess
     device?: Device,
   ): Promise<number> {
     const sessions = await store.end(transaction, selector, reason);
+    await tell(transaction, sessions);
+    await record(transaction, sessions, reason, device);
+    return sessions.length;
+  }
+
+  /** Lets every replica, and the services, know once the transaction has been committed that these sessions have ended. */
+  async function tell(transaction: Transaction, sessions: EndedSession[]): Promise<void> {
     await tellCache(
       transaction,
       sessions.map(({ tokenHash }) => tokenHash),
     );
-    await record(transaction, sessions, reason, device);
-    return sessions.length;
+    await revocations.sessionsEnded(
+      transaction,
+      sessions.map(({ id }) => id),
+    );
   }
 
   /** Lets every replica read the rows of these sessions again once the transaction has been committed. */
@@ -134,8 +145,9 @@ export function createSessionEnds({ store, transact, clock, audit, ended }: Sess
   }
 
   /**
-   * Ends all of the user's sessions but one, in the transaction of the change that makes this necessary. To be called
-   * before a new one is started in it. A sign-in at the same time comes first, and ends as well, or waits for the commit.
+   * Ends all of the user's sessions but one, and makes all tokens from before void, in the transaction of the change that
+   * makes this necessary. To be called before a new one is started in it, and before the account is deleted. A sign-in at
+   * the same time comes first, and ends as well, or waits for the commit.
    * @param exceptSessionId null: all of them
    * @returns how many
    */
@@ -147,7 +159,9 @@ export function createSessionEnds({ store, transact, clock, audit, ended }: Sess
     device?: Device,
   ): Promise<number> {
     await store.lockUser(transaction, userId);
-    return end(transaction, { userId, exceptSessionId }, reason, device);
+    const count = await end(transaction, { userId, exceptSessionId }, reason, device);
+    await claimsChanged(transaction, userId);
+    return count;
   }
 
   /**
@@ -170,10 +184,14 @@ export function createSessionEnds({ store, transact, clock, audit, ended }: Sess
   }
 
   /**
-   * Lets tokens say what has just changed of the user, from the next route change on. To be called in the transaction of
-   * that change, before a session is started in it. Of more than 1,000 sessions, the rest follows within a minute.
+   * Lets tokens say what has just changed of the user, from the next route change on, and makes those from before void. To
+   * be called in the transaction of that change, before a session is started in it. Of more than 1,000 sessions, the rest
+   * follows within a minute.
    */
   async function claimsChanged(transaction: Transaction, userId: string): Promise<void> {
-    await tellCache(transaction, await store.changeClaims(transaction, userId));
+    const changed = await store.changeClaims(transaction, userId);
+    if (changed === null) return;
+    await tellCache(transaction, changed.openTokenHashes);
+    await revocations.claimsChanged(transaction, userId, changed.version);
   }
 }

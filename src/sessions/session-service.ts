@@ -5,6 +5,7 @@ import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { createTurnsByKey } from '../core/turns.ts';
 import type { Transact, Transaction } from '../db/database.ts';
+import type { RevocationLog } from '../db/revocation-log.ts';
 import type { Lane } from '../outbox/outbox-lane.ts';
 import type { Device } from './device.ts';
 import { createGenerateToken, hashGenerateToken, isGenerateToken } from './generate-token.ts';
@@ -43,6 +44,7 @@ type SessionServiceParts = {
   ended: Lane<typeof SessionsEnded>;
   missLimit: MissLimit;
   audit: AuditService;
+  revocations: RevocationLog;
 };
 
 export type SessionService = ReturnType<typeof createSessionService>;
@@ -70,11 +72,7 @@ export function createSessionService(parts: SessionServiceParts) {
         replaced: hashIfToken(replaces),
         mostOthers: mostPerUser > 0 ? mostPerUser - 1 : null,
       };
-      const ended = await store.makeRoom(transaction, room);
-      await ends.tellCache(
-        transaction,
-        ended.map(({ tokenHash }) => tokenHash),
-      );
+      await ends.tell(transaction, await store.makeRoom(transaction, room));
       const generateToken = createGenerateToken();
       const session = {
         id: uuidv7(),

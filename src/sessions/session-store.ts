@@ -197,7 +197,6 @@ function prepareFind(database: Database) {
       },
       claims: userClaimsColumns,
       userStatus: users.status,
-      claimsVersion: users.claimsVersion,
       databaseNow: sql`now()`.mapWith(sessions.createdAt),
     })
     .from(sessions)
@@ -228,7 +227,7 @@ function toFoundSession(row: FoundRow): FoundSession {
       idleExpiresAt: session.idleExpiresAt.getTime(),
       ended: session.endedAt !== null,
       // Both parts only grow, so the sum shows which of two copies is newer.
-      version: session.version + row.claimsVersion,
+      version: session.version + row.claims.claimsVersion,
     },
   };
 }

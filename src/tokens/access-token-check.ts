@@ -21,6 +21,8 @@ type BearerCheck = {
   tokens: Pick<TokenService, 'rulesFor' | 'requireKey'>;
   /** This server, which must be the audience of the token. */
   issuer: string;
+  /** Whether a token is void by what has been revoked lately. */
+  isRevoked(claims: TokenClaims): boolean;
 };
 
 /**
@@ -32,7 +34,10 @@ type BearerCheck = {
  * rest in the thread pool (CPU time in total: 107 and 118 µs). That does not matter for operators' calls, but it does for
  * the call that a gateway makes at each request, so `/forward-auth` uses `checkToken`.
  */
-export async function addBearerCheck(app: FastifyInstance, { tokens, issuer }: BearerCheck): Promise<void> {
+export async function addBearerCheck(
+  app: FastifyInstance,
+  { tokens, issuer, isRevoked }: BearerCheck,
+): Promise<void> {
   const rules = tokens.rulesFor({ types: ['at+jwt'], audiences: [issuer] });
   const keyOf = async (_request: FastifyRequest, decoded: unknown) => {
     const { header, signature } = decoded as Decoded;
@@ -52,7 +57,9 @@ export async function addBearerCheck(app: FastifyInstance, { tokens, issuer }: B
     },
     // Async, because the plugin handles only rejections: an error thrown here or in `formatUser` would end the process.
     trusted: async (_request, decoded) => {
-      decoded.claims = checkClaims(payloadOf(decoded as Decoded), rules);
+      const claims = checkClaims(payloadOf(decoded as Decoded), rules);
+      if (isRevoked(claims)) throw new AppError('invalid_token');
+      decoded.claims = claims;
       return true;
     },
     formatUser: (decoded) => (decoded as { claims: TokenClaims }).claims,

@@ -10,7 +10,8 @@ import { createTokenStatusStore } from './token-status-store.ts';
 type Below = { sessions: SessionService; keys: { service: KeyService; findKey: FindKey } };
 
 /** Tokens: `service` makes and verifies them, `statuses` knows whether they are still valid. */
-export function openTokens({ config, database, guard, clock }: Platform, { sessions, keys }: Below) {
+export function openTokens(platform: Platform, { sessions, keys }: Below) {
+  const { config, database, guard, transact, revocations, clock } = platform;
   const service = createTokenService({
     sessions,
     keys: keys.service,
@@ -24,5 +25,6 @@ export function openTokens({ config, database, guard, clock }: Platform, { sessi
     reuseMs: config.ACCESS_TOKEN_REUSE,
   });
   const store = guardStore('tokenStatuses', createTokenStatusStore(database), guard);
-  return { service, statuses: createTokenStatusService(store), sweeps: [store.sweep], close: nothingToClose };
+  const statuses = createTokenStatusService({ store, transact, revocations });
+  return { service, statuses, sweeps: [store.sweep], close: nothingToClose };
 }

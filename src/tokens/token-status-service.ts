@@ -1,5 +1,9 @@
+import type { Transact } from '../db/database.ts';
+import type { RevocationLog } from '../db/revocation-log.ts';
 import type { TokenClaims } from '../verifier/check-token.ts';
 import type { ClientRights, TokenStatusStore } from './token-status-store.ts';
+
+type TokenStatusParts = { store: TokenStatusStore; transact: Transact; revocations: RevocationLog };
 
 export type TokenStatusService = ReturnType<typeof createTokenStatusService>;
 
@@ -9,7 +13,7 @@ const NO_TOKEN = '';
 const REMEMBER_AFTER_EXPIRY_MS = 60_000;
 
 /** Whether verified tokens are still valid. Asks the database, never the cache, so that a sign-out counts at once. */
-export function createTokenStatusService(store: TokenStatusStore) {
+export function createTokenStatusService({ store, transact, revocations }: TokenStatusParts) {
   return {
     /**
      * The current claims of an access token; null if it was revoked, if its session or its client is no longer live, or
@@ -46,7 +50,10 @@ export function createTokenStatusService(store: TokenStatusStore) {
 
     /** Revokes a token of a client. @throws AppError `unavailable` */
     async revoke(clientId: string, { jti, exp }: TokenClaims): Promise<void> {
-      await store.revoke(jti, clientId, rememberUntil(exp));
+      await transact(async (transaction) => {
+        const isNew = await store.revoke(transaction, { jti, clientId, expiresAt: rememberUntil(exp) });
+        if (isNew) await revocations.tokenRevoked(transaction, jti);
+      });
     },
 
     /**

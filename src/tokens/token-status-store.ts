@@ -104,12 +104,17 @@ export function createTokenStatusStore(database: Database) {
       return won.length > 0;
     },
 
-    /** Revokes an access token. */
-    async revoke(jti: string, clientId: string, expiresAt: Date): Promise<void> {
-      await database
+    /** Revokes an access token. @returns false if it was revoked before */
+    async revoke(
+      { database }: Transaction,
+      { jti, clientId, expiresAt }: { jti: string; clientId: string; expiresAt: Date },
+    ): Promise<boolean> {
+      const revoked = await database
         .insert(spentTokens)
         .values({ jti, reason: 'revoked', clientId, expiresAt })
-        .onConflictDoNothing();
+        .onConflictDoNothing()
+        .returning({ jti: spentTokens.jti });
+      return revoked.length > 0;
     },
 
     /** Marks a client's assertion as used. @returns false if it was used before */

@@ -12,7 +12,7 @@ import type { VerificationService } from '../accounts/verification-service.ts';
 import { visitorOf } from '../accounts/visitor.ts';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
-import { findSession } from '../sessions/authenticate.ts';
+import { findSession, requireSession } from '../sessions/authenticate.ts';
 import { deviceOf } from '../sessions/device.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -93,8 +93,7 @@ function mailActions(parts: AccountActionsParts): Partial<UiActions> {
     disown: (code, { request }) => passwords.disown(readPresentedCode(code, rules), deviceOf(request)),
 
     async confirmEmailChange({ code }, exchange) {
-      const session = await findSession(exchange.request, exchange.reply, parts);
-      if (session === null) throw new AppError('not_signed_in');
+      const session = await requireSession(exchange.request, exchange.reply, parts);
       await emailChange.confirm(session, code, visitorOf(exchange.request, exchange.reply, cookie));
     },
 

@@ -8,7 +8,7 @@ import {
 } from './door-rules.ts';
 import { createIntrospection, type Introspection, type IntrospectionOptions } from './introspection.ts';
 import { type Refusal, refuse } from './refusal.ts';
-import { runChecks } from './setup-error.ts';
+import { runChecks, SetupFault } from './setup-error.ts';
 import type { TokenClaims } from './token-claims.ts';
 import { createVerifier, type Verifier } from './verifier.ts';
 import { VerifierError } from './verifier-error.ts';
@@ -75,10 +75,10 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
  * @throws TypeError for options that make no sense
  */
 export function createDoors({ verifier: given, introspection: asked, realm = 'api' }: DoorsOptions) {
+  if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
   const isGiven = 'verify' in given;
   const verifier = isGiven ? given : createVerifier(given);
   const introspection = asked && introspectionOf(asked, verifier);
-  if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
 
   return { declare, check, checkSetup, close };
 
@@ -139,7 +139,7 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
       const { claims, isStale } = await verify(plan, token);
       checkClaimRules(plan, claims, verifier.settings.now());
       // Last: a request that is wrong in any case gets that answer.
-      if (isStale && !introspection) throw new VerifierError('revocations_unavailable');
+      if (isStale && !introspection) throw unknowable(verifier);
       return { visit: { token, claims, asks: isStale || asksAlways(plan) } };
     } catch (error) {
       if (plan.kind === 'open' && error instanceof VerifierError) return { visit: null };
@@ -196,6 +196,17 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
 
 function introspectionOf(asked: Introspection | IntrospectionOptions, { settings }: Verifier): Introspection {
   return 'confirm' in asked ? asked : createIntrospection(asked, settings);
+}
+
+/** Also warns: where the auth server has no feed, no request ever passes, and nothing else says why. */
+function unknowable({ settings }: Verifier): VerifierError {
+  settings.warn(
+    new SetupFault(
+      'revocations too old',
+      'A door with maxRevocationLag refuses requests, because what is known here of revocations is older than that: check that the auth server can be reached and that its REVOCATIONS is not off, or set introspection',
+    ),
+  );
+  return new VerifierError('revocations_unavailable');
 }
 
 /** RFC 6750 §2.1. A request with another scheme counts as one without a token. */

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { test } from 'tap';
 import { tryLock } from '../../src/db/locks.ts';
-import { auditEvents, oneTimeCodes, sessions, users } from '../../src/db/schema.ts';
+import { hashOfId } from '../../src/db/revocation-log.ts';
+import { auditEvents, oneTimeCodes, revocations, sessions, users } from '../../src/db/schema.ts';
 import type { Mail } from '../../src/mail/mail.ts';
 import { openAccountRoom } from '../support/account-room.ts';
 
@@ -157,6 +158,30 @@ test('after its time an account is deleted by one replica, with its sessions, an
     ({ kind }) => kind === 'account.deleted',
   );
   t.match(deleted, { userId: member.user.id, actorId: null, ip: null, details: null });
+});
+
+test('tokens are void when a deletion is asked, and again when it is done, for services that follow the feed', async (t) => {
+  const room = await openAccountRoom(t, WITH_DELAY);
+  const member = await room.signUp();
+  const takeNotes = async () => {
+    const notes = await room.database.delete(revocations).returning();
+    return notes.map(({ kind, subject, value }) => [kind, subject.toString('hex'), value]);
+  };
+  const idOf = (id: string) => hashOfId(id).toString('hex');
+  await ask(room, member);
+  const user = ['user', idOf(member.user.id)];
+  t.strictSame(await takeNotes(), [
+    ['session', idOf(member.session.id), null],
+    [...user, 2],
+  ]);
+  const again = await signInAgain(room, member);
+  t.equal(again.session.claims.cv, 2);
+  await room.passTime(DELAY_MS + 60_000);
+  await sweep(room);
+  t.strictSame(await takeNotes(), [
+    ['session', idOf(again.session.id), null],
+    [...user, 3],
+  ]);
 });
 
 test('many accounts whose time has come go in small batches, and the sweep is asked to go on', async (t) => {

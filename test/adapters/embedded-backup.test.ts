@@ -48,15 +48,15 @@ await first.close();
 
 const wish = { file, settingsKeys: [], mayReplace: false, keepSessions: false };
 
+async function countIn({ database }: Pick<typeof first, 'database'>, what: string) {
+  const counted = await database.execute(sql.raw(`select count(*)::int as count from ${what}`));
+  return (counted as unknown as { rows: Count[] }).rows[0]?.count;
+}
+
 /** What the folder holds, as its next server would find it. */
 async function look(dataFolder: string, keyEncryptionKey?: Buffer) {
   const adapters = await openEmbedded({ dataFolder, keyEncryptionKey }, Date.now);
-  const count = async (what: string) => {
-    const { rows } = (await adapters.database.execute(
-      sql.raw(`select count(*)::int as count from ${what}`),
-    )) as unknown as { rows: Count[] };
-    return rows[0]?.count;
-  };
+  const count = (what: string) => countIn(adapters, what);
   const found = {
     users: await count('users'),
     open: await count('sessions where ended_at is null'),
@@ -85,6 +85,11 @@ test('a restore brings back what was there then, with its key, and ends all sess
     created_at: receipt?.created_at,
   });
   t.match(await look(dataFolder), { users: 1, open: 0, restored: 1, key: first.keyEncryptionKey });
+  const adapters = await openEmbedded({ dataFolder }, Date.now);
+  const noted = `revocations, sessions where kind = 'session' and end_reason = 'restored'
+    and subject = substring(sha256(sessions.id::text::bytea) for 8)`;
+  t.equal(await countIn(adapters, noted), 1, 'services learn that from the revocation feed');
+  await adapters.close();
   t.equal(statSync(join(dataFolder, 'postgres')).mode & 0o777, 0o700);
   t.equal(statSync(join(dataFolder, 'key-encryption-key')).mode & 0o777, 0o600);
 });
@@ -207,7 +212,8 @@ test('older data is backed up before it is migrated, and only then; three such b
   const lines: string[] = [];
   await adapters.migrate((line) => lines.push(line));
   t.same(lines, [], 'there is nothing to do');
-  await adapters.database.execute(sql`drop index sessions_open_idx`);
+  await adapters.database.execute(sql`drop table revocations`);
+  await adapters.database.execute(sql`drop function number_revocations`);
   await adapters.database.execute(
     sql`delete from drizzle.__drizzle_migrations where created_at = ${newest?.madeAt}`,
   );
@@ -230,6 +236,8 @@ test('older data is backed up before it is migrated, and only then; three such b
     { users: 2, open: 2, lastMigration: readMigrations().at(-2)?.madeAt },
     'the way back',
   );
+  const without = { ...wish, file: backup, dataFolder: target, mayReplace: true };
+  t.equal((await restoreEmbedded(without)).sessions_ended, 2, 'which has no revocations yet');
 });
 
 test('without a backup nothing is migrated', async (t) => {

@@ -2,6 +2,7 @@ import { test } from 'tap';
 import type { Adapters } from '../../src/adapters/adapters.ts';
 import { openCommandPlatform, openPlatform } from '../../src/adapters/platform.ts';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { NO_HINTS } from '../../src/cache/redis-hints.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import { unavailable } from '../../src/core/errors.ts';
@@ -13,6 +14,7 @@ async function setUp(ping: () => Promise<unknown>) {
   const adapters: Adapters = {
     database,
     cache: createMemoryCache(Date.now),
+    hints: NO_HINTS,
     pingDatabase: ping,
     renewDatabase: () => void renewed.push('renewed'),
     keyEncryptionKey: Buffer.alloc(32, 1),

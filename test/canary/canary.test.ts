@@ -13,7 +13,7 @@ import { shortFolder } from '../support/processes.ts';
 import { startRedis } from '../support/servers.ts';
 import { intrude } from './intruder.ts';
 import { addClients, createMember, type Member } from './member.ts';
-import { listRoutes, type Route } from './routes.ts';
+import { documented, listRoutes, type Route, usesOf } from './routes.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
 import { Wire } from './wire.ts';
 
@@ -43,17 +43,6 @@ function outputOf(server: TestProcess, collector: Collector): Place[] {
 async function metricsOf(server: TestProcess): Promise<string> {
   const [, url = ''] = await server.says(/Metrics are at (http:[^"]+)"/);
   return (await fetch(url, { headers: { accept: 'application/openmetrics-text' } })).text();
-}
-
-/** Routes that a client may find in the documentation. Each must be used as it is meant to be used. */
-function documented(routes: Route[]): Route[] {
-  return routes.filter(({ hidden, path }) => !hidden && !path.startsWith('/docs'));
-}
-
-function usesOf(routes: Route[]): string[] {
-  return documented(routes).flatMap(({ methods, path }) =>
-    methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${path}`),
-  );
 }
 
 /** Uses all routes, and says nothing of those that fail: one of the parts is broken. */

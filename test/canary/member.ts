@@ -182,6 +182,7 @@ const PUBLIC = [
   '/',
   '/health/live',
   '/health/ready',
+  '/revocations',
   '/.well-known/jwks.json',
   '/.well-known/oauth-authorization-server',
   '/.well-known/openid-configuration',

@@ -26,6 +26,18 @@ export async function listRoutes(t: Teardown): Promise<Route[]> {
   return routes;
 }
 
+/** Routes that a client may find in the documentation. Each must be used as it is meant to be used. */
+export function documented(routes: Route[]): Route[] {
+  return routes.filter(({ hidden, path }) => !hidden && !path.startsWith('/docs'));
+}
+
+/** Such as `POST /token`. */
+export function usesOf(routes: Route[]): string[] {
+  return documented(routes).flatMap(({ methods, path }) =>
+    methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${path}`),
+  );
+}
+
 function read({ method, url, schema }: RouteOptions): Route {
   const hidden = (schema as { hide?: boolean } | undefined)?.hide === true;
   return { methods: [method].flat(), path: url, hidden };

@@ -47,6 +47,17 @@ test('warns of each setting that protects less than its default', async (t) => {
   t.match(warnings, [/^COOKIE_MODE=insecure: /, /^CLIENT_ASSERTION_AUDIENCE=endpoint: /]);
 });
 
+test('warns where services that verify offline learn of sign-outs late, or not of all', async (t) => {
+  const long = { ACCESS_TOKEN_TTL: '6h', KEY_RETAIN: '7h' };
+  const about = (env: Record<string, string>) =>
+    checkSettings(env).warnings.filter((line) => /offline/.test(line));
+  t.match(about({ REVOCATIONS: 'off' }), [/^REVOCATIONS=off: /]);
+  t.match(about(long), [/^ACCESS_TOKEN_TTL is more than 5 hours: .* 23 a second with 24h/]);
+  t.match(about({ ...long, REVOCATIONS: 'off' }), [/^REVOCATIONS=off: /]);
+  t.same(about({ ACCESS_TOKEN_TTL: '5h', KEY_RETAIN: '6h', REVOCATIONS: 'clients' }), []);
+  t.same(about({ ACCESS_TOKEN_TTL: 'long' }), []);
+});
+
 test('says which features are off without a mail server, unless mails go to files', async (t) => {
   const warningsOf = (env: Record<string, string>) => checkSettings({ EMBEDDED: 'false', ...env }).warnings;
   t.match(warningsOf({}), [/^SMTP_URL is not set, so no mails are sent\. Off are: a new password/]);

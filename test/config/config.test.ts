@@ -103,6 +103,8 @@ t.test('an empty environment gives the defaults', async (t) => {
     MAILS_PER_ADDRESS: 10,
     NEW_DEVICE_MAIL: true,
     ACCOUNT_DELETION_DELAY: 0,
+    REVOCATIONS: 'public',
+    REVOCATION_STREAMS: 2000,
     DRAIN_DELAY: 5000,
     WORKERS: 1,
     STARTUP_TIMEOUT: 60_000,

@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { type Test, test } from 'tap';
 import { clientSecrets } from '../../src/db/schema.ts';
-import { createClientStore, type NewClient, type StoredCredentials } from '../../src/oauth/client-store.ts';
+import {
+  type ClientChanges,
+  createClientStore,
+  type NewClient,
+  type StoredCredentials,
+} from '../../src/oauth/client-store.ts';
 import { databases, type TestDatabase } from '../support/adapters.ts';
 
 const HOUR_MS = 3_600_000;
@@ -37,7 +42,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const replace = (credentials: StoredCredentials, overlapMs: number, id = 'payments') =>
       transact((transaction) => store.replaceCredentials(transaction, id, credentials, overlapMs));
     const hashesOf = async () => (await get()).secretHashes.map((hash) => hash.toString('hex')).sort();
-    return { ...opened, store, get, insert, replace, hashesOf };
+    const update = (id: string, changes: ClientChanges) =>
+      transact((transaction) => store.update(transaction, id, changes));
+    const disable = (id: string) => transact((transaction) => store.disable(transaction, id));
+    return { ...opened, store, get, insert, replace, update, disable, hashesOf };
   }
 
   const hex = (...secrets: { secretHash: Buffer }[]) =>
@@ -117,47 +125,47 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('a client is disabled once, at the time of the database', async (t) => {
-    const { store, get, insert, moveTime } = await setUp(t);
+    const { get, insert, disable, moveTime } = await setUp(t);
     await insert(makeClient());
-    t.equal(await store.disable('payments'), true);
+    t.equal(await disable('payments'), true);
     const { disabledAt } = await get();
     t.type(disabledAt, Date);
     await moveTime(HOUR_MS);
-    t.equal(await store.disable('payments'), false);
+    t.equal(await disable('payments'), false);
     t.same((await get()).disabledAt, disabledAt);
   });
 
   t.test('a client that is enabled again is as it was', async (t) => {
-    const { store, get, insert } = await setUp(t);
+    const { store, get, insert, disable } = await setUp(t);
     await insert(makeClient());
     const before = await get();
     await store.enable('payments');
     t.strictSame(await get(), before, 'one that was not disabled stays enabled');
-    await store.disable('payments');
+    await disable('payments');
     await store.enable('payments');
     t.strictSame(await get(), before);
-    t.equal(await store.disable('payments'), true, 'and can be disabled again');
+    t.equal(await disable('payments'), true, 'and can be disabled again');
   });
 
   t.test('an update replaces what is given, of this client alone', async (t) => {
-    const { store, get, insert } = await setUp(t);
+    const { get, insert, update } = await setUp(t);
     await insert(makeClient());
     await insert(makeClient({ id: 'shop' }));
     const [before, other] = [await get(), await get('shop')];
-    await store.update('payments', { scopes: ['{"x"}', 'b'] });
+    await update('payments', { scopes: ['{"x"}', 'b'] });
     t.strictSame(await get(), { ...before, scopes: ['{"x"}', 'b'] });
     const changes = { name: 'Zahlungen', scopes: [], audiences: ['shop'] };
-    await store.update('payments', changes);
+    await update('payments', changes);
     t.strictSame(await get(), { ...before, ...changes });
     t.strictSame(await get('shop'), other);
   });
 
   t.test('changes nobody where nobody has the id', async (t) => {
-    const { database, store, replace } = await setUp(t);
+    const { database, store, replace, update, disable } = await setUp(t);
     t.equal(await replace(makeSecret(), 0, 'nobody'), false);
-    t.equal(await store.disable('nobody'), false);
+    t.equal(await disable('nobody'), false);
     await store.enable('nobody');
-    await store.update('nobody', { name: 'Nobody' });
+    await update('nobody', { name: 'Nobody' });
     t.same(await store.list(), []);
     t.equal(await database.$count(clientSecrets), 0);
   });

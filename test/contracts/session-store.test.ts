@@ -80,7 +80,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.strictSame((await findSession(store, session.tokenHash))?.record, {
       id: session.id,
       userId: user.id,
-      claims: { email: user.email, email_verified: false },
+      claims: { email: user.email, email_verified: false, cv: 1 },
       userStatus: 'active',
       createdAt: startedAt,
       authenticatedAt: startedAt,
@@ -136,7 +136,7 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       claimsVersion: sql`${users.claimsVersion} + 1`,
     });
     t.match(await getRecord(session), {
-      claims: { email_verified: true },
+      claims: { email_verified: true, cv: 2 },
       userStatus: 'banned',
       version: version + 1,
     });
@@ -423,9 +423,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const bystander = await addSession({ userId: (await addUser()).id });
     await end(ended);
     const [before, theirs] = [await getRecord(open), await getRecord(bystander)];
-    t.same(await changeClaims(userId), [open.tokenHash]);
+    t.strictSame(await changeClaims(userId), { version: 2, openTokenHashes: [open.tokenHash] });
     t.equal((await getRecord(open)).version, before.version + 1);
     t.strictSame(await getRecord(bystander), theirs);
+    t.equal(await changeClaims(randomUUID()), null, 'the account is gone');
   });
 
   t.test('the open sessions of all users are listed in parts, the last ones first', async (t) => {

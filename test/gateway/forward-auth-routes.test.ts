@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import { type Test, test } from 'tap';
+import { loadConfig } from '../../src/config/config.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
 import {
   appOrigin,
   build,
@@ -11,14 +13,19 @@ import {
   createPlace,
   createWire,
   newCredentials,
+  quickSettings,
   runSql,
   signUp,
 } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
 import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
+import { plantCode } from '../support/codes.ts';
 import { listen } from '../support/listen.ts';
 
 const settings = { AUDIENCES: 'shop,payments' };
+/** Nothing listens there. */
+const MAILS = { SMTP_URL: 'smtp://127.0.0.1:9' };
 const identityHeaders = ['x-auth-subject', 'x-auth-email', 'x-auth-session', 'x-auth-scope'];
 
 type Headers = Record<string, string | string[]>;
@@ -152,7 +159,7 @@ test('the audience of the door counts, and one that is not configured is a mista
     t.equal((await ask({ ...asGet, cookie }, `/forward-auth?${query}`)).statusCode, 400, query);
 });
 
-test('a sign-out counts at once with ?check=session, and for a cookie always', async (t) => {
+test('a sign-out counts at once with ?check=session, for a cookie always, and soon for a token', async (t) => {
   const { app, ask, cookie } = await setUp(t);
   const token = await mintToken(app, cookie);
   const checked = '/forward-auth?check=session';
@@ -160,8 +167,40 @@ test('a sign-out counts at once with ?check=session, and for a cookie always', a
   t.equal((await ask({ ...asGet, cookie }, checked)).statusCode, 200);
   await app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
   t.equal((await ask(bearer(token), checked)).statusCode, 401);
-  t.equal((await ask(bearer(token))).statusCode, 200, 'offline it goes on until it expires');
   t.equal((await ask({ ...asGet, cookie })).statusCode, 401);
+  await eventually(async () => {
+    if ((await ask(bearer(token))).statusCode !== 401) throw new Error('it passes');
+  });
+});
+
+test('what makes tokens void at one replica does so at all, and the session that goes on gets one that passes', async (t) => {
+  const { app, ask, cookie, user, email, place } = await setUp(t, undefined, MAILS);
+  const other = await build(t, { ...settings, ...MAILS }, place);
+  const statusAt = async (at: typeof app, token: string) =>
+    (await at.inject({ url: '/forward-auth', headers: bearer(token) })).statusCode;
+  const refusesAll = (token: string) =>
+    eventually(async () => {
+      for (const at of [app, other.app])
+        if ((await statusAt(at, token)) !== 401) throw new Error('it passes');
+    });
+  const before = await mintToken(app, cookie);
+  t.equal(await statusAt(other.app, before), 200);
+  const code = await plantCode(place.DATABASE_URL, { userId: user.id, purpose: 'verify_email', email });
+  await app.inject({ method: 'POST', url: '/email/verify', headers: { cookie }, payload: { code } });
+  await refusesAll(before);
+  for (const at of [app, other.app]) {
+    const after = await mintToken(at, cookie);
+    t.equal(decodeJwt(after).cv, 2);
+    t.equal(await statusAt(app, after), 200);
+    t.equal(await statusAt(other.app, after), 200);
+  }
+  t.equal((await ask({ ...asGet, cookie })).statusCode, 200, 'the cookie is as good as ever');
+
+  const { id, authorization } = await addClient(place, settings);
+  const ofClient = await grantToken(app, { authorization });
+  t.equal(await statusAt(other.app, ofClient), 200);
+  await runCommand(loadConfig({ ...quickSettings, ...place, ...settings }), 'clients.disable', { id });
+  await refusesAll(ofClient);
 });
 
 test('what the cache still says does not count with ?check=session', async (t) => {

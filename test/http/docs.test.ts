@@ -101,6 +101,12 @@ function bodyTypesOf(name: string): string[] {
 /** Answers without a body. */
 const empty = /^(204|304) |^200 (post \/oauth\/revoke|get \/forward-auth)$/;
 
+/** What an answer may be in besides JSON. */
+const OTHER_TYPES: Record<string, string[]> = {
+  'get /': ['text/html'],
+  'get /revocations': ['text/event-stream'],
+};
+
 function checkResponses(t: Test, name: string, responses: Responses): void {
   t.ok(
     Object.keys(responses).some((status) => status.startsWith('2')),
@@ -110,7 +116,7 @@ function checkResponses(t: Test, name: string, responses: Responses): void {
     t.match(status, /^[1-5]\d\d$/);
     t.ok(description, `${name} ${status}`);
     const isProblem = Number(status) >= 400 && !name.includes('/health') && !isOAuth(name);
-    const types = name === 'get /' ? ['application/json', 'text/html'] : ['application/json'];
+    const types = ['application/json', ...(OTHER_TYPES[name] ?? [])];
     if (content) t.strictSame(Object.keys(content), isProblem ? ['application/problem+json'] : types, name);
     t.equal(content === undefined, empty.test(`${status} ${name}`), `${name} ${status}`);
   }

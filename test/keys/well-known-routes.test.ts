@@ -83,11 +83,17 @@ test('both metadata documents name the issuer and where things are', async (t) =
       ...endpoint('token', '/oauth/token'),
       ...endpoint('introspection', '/oauth/introspect'),
       ...endpoint('revocation', '/oauth/revoke'),
+      revocations_uri: 'http://localhost:3000/revocations',
       response_types_supported: [],
       grant_types_supported: ['client_credentials'],
       service_documentation: 'http://localhost:3000/docs',
     });
   }
+});
+
+test('the metadata names no feed that is off', async (t) => {
+  const { app } = await build(t, { REVOCATIONS: 'off' });
+  for (const url of documents) t.notOk('revocations_uri' in (await app.inject(url)).json());
 });
 
 test('no header moves the issuer, not even one of a trusted proxy', async (t) => {

@@ -26,6 +26,9 @@ test('shows what the rooms know at the moment of the scrape', async (t) => {
     'doorward_signing_key_age_seconds{status="retired"}': 2,
     doorward_signing_key_next_rotation_seconds: 1,
     doorward_signing_key_unconfirmed_seconds: 1.5,
+    doorward_revocation_feed_age_seconds: 0.25,
+    doorward_revocation_entries: 12,
+    doorward_revocation_streams: 3,
     'doorward_outbox_depth{lane="sessions_ended"}': 4,
     'doorward_outbox_dead{lane="sessions_ended"}': 2,
     'doorward_outbox_oldest_seconds{lane="sessions_ended"}': 5,
@@ -37,11 +40,15 @@ test('shows what the rooms know at the moment of the scrape', async (t) => {
 test('leaves out what is not known, and says so of the outbox', async (t) => {
   const { pool: _, ...embedded } = fakeState({
     untilRotationMs: null,
+    revocations: null,
     outbox: () => Promise.reject(new Error('the database does not answer')),
   });
   const lines = await watch(t, embedded)();
   t.equal(lines.doorward_outbox_unknown, 1);
   const names = Object.keys(lines).join('\n');
-  t.notMatch(names, /doorward_(outbox_(depth|dead|oldest)|database_pool|signing_key_next)/);
+  t.notMatch(
+    names,
+    /doorward_(outbox_(depth|dead|oldest)|database_pool|signing_key_next|revocation_(feed|entries))/,
+  );
   t.match(names, 'doorward_signing_keys');
 });

@@ -45,6 +45,7 @@ const healthy: Record<string, string> = {
   [`doorward_signing_keys{${JOB},status="untrusted"}`]: '0x60',
   [`doorward_outbox_oldest_seconds{${JOB},lane="sessions_ended"}`]: '1x60',
   [`doorward_outbox_oldest_seconds{${JOB},lane="mail"}`]: '500x60',
+  [`doorward_revocation_feed_age_seconds{${JOB}}`]: '0.3x60',
   [`doorward_outbox_dead{${JOB},lane="mail"}`]: '0x60',
   [`doorward_password_hashes_refused_total{${JOB}}`]: '0x60',
   [`doorward_sign_ins_total{${JOB},result="ok"}`]: '0+120x60',
@@ -94,6 +95,10 @@ const cases: { alerts: string[]; changes: Record<string, string | undefined> }[]
   {
     alerts: ['DoorwardRevocationsLate'],
     changes: { [`doorward_outbox_oldest_seconds{${JOB},lane="sessions_ended"}`]: '0+60x60' },
+  },
+  {
+    alerts: ['DoorwardRevocationFeedLate'],
+    changes: { [`doorward_revocation_feed_age_seconds{${JOB}}`]: '0+60x60' },
   },
   { alerts: ['DoorwardMessagesDead'], changes: { [`doorward_outbox_dead{${JOB},lane="mail"}`]: '1x60' } },
   {

@@ -20,7 +20,7 @@ function makeRecord(changes: Partial<SessionRecord> = {}): SessionRecord {
   return {
     id: randomUUID(),
     userId: randomUUID(),
-    claims: { email: 'ada@example.com', email_verified: false },
+    claims: { email: 'ada@example.com', email_verified: false, cv: 1 },
     userStatus: 'active',
     createdAt: START_MS,
     authenticatedAt: START_MS,
@@ -105,6 +105,23 @@ test('an entry of the release before says when the user signed in, and that it w
   const record = { ...before, authenticatedAt: START_MS - MINUTE_MS, amr: ['pwd'], acr: null };
   t.strictSame(await setting.other.find(setting.tokenHash), record);
   t.equal(setting.loads.length, 1);
+});
+
+test('an entry of the release before lacks the claims version, so it serves only while the database is down', async (t) => {
+  const setting = setUp();
+  const record = makeRecord();
+  const { cv, ...claims } = record.claims;
+  const before = { ...record, claims };
+  await fill(setting, before);
+  const down = await findUntilLoad(setting, setting.other);
+  down.load.reject(unavailable(undefined));
+  t.strictSame(await down.found, before);
+  setting.clock.nowMs += SECOND_MS;
+  const up = await findUntilLoad(setting, setting.other);
+  up.load.resolve(record);
+  t.strictSame(await up.found, record);
+  t.strictSame(await setting.one.find(setting.tokenHash), record, 'which is in the cache now');
+  t.equal(setting.loads.length, 3);
 });
 
 test('a new session is in the cache after warming, and its first look-up needs no admission', async (t) => {

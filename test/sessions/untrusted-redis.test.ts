@@ -65,7 +65,7 @@ test('what is written into Redis signs nobody in', async (t) => {
     expiresAt: now + 86_400_000,
     idleExpiresAt: now + 86_400_000,
   };
-  const claims = { email: victim.email, email_verified: false };
+  const claims = { email: victim.email, email_verified: false, cv: 1 };
   const { id } = victim.user;
   const record = { id, userId: id, claims, userStatus: 'active', ...times, ended: false, version: 1 };
   const tokenHash = createHash('sha256').update(attackers).digest('hex');

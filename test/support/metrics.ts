@@ -11,10 +11,18 @@ export function linesOf(text: string): Record<string, number> {
   );
 }
 
-type Known = { untilRotationMs?: number | null; queued?: number; outbox?: State['outbox'] };
+type Known = {
+  untilRotationMs?: number | null;
+  queued?: number;
+  revocations?: ReturnType<State['revocations']>;
+  outbox?: State['outbox'];
+};
+
+const REVOCATIONS = { ageMs: 250, entries: 12 };
 
 /** The state of rooms that do not exist. */
-export function fakeState({ untilRotationMs = 1_000, queued = 0, outbox }: Known = {}): State {
+export function fakeState(known: Known = {}): State {
+  const { untilRotationMs = 1_000, queued = 0, revocations = REVOCATIONS, outbox } = known;
   return {
     now: () => 100_000,
     hashQueue: () => ({ running: 1, queued }),
@@ -27,6 +35,8 @@ export function fakeState({ untilRotationMs = 1_000, queued = 0, outbox }: Known
       untilRotationMs,
       unconfirmedMs: 1_500,
     }),
+    revocations: () => revocations,
+    revocationStreams: () => 3,
     outbox:
       outbox ??
       (async () => [

@@ -8,7 +8,7 @@ import { sendProblem } from '../../src/http/problem.ts';
 import { generateKeyMaterial } from '../../src/keys/key-material.ts';
 import type { PublicKey } from '../../src/keys/key-service.ts';
 import { addBearerCheck, bearerOf, requireScope } from '../../src/tokens/access-token-check.ts';
-import { checkToken, type TokenRules } from '../../src/verifier/check-token.ts';
+import { checkToken, type TokenClaims, type TokenRules } from '../../src/verifier/check-token.ts';
 import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { type Changes, claimsAt, encode } from '../verifier/support/tokens.ts';
 
@@ -46,7 +46,12 @@ async function requireKey(kid: string): Promise<PublicKey> {
 }
 
 /** A route of the server with this check, and the error that its error handler got. */
-async function build(t: Pick<Test, 'teardown'>, find = requireKey, isLive = async () => true) {
+async function build(
+  t: Pick<Test, 'teardown'>,
+  find = requireKey,
+  isLive = async () => true,
+  isRevoked = (_claims: TokenClaims) => false,
+) {
   const app = Fastify();
   t.teardown(() => app.close());
   const thrown: unknown[] = [];
@@ -54,7 +59,7 @@ async function build(t: Pick<Test, 'teardown'>, find = requireKey, isLive = asyn
     thrown.push(error);
     return sendProblem(error as never, request, reply);
   });
-  await addBearerCheck(app, { tokens: { requireKey: find, rulesFor: () => rules }, issuer });
+  await addBearerCheck(app, { tokens: { requireKey: find, rulesFor: () => rules }, issuer, isRevoked });
   app.get('/', { preHandler: requireScope({ scope: 'admin:doctor', isLive }) }, async ({ user }) => user);
   const ask = async (authorization?: string) => {
     const response = await app.inject({ url: '/', headers: { ...(authorization && { authorization }) } });
@@ -81,6 +86,20 @@ test('lets a token of each algorithm through, and gives its claims as request.us
   const headers = { authorization: `bearer  ${make({}, { ...others, scope: `other ${scope}` })}` };
   const response = await app.inject({ url: '/', headers });
   t.strictSame(response.json(), { ...others, scope: `other ${scope}` });
+});
+
+test('refuses a token that was revoked, and asks that only of tokens that are good', async (t) => {
+  const asked: string[] = [];
+  const isRevoked = ({ jti }: TokenClaims) => asked.push(jti) > 0 && jti === 'void';
+  const { ask } = await build(t, requireKey, undefined, isRevoked);
+  const bearer = (jti: string, by = es256, more: Changes = {}) =>
+    ask(`Bearer ${make({ kid: es256.kid }, { ...claims, jti, ...more }, by)}`);
+  t.equal(await bearer('void'), '401 invalid_token');
+  t.equal(await bearer('good'), '200');
+  t.equal(await bearer('expired', es256, { exp: seconds - 5 }), '401 invalid_token');
+  const stranger = { ...(await makeKey('ES256')), kid: es256.kid };
+  t.equal(await bearer('forged', stranger), '401 invalid_token');
+  t.strictSame(asked, ['void', 'good']);
 });
 
 test('goes by the clock that it is given alone', async (t) => {
@@ -200,7 +219,8 @@ test('a clock that fails is an error of the server, and ends neither the request
       throw bug;
     },
   });
-  await addBearerCheck(app, { tokens: { requireKey, rulesFor: stopped }, issuer });
+  const isRevoked = () => false;
+  await addBearerCheck(app, { tokens: { requireKey, rulesFor: stopped }, issuer, isRevoked });
   app.get('/', { preHandler: requireScope({ scope: '', isLive: async () => true }) }, async () => '');
   const response = await app.inject({ url: '/', headers: { authorization: `Bearer ${make()}` } });
   t.match([response.statusCode, response.json()], [500, { message: 'no time' }]);

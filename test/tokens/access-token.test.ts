@@ -9,7 +9,7 @@ import {
 const subject: TokenSubject = {
   id: 'session-1',
   userId: 'user-1',
-  claims: { email: 'ada@example.com', email_verified: false },
+  claims: { email: 'ada@example.com', email_verified: false, cv: 3 },
   authenticatedAt: 1_800_000_000_999,
   amr: ['pwd'],
   acr: null,
@@ -26,7 +26,7 @@ const options: AccessTokenOptions = {
   jti: 'jti-1',
 };
 
-test('has the claims of RFC 9068 and OpenID Connect, and no others', async (t) => {
+test('has the claims of RFC 9068 and OpenID Connect, the claims version, and no others', async (t) => {
   t.strictSame(accessTokenClaims(subject, options), {
     iss: 'https://auth.example.com',
     sub: 'user-1',
@@ -38,6 +38,7 @@ test('has the claims of RFC 9068 and OpenID Connect, and no others', async (t) =
     sid: 'session-1',
     email: 'ada@example.com',
     email_verified: false,
+    cv: 3,
     scope: '',
     auth_time: 1_800_000_000,
     amr: ['pwd'],
@@ -46,7 +47,9 @@ test('has the claims of RFC 9068 and OpenID Connect, and no others', async (t) =
 
 test('says of the user what it was given, whole', async (t) => {
   const claims = { email: 'eve@example.com', email_verified: true };
-  t.match(accessTokenClaims({ ...subject, claims }, options), claims);
+  const said = accessTokenClaims({ ...subject, claims }, options);
+  t.match(said, claims);
+  t.notOk('cv' in said, 'a copy of the release before knows no claims version');
 });
 
 test('says how strongly the user signed in, if that has a name', async (t) => {

@@ -25,7 +25,7 @@ const WINDOW_MS = 30_000;
 const session: SessionRecord = {
   id: 's1',
   userId: 'u1',
-  claims: { email: 'a@example.com', email_verified: false },
+  claims: { email: 'a@example.com', email_verified: false, cv: 1 },
   userStatus: 'active',
   createdAt: 0,
   authenticatedAt: 0,
@@ -112,6 +112,14 @@ test('a token from before a change of the session is not found, nor is a newer o
   t.equal(reuse.find(changed), null);
   reuse.keep(changed, undefined, tokenOf('after'));
   t.match(reuse.find(changed), { access_token: 'after' });
+  t.equal(reuse.find(session), null);
+  t.end();
+});
+
+test('a token without a claims version, from a copy of the release before, is not kept', (t) => {
+  const { reuse } = setUp();
+  const { cv, ...claims } = session.claims;
+  reuse.keep({ ...session, claims }, undefined, tokenOf('without'));
   t.equal(reuse.find(session), null);
   t.end();
 });

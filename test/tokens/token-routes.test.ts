@@ -60,6 +60,7 @@ test('an access token verifies with jose and the key set alone', async (t) => {
     sid: sessions[0].id,
     email,
     email_verified: false,
+    cv: 1,
     scope: '',
     auth_time: Math.floor(Date.parse(sessions[0].created_at) / 1000),
     amr: ['pwd'],

@@ -2,7 +2,9 @@ import jwt from '@fastify/jwt';
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify';
 import { type Test, test } from 'tap';
 import { type DoorwardFastifyOptions, doorwardFastify, userOf } from '../../src/verifier/fastify.ts';
+import { createVerifier } from '../../src/verifier/verifier.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
+import { until } from '../support/gateway-program.ts';
 import { type AuthServer, startAuthServer } from './support/auth-server.ts';
 
 /** A service with doors; `routes` are declared in their scope. */
@@ -170,6 +172,21 @@ test('with checkAtStart, does not start with a wrong setup', async (t) => {
     problems: [/^The auth server refuses the client shop or its credentials \(401\): /],
   });
   await build(t, auth, routes, { introspection });
+});
+
+test('closing the app ends the feed of a verifier that it made, and of no other', async (t) => {
+  const auth = await startAuthServer(t, { tellsRevocations: true });
+  const verifier = createVerifier(auth.doors.verifier);
+  t.teardown(() => verifier.close());
+  const isThere = (count: number) => () => auth.countStreams() === count;
+  const complaint = () => `${auth.countStreams()} streams`;
+  await until(isThere(1), complaint);
+  const apps = [await build(t, auth, () => {}), await build(t, auth, () => {}, { verifier })];
+  await until(isThere(2), complaint);
+  await Promise.all(apps.map((app) => app.close()));
+  await until(isThere(1), complaint);
+  await verifier.close();
+  await until(isThere(0), complaint);
 });
 
 test('is registered once in a scope, and beside another user decorator', async (t) => {

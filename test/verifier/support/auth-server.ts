@@ -4,24 +4,34 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import type { IntrospectionOptions } from '../../../src/verifier/introspection.ts';
+import { createFeedServer } from './feed-server.ts';
 import { type Changes, createSigner, onceAtShop, type Signer } from './tokens.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
 export type AuthServer = Awaited<ReturnType<typeof startAuthServer>>;
 
-/** The part of an auth server that resource services call, on a real socket. */
-export async function startAuthServer(t: Teardown) {
+/**
+ * The part of an auth server that resource services call, on a real socket.
+ * @param options.tellsRevocations whether it has a feed of them
+ */
+export async function startAuthServer(t: Teardown, { tellsRevocations = false } = {}) {
   const signer = await createSigner();
   const credentials: IntrospectionOptions = { clientId: 'shop', clientSecret: crypto.randomUUID() };
   const revoked = new Set<unknown>();
   /** jti -> the key of the request that redeemed it. */
   const spent = new Map<unknown, unknown>();
+  const feed = createFeedServer();
   const introspected: { token: string; idempotencyKey: string | undefined }[] = [];
 
   const server = createServer(async (request, response) => {
     if (request.url === '/.well-known/oauth-authorization-server')
-      return reply(response, { issuer: url, jwks_uri: `${url}/.well-known/jwks.json` });
+      return reply(response, {
+        issuer: url,
+        jwks_uri: `${url}/.well-known/jwks.json`,
+        ...(tellsRevocations && { revocations_uri: `${url}/revocations` }),
+      });
+    if (tellsRevocations && request.url?.startsWith('/revocations')) return feed.answer(request, response);
     if (request.url === '/.well-known/jwks.json') return reply(response, { keys: [signer.jwk] });
     if (request.url === '/oauth/introspect') return reply(response, await introspect(request));
     return reply(response, 404);
@@ -68,7 +78,12 @@ export async function startAuthServer(t: Teardown) {
     stop,
     mint,
     mintOnce: (claims: Changes = {}) => mint(claims, { typ: 'one-time+jwt' }),
-    revoke: (token: string) => revoked.add(decodeJwt(token).jti),
+    revoke: (token: string) => {
+      const { jti = '' } = decodeJwt(token);
+      revoked.add(jti);
+      feed.revoke(jti);
+    },
+    countStreams: feed.countStreams,
     /** The options of the shop's doors. */
     doors: {
       verifier: { issuer: url, audience: 'shop', timeoutMs: 60_000, logger: false as const },

@@ -1,0 +1,385 @@
+import type { LightMyRequestResponse } from 'fastify';
+import { decodeJwt } from 'jose';
+import { type Test, test } from 'tap';
+import { loadConfig } from '../../src/config/config.ts';
+import { hashOfId } from '../../src/db/revocation-log.ts';
+import type { OperatorCommands } from '../../src/operator/operator-commands.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
+import { listRoutes, usesOf } from '../canary/routes.ts';
+import {
+  build,
+  cookieHeader,
+  cookieOf,
+  createPlace,
+  newCredentials,
+  quickSettings,
+  runSql,
+  signUp,
+} from '../helper.ts';
+import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
+import { plantCode } from '../support/codes.ts';
+import { catchMails } from '../support/mail-catcher.ts';
+
+type World = Awaited<ReturnType<typeof setUp>>;
+
+/** What an act must note, such as `session <id>` or `user <id> <least claims version>`, and the cookie that goes on. */
+type Outcome = { notes: string[]; goesOn?: string };
+
+type Act = (world: World) => Promise<Outcome>;
+
+const NOTHING: Outcome = { notes: [] };
+
+async function setUp(t: Test, more: Record<string, string> = {}) {
+  const [place, catcher] = await Promise.all([createPlace(t), catchMails(t)]);
+  const settings = { SMTP_URL: catcher.smtpUrl, NEW_DEVICE_MAIL: 'false', ...more };
+  const { app } = await build(t, settings, place);
+  const config = loadConfig({ ...quickSettings, ...place, ...settings });
+  const scopes = ['a', 'b'];
+  const client = await addClient(place, settings, { scopes, audiences: ['api', config.PUBLIC_URL] });
+  const run = <Row extends object>(statement: string) => runSql<Row>(place.DATABASE_URL, statement);
+  const call = async (method: 'POST' | 'DELETE' | 'PATCH', url: string, body?: object, cookie?: string) => {
+    const headers = cookie === undefined ? {} : { cookie };
+    const answer = await app.inject({ method, url, headers, ...(body && { payload: body }) });
+    if (answer.statusCode >= 400) throw new Error(`${method} ${url}: ${answer.body}`);
+    return answer;
+  };
+  const plant = (userId: string, purpose: string, email: string, context: Record<string, string> = {}) =>
+    plantCode(place.DATABASE_URL, { userId, purpose, email, context });
+  const sessionOf = async (cookie: string) => `session ${decodeJwt(await mintToken(app, cookie)).sid}`;
+  /** Somebody with a session: its cookie, and what is noted of it when it ends. */
+  const enter = async () => {
+    const { user, email, password, cookie } = await signUp(app);
+    return { id: user.id, email, password, cookie, session: await sessionOf(cookie) };
+  };
+  type Person = Awaited<ReturnType<typeof enter>>;
+  const signInAgain = async ({ email, password }: Person, replaces?: string) =>
+    sessionOf(cookieIn(await call('POST', '/login', { email, password }, replaces)));
+  const openSessions = async () =>
+    (await run<{ id: string }>('select id from sessions where ended_at is null')).map(
+      ({ id }) => `session ${id}`,
+    );
+  const command = <Name extends keyof OperatorCommands>(
+    name: Name,
+    ...args: Parameters<OperatorCommands[Name]>
+  ) => runCommand(config, name, ...args);
+  return { app, client, run, call, plant, enter, signInAgain, openSessions, command };
+}
+
+const cookieIn = (answer: LightMyRequestResponse) => cookieHeader(cookieOf(answer).value);
+
+/** What has been noted since the last time. */
+async function takeNotes({ run }: World): Promise<string[]> {
+  const rows = await run<{ kind: string; subject: string; value: string | null }>(
+    `delete from revocations returning kind, encode(subject, 'hex') as subject, value`,
+  );
+  return rows.map(({ kind, subject, value }) =>
+    [kind, subject, ...(kind === 'user' ? [value] : [])].join(' '),
+  );
+}
+
+/** The same of a note that names its subject. */
+function hashed(note: string): string {
+  const [kind, id = '', ...version] = note.split(' ');
+  const subject = kind === 'key' ? Buffer.from(id) : hashOfId(id);
+  return [kind, subject.toString('hex'), ...version].join(' ');
+}
+
+async function proves(t: Test, world: World, name: string, act: Act): Promise<void> {
+  await takeNotes(world);
+  const { notes, goesOn } = await act(world);
+  t.strictSame((await takeNotes(world)).sort(), notes.map(hashed).sort(), name);
+  if (goesOn === undefined) return;
+  const version = notes.find((note) => note.startsWith('user '))?.split(' ')[2];
+  const token = decodeJwt(await mintToken(world.app, goesOn));
+  t.equal(token.cv, Number(version), `${name}: the next token says the new version`);
+}
+
+/** Each call of the documentation that changes something, as it is meant to be used. */
+const CALLS: Record<string, Act[]> = {
+  'POST /signup': [
+    async ({ enter }) => {
+      await enter();
+      return NOTHING;
+    },
+    async ({ enter, call }) => {
+      const { cookie, session } = await enter();
+      await call('POST', '/signup', newCredentials(), cookie);
+      return { notes: [session] };
+    },
+  ],
+  'POST /login': [
+    async ({ enter, signInAgain }) => {
+      await signInAgain(await enter());
+      return NOTHING;
+    },
+    async ({ enter, signInAgain }) => {
+      const ada = await enter();
+      await signInAgain(ada, ada.cookie);
+      return { notes: [ada.session] };
+    },
+    async ({ enter, signInAgain, run }) => {
+      const ada = await enter();
+      await run(`insert into sessions (id, user_id, generate_token, expires_at, idle_expires_at)
+        select gen_random_uuid(), '${ada.id}', sha256(n::text::bytea), now() + interval '1 day', now() + interval '1 day'
+        from generate_series(2, 100) as n`);
+      await signInAgain(ada);
+      await run(`delete from sessions where user_id = '${ada.id}'`);
+      return { notes: [ada.session] };
+    },
+  ],
+  'POST /logout': [
+    async ({ enter, call }) => {
+      const { cookie, session } = await enter();
+      await call('POST', '/logout', undefined, cookie);
+      return { notes: [session] };
+    },
+  ],
+  'POST /token': [
+    async ({ enter, call }) => {
+      const { cookie } = await enter();
+      await call('POST', '/token', {}, cookie);
+      await call('POST', '/token', { single_use: true, audience: 'api' }, cookie);
+      return NOTHING;
+    },
+  ],
+  'DELETE /sessions': [
+    async ({ enter, signInAgain, call }) => {
+      const ada = await enter();
+      const others = [await signInAgain(ada), await signInAgain(ada)];
+      await call('DELETE', '/sessions', undefined, ada.cookie);
+      return { notes: others };
+    },
+  ],
+  'DELETE /sessions/:id': [
+    async ({ enter, signInAgain, call }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await call('DELETE', `/sessions/${other.split(' ')[1]}`, undefined, ada.cookie);
+      return { notes: [other] };
+    },
+  ],
+  'POST /sessions/disown': [
+    async ({ enter, signInAgain, call, plant }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      const context = { session_id: String(other.split(' ')[1]) };
+      await call('POST', '/sessions/disown', { code: await plant(ada.id, 'not_me', ada.email, context) });
+      return { notes: [other] };
+    },
+    async ({ enter, signInAgain, call, plant }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await call('POST', '/sessions/disown', { code: await plant(ada.id, 'not_me', ada.email) });
+      return { notes: [ada.session, other, `user ${ada.id} 2`] };
+    },
+  ],
+  'POST /password/forgot': [
+    async ({ enter, call }) => {
+      await call('POST', '/password/forgot', { email: (await enter()).email });
+      return NOTHING;
+    },
+  ],
+  'POST /password/reset': ['reset_password', 'verify_email'].map(
+    (purpose): Act =>
+      async (world) => {
+        const { call, plant } = world;
+        const ada = await world.enter();
+        const code = await plant(ada.id, purpose, ada.email);
+        const answer = await call('POST', '/password/reset', { code, password: newCredentials().password });
+        return { notes: [ada.session, `user ${ada.id} 2`], goesOn: cookieIn(answer) };
+      },
+  ),
+  'POST /password/change': [
+    async ({ enter, signInAgain, call }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      const wish = { current_password: ada.password, new_password: newCredentials().password };
+      const answer = await call('POST', '/password/change', wish, ada.cookie);
+      return { notes: [ada.session, other, `user ${ada.id} 2`], goesOn: cookieIn(answer) };
+    },
+  ],
+  'POST /email/verify/send': [
+    async ({ enter, call }) => {
+      await call('POST', '/email/verify/send', {}, (await enter()).cookie);
+      return NOTHING;
+    },
+  ],
+  'POST /email/verify': [
+    async ({ enter, call, plant }) => {
+      const ada = await enter();
+      const code = await plant(ada.id, 'verify_email', ada.email);
+      await call('POST', '/email/verify', { code }, ada.cookie);
+      return { notes: [`user ${ada.id} 2`], goesOn: ada.cookie };
+    },
+  ],
+  'POST /email/change': [
+    async ({ enter, call }) => {
+      const { cookie } = await enter();
+      await call('POST', '/email/change', { email: newCredentials().email }, cookie);
+      return NOTHING;
+    },
+  ],
+  'POST /email/change/confirm': [
+    async ({ enter, signInAgain, call, plant }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      const { email } = newCredentials();
+      const code = await plant(ada.id, 'change_email', email, { as_typed: email });
+      await call('POST', '/email/change/confirm', { code }, ada.cookie);
+      return { notes: [other, `user ${ada.id} 2`], goesOn: ada.cookie };
+    },
+  ],
+  'POST /email/change/undo': [
+    async ({ enter, call, plant }) => {
+      const ada = await enter();
+      const { email } = newCredentials();
+      const code = await plant(ada.id, 'undo_email_change', email, { as_typed: email });
+      await call('POST', '/email/change/undo', { code });
+      return { notes: [ada.session, `user ${ada.id} 2`] };
+    },
+  ],
+  'PATCH /me': [
+    async ({ enter, call }) => {
+      await call('PATCH', '/me', { display_name: 'Ada' }, (await enter()).cookie);
+      return NOTHING;
+    },
+  ],
+  'DELETE /me': [
+    async ({ enter, signInAgain, call }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await call('DELETE', '/me', undefined, ada.cookie);
+      return { notes: [ada.session, other, `user ${ada.id} 2`] };
+    },
+  ],
+  'POST /me/undo-deletion': [
+    async ({ enter, call }) => {
+      await call('POST', '/me/undo-deletion', undefined, (await enter()).cookie);
+      return NOTHING;
+    },
+  ],
+  'POST /oauth/token': [
+    async ({ app, client }) => {
+      await grantToken(app, client);
+      return NOTHING;
+    },
+  ],
+  'POST /oauth/introspect': [
+    async ({ app, client, enter }) => {
+      const { cookie } = await enter();
+      for (const wish of [{}, { single_use: true, audience: 'api' }]) {
+        const token = await mintToken(app, cookie, wish);
+        const answer = await postForm(app, '/oauth/introspect', { token }, client);
+        if (answer.json().active !== true) throw new Error(answer.body);
+      }
+      return NOTHING;
+    },
+  ],
+  'POST /oauth/revoke': [
+    async ({ app, client }) => {
+      const token = await grantToken(app, client);
+      for (const _ of ['once', 'and again']) await postForm(app, '/oauth/revoke', { token }, client);
+      return { notes: [`token ${decodeJwt(token).jti}`] };
+    },
+  ],
+};
+
+/** The commands of operators. */
+const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
+  'keys.list': [({ command }) => command('keys.list').then(() => NOTHING)],
+  'keys.rewrap': [({ command }) => command('keys.rewrap').then(() => NOTHING)],
+  'keys.rotate': [
+    ({ command }) => command('keys.rotate', {}).then(() => NOTHING),
+    ({ command }) => command('keys.rotate', { now: true }).then(() => NOTHING),
+    async ({ command }) => {
+      const [key] = await command('keys.list');
+      await command('keys.rotate', { now: true, revoke: String(key?.kid) });
+      return { notes: [`key ${key?.kid}`] };
+    },
+  ],
+  'clients.list': [({ command }) => command('clients.list').then(() => NOTHING)],
+  'clients.add': [
+    ({ command }) => command('clients.add', { id: 'books', audiences: ['api'] }).then(() => NOTHING),
+  ],
+  'clients.rotate-secret': [
+    ({ command }) =>
+      command('clients.rotate-secret', { id: 'payments', overlap_ms: 1_000 }).then(() => NOTHING),
+  ],
+  'clients.update': [
+    async ({ command, client: { id } }) => {
+      await command('clients.update', { id, name: 'Payments' });
+      await command('clients.update', { id, scopes: ['c', 'b', 'a'] });
+      return NOTHING;
+    },
+    async ({ command, client: { id } }) => {
+      await command('clients.update', { id, scopes: ['a', 'c', 'd'] });
+      return { notes: [`client ${id}`] };
+    },
+    async ({ command, client: { id } }) => {
+      await command('clients.update', { id, audiences: ['api'] });
+      return { notes: [`client ${id}`] };
+    },
+  ],
+  'clients.disable': [
+    async ({ command, client: { id } }) => {
+      for (const _ of ['once', 'and again']) await command('clients.disable', { id });
+      return { notes: [`client ${id}`] };
+    },
+  ],
+  'clients.enable': [({ command, client: { id } }) => command('clients.enable', { id }).then(() => NOTHING)],
+  'outbox.list': [({ command }) => command('outbox.list').then(() => NOTHING)],
+  'outbox.retry': [({ command }) => command('outbox.retry', {}).then(() => NOTHING)],
+  // There is no message to drop, and no backup of PostgreSQL.
+  'outbox.drop': [
+    ({ command }) =>
+      command('outbox.drop', { id: 'none' })
+        .catch(() => {})
+        .then(() => NOTHING),
+  ],
+  'backup.write': [
+    ({ command }) =>
+      command('backup.write', { file: 'none' })
+        .catch(() => {})
+        .then(() => NOTHING),
+  ],
+  'doctor.ticket': [({ command }) => command('doctor.ticket').then(() => NOTHING)],
+  'migrations.last': [({ command }) => command('migrations.last').then(() => NOTHING)],
+  'sessions.end-all': [
+    async ({ enter, command, openSessions }) => {
+      await enter();
+      const notes = await openSessions();
+      await command('sessions.end-all');
+      return { notes };
+    },
+  ],
+};
+
+test('each call notes in its transaction exactly what it makes void, and the next token passes', async (t) => {
+  const routes = usesOf(await listRoutes(t));
+  const [reads, writes] = [routes.filter(isRead), routes.filter((use) => !isRead(use))];
+  t.strictSame(Object.keys(CALLS).sort(), writes.sort(), 'a new call needs an act here');
+  const world = await setUp(t);
+  for (const [name, acts] of Object.entries(CALLS)) for (const act of acts) await proves(t, world, name, act);
+  for (const read of reads)
+    await proves(t, world, read, async ({ app, enter }) => {
+      await app.inject({ url: read.replace('GET ', ''), headers: { cookie: (await enter()).cookie } });
+      return NOTHING;
+    });
+});
+
+const isRead = (use: string) => use.startsWith('GET ');
+
+test('an account that waits for its deletion notes it when that is asked', async (t) => {
+  const world = await setUp(t, { ACCOUNT_DELETION_DELAY: '7d' });
+  await proves(t, world, 'asked', async ({ enter, call }) => {
+    const ada = await enter();
+    await call('DELETE', '/me', undefined, ada.cookie);
+    return { notes: [ada.session, `user ${ada.id} 2`] };
+  });
+});
+
+test('each command of operators notes in its transaction exactly what it makes void', async (t) => {
+  const world = await setUp(t);
+  for (const [name, acts] of Object.entries(COMMANDS))
+    for (const act of acts) await proves(t, world, name, act);
+});
