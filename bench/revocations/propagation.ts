@@ -12,6 +12,7 @@ type Variant = {
   how: How;
   settings: Record<string, string>;
   mostMs: number;
+  replicas: number;
   /** Sign-outs, at this rate. */
   count: number;
   perSecond: number;
@@ -19,9 +20,8 @@ type Variant = {
   checkEveryMs: number;
 };
 
-export type PropagationPlan = { streamed: number; polled: number; perSecond: number };
+export type PropagationPlan = { replicas: number; streamed: number; polled: number; perSecond: number };
 
-const REPLICAS = 3;
 const LOADED_WITHIN_MS = 20_000;
 /** A sign-out that is not known by then counts as missed, and as so long. */
 const GIVE_UP_AFTER_MS = 15_000;
@@ -31,11 +31,11 @@ const MOST_LATE_MS = 2_000;
 /** As often as a verifier asks that polls, and what the feed itself may take. */
 const POLL_MS = 2_000 + 700;
 
-/** Sign-outs through three replicas in turn, each seen by three verifiers, one at each replica. */
+/** Sign-outs through the replicas in turn, each seen by as many verifiers, one at each replica. */
 export async function measurePropagation(place: FeedPlace, plan: PropagationPlan): Promise<Finding[]> {
-  const { streamed, polled, perSecond } = plan;
-  const stream = { how: 'stream', count: streamed, perSecond, checkEveryMs: 10 } as const;
-  const poll = { how: 'poll', count: polled, perSecond: perSecond / 2, checkEveryMs: 40 } as const;
+  const { replicas, streamed, polled, perSecond } = plan;
+  const stream = { how: 'stream', replicas, count: streamed, perSecond, checkEveryMs: 10 } as const;
+  const poll = { how: 'poll', replicas, count: polled, perSecond: perSecond / 2, checkEveryMs: 40 } as const;
   const variants: Variant[] = [
     { name: 'SSE, with Redis', settings: {}, mostMs: 300, ...stream },
     { name: 'SSE, Redis dead', settings: NO_REDIS, mostMs: 700, ...stream },
@@ -48,7 +48,7 @@ export async function measurePropagation(place: FeedPlace, plan: PropagationPlan
 
 async function measure(place: FeedPlace, variant: Variant): Promise<Finding[]> {
   const replicas: MeasuredProcess[] = [];
-  while (replicas.length < REPLICAS) replicas.push(await place.startReplica(variant.settings));
+  while (replicas.length < variant.replicas) replicas.push(await place.startReplica(variant.settings));
   const verifiers = replicas.map((replica) => place.openVerifier(replica, variant.how));
   const users = await place.signIn(replicas, variant.count);
   await untilLoaded(verifiers);

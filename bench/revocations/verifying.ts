@@ -17,7 +17,7 @@ const run = promisify(execFile);
 
 /**
  * In a place of its own: memory is that of a process which holds the window, less that of one which holds a single entry.
- * @param algorithm of signatures: the cheaper their check is, the more the rest counts
+ * @param algorithm of signatures
  */
 export async function measureVerifying(
   place: FeedPlace,
