@@ -5,7 +5,7 @@ import { generateTokenOf, insertSeeded } from '../../bench/seed-rows.ts';
 import { createBalancer } from '../support/balancer.ts';
 import { type Probe, post, type Scenario } from './probe.ts';
 import { createWatch, type Trouble, type Watch } from './revocation-watch.ts';
-import type { World } from './world.ts';
+import type { Replica, World } from './world.ts';
 
 export type StormPlan = {
   /** Sign-outs that must be acknowledged before it ends. */
@@ -165,7 +165,7 @@ async function mintAll(storm: Storm, first: number, count: number): Promise<stri
   return tokens;
 }
 
-/** Asks one replica after another. @throws Error if another status comes than those and what a fault makes of it */
+/** Asks one replica after another. A fault may make 503 of an answer, or no answer, and anything else is wrong. */
 async function untilAnswered(
   { world, probe, random, cookieName }: Storm,
   number: number,
@@ -175,17 +175,24 @@ async function untilAnswered(
 ): Promise<string> {
   const cookie = `${cookieName}=${generateTokenOf(number)}`;
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const answer = await post(world.replica(random(world.replicas.length)), path, {
-      method,
-      cookie,
-      hungMs: HUNG_MS,
-    });
+    const replica = world.replica(random(world.replicas.length));
+    const answer = await post(replica, path, { method, cookie, hungMs: HUNG_MS });
     probe.count();
     if (wanted.includes(answer.status)) return answer.body;
-    if (![0, 503].includes(answer.status)) throw new Error(`${path}: ${answer.status} ${answer.body}`);
+    if (![0, 503].includes(answer.status))
+      probe.wrong(`${path}: ${answer.status} ${answer.body}\n${lastErrors(replica)}`);
     await delay(50);
   }
   throw new Error(`${path}: nobody answers`);
+}
+
+/** The last lines of its log that say what went wrong. */
+function lastErrors({ server }: Replica): string {
+  const lines = server.output().split('\n');
+  return lines
+    .filter((line) => /"level":"?(?:50|60|error|fatal)/.test(line))
+    .slice(-2)
+    .join('\n');
 }
 
 function storeUsers(sql: Sql, count: number): Promise<void> {
