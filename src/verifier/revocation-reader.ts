@@ -140,10 +140,10 @@ export function createRevocationReader(parts: ReaderParts) {
   /** Where streams do not get through, polls do. Then nothing is lost by asking at once. */
   function streamFailed(error: SetupFault): number {
     if (isClosed) return 0;
-    // A server that has too many streams says when to come again.
+    // A server that has too many streams, or ends, says when to come again.
     const retryAfterMs = retryAfterOf(error);
     streamFailures += retryAfterMs > 0 ? MAX_STREAM_FAILURES : 1;
-    streamAgainAt = steadyNow() + Math.max(jittered(STREAM_AGAIN_MS), retryAfterMs);
+    streamAgainAt = steadyNow() + jittered(retryAfterMs || STREAM_AGAIN_MS);
     tell(on.revocationsFailed, error);
     warn(error);
     return streamFailures < MAX_STREAM_FAILURES ? jittered(firstBackoffMs) : 0;
@@ -189,14 +189,14 @@ export function createRevocationReader(parts: ReaderParts) {
     return ms * (0.75 + random() / 2);
   }
 
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = isClosed ? () => {} : later(resolve, ms);
+  async function pause(ms: number): Promise<void> {
+    if (isClosed || ms === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = later(resolve, ms);
       wake = () => {
         cancel();
         resolve();
       };
-      if (isClosed) wake();
     });
   }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { decodeJwt } from 'jose';
 import type { IntrospectionOptions } from '../../../src/verifier/introspection.ts';
-import { createFeedServer } from './feed-server.ts';
+import { createRunningFeed } from './running-feed.ts';
 import { type Changes, createSigner, onceAtShop, type Signer } from './tokens.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
@@ -21,7 +21,7 @@ export async function startAuthServer(t: Teardown, { tellsRevocations = false } 
   const revoked = new Set<unknown>();
   /** jti -> the key of the request that redeemed it. */
   const spent = new Map<unknown, unknown>();
-  const feed = createFeedServer();
+  const feed = createRunningFeed();
   const introspected: { token: string; idempotencyKey: string | undefined }[] = [];
 
   const server = createServer(async (request, response) => {
@@ -31,7 +31,7 @@ export async function startAuthServer(t: Teardown, { tellsRevocations = false } 
         jwks_uri: `${url}/.well-known/jwks.json`,
         ...(tellsRevocations && { revocations_uri: `${url}/revocations` }),
       });
-    if (tellsRevocations && request.url?.startsWith('/revocations')) return feed.answer(request, response);
+    if (tellsRevocations && request.url?.startsWith('/revocations')) return feed.answer(response);
     if (request.url === '/.well-known/jwks.json') return reply(response, { keys: [signer.jwk] });
     if (request.url === '/oauth/introspect') return reply(response, await introspect(request));
     return reply(response, 404);

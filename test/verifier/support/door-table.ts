@@ -1,6 +1,6 @@
 import type { DoorKind } from '../../../src/verifier/door-rules.ts';
 
-export const doorKinds: DoorKind[] = ['open', 'verified', 'checked', 'once'];
+const doorKinds: DoorKind[] = ['open', 'verified', 'checked', 'once'];
 
 type TokenCase =
   | 'good'
