@@ -129,5 +129,5 @@ async function hasFeed(client: PGlite): Promise<boolean> {
   const { rows } = await client.query<{ table: string | null }>(
     `select to_regclass('revocations') as "table"`,
   );
-  return rows[0]?.table != null;
+  return rows.some(({ table }) => table !== null);
 }

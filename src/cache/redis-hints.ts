@@ -16,7 +16,7 @@ export const NO_HINTS: Hints = { announce: () => {}, listen: () => {} };
 
 /** How often to ask for the channel again: a connection that was lost unnoticed gives no answer. */
 const RENEW_EVERY_MS = 5_000;
-const RENEW_WITHIN_MS = 2_000;
+const RENEW_WITHIN_MS = 500;
 /** An announcement has no time to wait: the others look by themselves a moment later. */
 const COMMAND_TIMEOUT_MS = 1_000;
 

@@ -1,5 +1,5 @@
 import { AppError, type FieldError, validationFailed } from '../core/errors.ts';
-import type { Transact } from '../db/database.ts';
+import type { Transact, Transaction } from '../db/database.ts';
 import type { RevocationLog } from '../db/revocation-log.ts';
 import { readPublicKeys } from './client-keys.ts';
 import { createClientSecret, hashClientSecret } from './client-secret.ts';
@@ -45,7 +45,7 @@ type ClientCommandParts = {
   revocations: RevocationLog;
   /** Audiences for which a client may get, see and redeem tokens. */
   audiences: string[];
-  /** Ids that are the `client_id` of other kinds of tokens, which must not be void when a client is disabled. */
+  /** Ids that are the `client_id` of other kinds of tokens. */
   reservedIds: string[];
 };
 
@@ -102,7 +102,7 @@ export function createClientCommands(parts: ClientCommandParts) {
         const before = await store.findIn(transaction, id);
         if (before === undefined) throw unknown(id);
         await store.update(transaction, id, changes);
-        if (takesAway(before, changes)) await revocations.clientChanged(transaction, id);
+        if (takesAway(before, changes)) await noteChange(transaction, id);
         return toListing({ ...before, ...changes });
       });
     },
@@ -127,7 +127,7 @@ export function createClientCommands(parts: ClientCommandParts) {
     /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */
     async disable({ id }: { id: string }): Promise<ClientListing> {
       await transact(async (transaction) => {
-        if (await store.disable(transaction, id)) await revocations.clientChanged(transaction, id);
+        if (await store.disable(transaction, id)) await noteChange(transaction, id);
       });
       return get(id);
     },
@@ -142,6 +142,12 @@ export function createClientCommands(parts: ClientCommandParts) {
       return get(id);
     },
   };
+
+  /** Makes its tokens void for services that follow the revocation feed. */
+  async function noteChange(transaction: Transaction, id: string): Promise<void> {
+    // Users' tokens carry CLIENT_ID, and a client may have got that id before: they must not be void with its own.
+    if (!reservedIds.includes(id)) await revocations.clientChanged(transaction, id);
+  }
 
   async function get(id: string): Promise<ClientListing> {
     const client = await store.find(id);

@@ -30,7 +30,7 @@ export function openOAuth(
 
 /**
  * What operators can do to the service clients.
- * @param reservedIds ids that are the `client_id` of other kinds of tokens, beside that of users' tokens
+ * @param reservedIds ids that are the `client_id` of other kinds of tokens, beside CLIENT_ID
  */
 export function openClientCommands(platform: Platform, reservedIds: string[]) {
   const { config, database, guard, transact, revocations } = platform;

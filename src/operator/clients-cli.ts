@@ -152,7 +152,7 @@ export function addClients(program: Command): void {
     .action(disableClient);
   clients
     .command('enable <id>')
-    .description('take back `disable`: the client and its tokens count again')
+    .description('take back `disable`: the client counts again, and gets new tokens')
     .option('--json', 'for programs')
     .action(enableClient);
 }

@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import { type Test, test } from 'tap';
 import { loadConfig } from '../../src/config/config.ts';
 import { hashOfId } from '../../src/db/revocation-log.ts';
+import { DOCTOR_CLIENT_ID } from '../../src/gateway/doctor-command.ts';
 import type { OperatorCommands } from '../../src/operator/operator-commands.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
 import { listRoutes, usesOf } from '../canary/routes.ts';
@@ -27,7 +28,13 @@ type Outcome = { notes: string[]; goesOn?: string };
 
 type Act = (world: World) => Promise<Outcome>;
 
-const NOTHING: Outcome = { notes: [] };
+/** An act that makes nothing void. */
+const quiet =
+  (act: (world: World) => Promise<unknown>): Act =>
+  async (world) => {
+    await act(world);
+    return { notes: [] };
+  };
 
 async function setUp(t: Test, more: Record<string, string> = {}) {
   const [place, catcher] = await Promise.all([createPlace(t), catchMails(t)]);
@@ -62,7 +69,7 @@ async function setUp(t: Test, more: Record<string, string> = {}) {
     name: Name,
     ...args: Parameters<OperatorCommands[Name]>
   ) => runCommand(config, name, ...args);
-  return { app, client, run, call, plant, enter, signInAgain, openSessions, command };
+  return { app, config, client, run, call, plant, enter, signInAgain, openSessions, command };
 }
 
 const cookieIn = (answer: LightMyRequestResponse) => cookieHeader(cookieOf(answer).value);
@@ -97,10 +104,9 @@ async function proves(t: Test, world: World, name: string, act: Act): Promise<vo
 /** Each call of the documentation that changes something, as it is meant to be used. */
 const CALLS: Record<string, Act[]> = {
   'POST /signup': [
-    async ({ enter }) => {
+    quiet(async ({ enter }) => {
       await enter();
-      return NOTHING;
-    },
+    }),
     async ({ enter, call }) => {
       const { cookie, session } = await enter();
       await call('POST', '/signup', newCredentials(), cookie);
@@ -108,10 +114,9 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /login': [
-    async ({ enter, signInAgain }) => {
+    quiet(async ({ enter, signInAgain }) => {
       await signInAgain(await enter());
-      return NOTHING;
-    },
+    }),
     async ({ enter, signInAgain }) => {
       const ada = await enter();
       await signInAgain(ada, ada.cookie);
@@ -135,12 +140,11 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /token': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       const { cookie } = await enter();
       await call('POST', '/token', {}, cookie);
       await call('POST', '/token', { single_use: true, audience: 'api' }, cookie);
-      return NOTHING;
-    },
+    }),
   ],
   'DELETE /sessions': [
     async ({ enter, signInAgain, call }) => {
@@ -174,10 +178,9 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /password/forgot': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       await call('POST', '/password/forgot', { email: (await enter()).email });
-      return NOTHING;
-    },
+    }),
   ],
   'POST /password/reset': ['reset_password', 'verify_email'].map(
     (purpose): Act =>
@@ -199,10 +202,9 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /email/verify/send': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       await call('POST', '/email/verify/send', {}, (await enter()).cookie);
-      return NOTHING;
-    },
+    }),
   ],
   'POST /email/verify': [
     async ({ enter, call, plant }) => {
@@ -213,11 +215,10 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /email/change': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       const { cookie } = await enter();
       await call('POST', '/email/change', { email: newCredentials().email }, cookie);
-      return NOTHING;
-    },
+    }),
   ],
   'POST /email/change/confirm': [
     async ({ enter, signInAgain, call, plant }) => {
@@ -239,10 +240,9 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'PATCH /me': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       await call('PATCH', '/me', { display_name: 'Ada' }, (await enter()).cookie);
-      return NOTHING;
-    },
+    }),
   ],
   'DELETE /me': [
     async ({ enter, signInAgain, call }) => {
@@ -253,27 +253,24 @@ const CALLS: Record<string, Act[]> = {
     },
   ],
   'POST /me/undo-deletion': [
-    async ({ enter, call }) => {
+    quiet(async ({ enter, call }) => {
       await call('POST', '/me/undo-deletion', undefined, (await enter()).cookie);
-      return NOTHING;
-    },
+    }),
   ],
   'POST /oauth/token': [
-    async ({ app, client }) => {
+    quiet(async ({ app, client }) => {
       await grantToken(app, client);
-      return NOTHING;
-    },
+    }),
   ],
   'POST /oauth/introspect': [
-    async ({ app, client, enter }) => {
+    quiet(async ({ app, client, enter }) => {
       const { cookie } = await enter();
       for (const wish of [{}, { single_use: true, audience: 'api' }]) {
         const token = await mintToken(app, cookie, wish);
         const answer = await postForm(app, '/oauth/introspect', { token }, client);
         if (answer.json().active !== true) throw new Error(answer.body);
       }
-      return NOTHING;
-    },
+    }),
   ],
   'POST /oauth/revoke': [
     async ({ app, client }) => {
@@ -286,31 +283,25 @@ const CALLS: Record<string, Act[]> = {
 
 /** The commands of operators. */
 const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
-  'keys.list': [({ command }) => command('keys.list').then(() => NOTHING)],
-  'keys.rewrap': [({ command }) => command('keys.rewrap').then(() => NOTHING)],
+  'keys.list': [quiet(({ command }) => command('keys.list'))],
+  'keys.rewrap': [quiet(({ command }) => command('keys.rewrap'))],
   'keys.rotate': [
-    ({ command }) => command('keys.rotate', {}).then(() => NOTHING),
-    ({ command }) => command('keys.rotate', { now: true }).then(() => NOTHING),
+    quiet(({ command }) => command('keys.rotate', {})),
+    quiet(({ command }) => command('keys.rotate', { now: true })),
     async ({ command }) => {
       const [key] = await command('keys.list');
       await command('keys.rotate', { now: true, revoke: String(key?.kid) });
       return { notes: [`key ${key?.kid}`] };
     },
   ],
-  'clients.list': [({ command }) => command('clients.list').then(() => NOTHING)],
-  'clients.add': [
-    ({ command }) => command('clients.add', { id: 'books', audiences: ['api'] }).then(() => NOTHING),
-  ],
+  'clients.list': [quiet(({ command }) => command('clients.list'))],
+  'clients.add': [quiet(({ command }) => command('clients.add', { id: 'books', audiences: ['api'] }))],
   'clients.rotate-secret': [
-    ({ command }) =>
-      command('clients.rotate-secret', { id: 'payments', overlap_ms: 1_000 }).then(() => NOTHING),
+    quiet(({ command, client: { id } }) => command('clients.rotate-secret', { id, overlap_ms: 1_000 })),
   ],
   'clients.update': [
-    async ({ command, client: { id } }) => {
-      await command('clients.update', { id, name: 'Payments' });
-      await command('clients.update', { id, scopes: ['c', 'b', 'a'] });
-      return NOTHING;
-    },
+    quiet(({ command, client: { id } }) => command('clients.update', { id, name: 'Payments' })),
+    quiet(({ command, client: { id } }) => command('clients.update', { id, scopes: ['c', 'b', 'a'] })),
     async ({ command, client: { id } }) => {
       await command('clients.update', { id, scopes: ['a', 'c', 'd'] });
       return { notes: [`client ${id}`] };
@@ -326,24 +317,14 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
       return { notes: [`client ${id}`] };
     },
   ],
-  'clients.enable': [({ command, client: { id } }) => command('clients.enable', { id }).then(() => NOTHING)],
-  'outbox.list': [({ command }) => command('outbox.list').then(() => NOTHING)],
-  'outbox.retry': [({ command }) => command('outbox.retry', {}).then(() => NOTHING)],
+  'clients.enable': [quiet(({ command, client: { id } }) => command('clients.enable', { id }))],
+  'outbox.list': [quiet(({ command }) => command('outbox.list'))],
+  'outbox.retry': [quiet(({ command }) => command('outbox.retry', {}))],
   // There is no message to drop, and no backup of PostgreSQL.
-  'outbox.drop': [
-    ({ command }) =>
-      command('outbox.drop', { id: 'none' })
-        .catch(() => {})
-        .then(() => NOTHING),
-  ],
-  'backup.write': [
-    ({ command }) =>
-      command('backup.write', { file: 'none' })
-        .catch(() => {})
-        .then(() => NOTHING),
-  ],
-  'doctor.ticket': [({ command }) => command('doctor.ticket').then(() => NOTHING)],
-  'migrations.last': [({ command }) => command('migrations.last').then(() => NOTHING)],
+  'outbox.drop': [quiet(({ command }) => command('outbox.drop', { id: 'none' }).catch(() => {}))],
+  'backup.write': [quiet(({ command }) => command('backup.write', { file: 'none' }).catch(() => {}))],
+  'doctor.ticket': [quiet(({ command }) => command('doctor.ticket'))],
+  'migrations.last': [quiet(({ command }) => command('migrations.last'))],
   'sessions.end-all': [
     async ({ enter, command, openSessions }) => {
       await enter();
@@ -360,12 +341,13 @@ test('each call notes in its transaction exactly what it makes void, and the nex
   t.strictSame(Object.keys(CALLS).sort(), writes.sort(), 'a new call needs an act here');
   const world = await setUp(t);
   for (const [name, acts] of Object.entries(CALLS)) for (const act of acts) await proves(t, world, name, act);
-  for (const read of reads)
-    await proves(t, world, read, async ({ app, enter }) => {
-      await app.inject({ url: read.replace('GET ', ''), headers: { cookie: (await enter()).cookie } });
-      return NOTHING;
-    });
+  for (const read of reads) await proves(t, world, read, quiet(readWith(read)));
 });
+
+const readWith =
+  (use: string) =>
+  async ({ app, enter }: World) =>
+    app.inject({ url: use.replace('GET ', ''), headers: { cookie: (await enter()).cookie } });
 
 const isRead = (use: string) => use.startsWith('GET ');
 
@@ -376,6 +358,21 @@ test('an account that waits for its deletion notes it when that is asked', async
     await call('DELETE', '/me', undefined, ada.cookie);
     return { notes: [ada.session, `user ${ada.id} 2`] };
   });
+});
+
+test('no client gets the client_id of users, and one that had it before takes no token of theirs along', async (t) => {
+  const world = await setUp(t);
+  const { config, client } = world;
+  for (const id of [config.CLIENT_ID, DOCTOR_CLIENT_ID]) {
+    const wish = runCommand(config, 'clients.add', { id, audiences: ['api'] });
+    await t.rejects(wish, { code: 'validation_failed' }, id);
+  }
+  const namesake = { ...config, CLIENT_ID: client.id };
+  const disable = async () => {
+    await runCommand(namesake, 'clients.update', { id: client.id, scopes: [] });
+    await runCommand(namesake, 'clients.disable', { id: client.id });
+  };
+  await proves(t, world, 'clients.disable', quiet(disable));
 });
 
 test('each command of operators notes in its transaction exactly what it makes void', async (t) => {

@@ -1,8 +1,9 @@
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
+import { channels, listenTo } from '../../src/core/channels.ts';
 import { sendProblem } from '../../src/http/problem.ts';
-import { addRateLimits, credentialLimit } from '../../src/http/rate-limits.ts';
+import { addRateLimits, credentialLimit, feedLimit } from '../../src/http/rate-limits.ts';
 import {
   build,
   buildEmbedded,
@@ -206,4 +207,35 @@ test('a full queue of password hashes answers 503 at once, and nothing is half d
     'select count(*)::int as users from users',
   );
   t.strictSame(row, { users: 100 - refused.length });
+});
+
+test('the feed of revocations has a limit of its own, of a thousand requests a second on average', async (t) => {
+  const facts: object[] = [];
+  t.teardown(listenTo(channels.limitReached, (fact) => facts.push(fact)));
+  const counts = new Map<string, number>();
+  const shared = {
+    ...createMemoryCache(() => 0),
+    increment: async (key: string) => ({ count: counts.get(key) ?? 1, ttlMs: 59_001 }),
+  };
+  const app = Fastify();
+  t.teardown(() => app.close());
+  app.setErrorHandler(sendProblem);
+  await addRateLimits(
+    app,
+    shared,
+    () => 0,
+    (network) => network,
+  );
+  app.get('/revocations', { config: feedLimit }, async () => 'ok');
+  app.get('/login', { config: credentialLimit(30) }, async () => 'ok');
+  counts.set('limit:127.0.0.1:revocations', 60_000);
+  t.equal((await app.inject('/revocations')).statusCode, 200);
+  counts.set('limit:127.0.0.1:revocations', 60_001);
+  const refused = await app.inject('/revocations');
+  t.equal(refused.statusCode, 429);
+  t.equal(refused.headers['retry-after'], '60');
+  t.equal((await app.inject('/login')).statusCode, 200);
+  counts.set('limit:127.0.0.1:credentials', 31);
+  t.equal((await app.inject('/login')).statusCode, 429);
+  t.same(facts, [{ limit: 'revocations' }, { limit: 'credentials' }]);
 });

@@ -58,6 +58,14 @@ test('later each failure is a line', async (t) => {
   t.match(lines, [/connection to Redis failed, trying again/, /going on without it/, 'Redis answers again']);
 });
 
+test('a channel that is not allowed is a line that says how to allow it', async (t) => {
+  const { lines, events } = setUp();
+  events.onHintsRefused(target, 'doorward:revocations');
+  t.match(lines, [
+    /^Redis at cache\.internal:6379: its ACL .* the channel doorward:revocations\. .* ACL SETUSER NAME &doorward:revocations$/,
+  ]);
+});
+
 test('a wrong setting ends the wait, also one that the client gets over', async (t) => {
   const cluster = Object.assign(new Error('Failed to refresh slots cache.'), {
     lastNodeError: new Error('WRONGPASS invalid username-password pair'),

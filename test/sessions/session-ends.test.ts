@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
+import type { Transaction } from '../../src/db/database.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
-import { auditEvents, sessions as rows, users } from '../../src/db/schema.ts';
+import { hashOfId } from '../../src/db/revocation-log.ts';
+import { auditEvents, revocations, sessions as rows, users } from '../../src/db/schema.ts';
 import { openSessions } from '../support/services.ts';
 
 const client = '192.0.2.1';
@@ -57,6 +60,33 @@ test('changed claims reach no cache when the transaction fails', async (t) => {
 test('changed claims of a user without a session are no error', async (t) => {
   const { sessions, transact, userId } = await setUp(t);
   await t.resolves(transact((transaction) => sessions.claimsChanged(transaction, userId)));
+});
+
+test('changed claims of an account that is gone are no error either, and nothing is noted', async (t) => {
+  const { sessions, transact, database } = await setUp(t);
+  await transact((transaction) => sessions.claimsChanged(transaction, randomUUID()));
+  t.equal(await database.$count(revocations), 0);
+});
+
+test('what ends is noted with the ids of the sessions, in one statement and only if it is committed', async (t) => {
+  const { sessions, start, transact, userId, database } = await setUp(t);
+  const own = [await start(), await start()];
+  const end = (transaction: Transaction) =>
+    sessions.endAllIn(transaction, userId, null, 'password_reset', device);
+  const change = new Error('changed my mind');
+  const failing = transact(async (transaction) => {
+    await end(transaction);
+    throw change;
+  });
+  await t.rejects(failing, change);
+  t.equal(await database.$count(revocations), 0);
+  await transact(end);
+  const notes = await database.select().from(revocations);
+  const hex = (id: string) => hashOfId(id).toString('hex');
+  t.strictSame(
+    notes.map(({ kind, subject, value }) => `${kind} ${subject.toString('hex')} ${value}`).sort(),
+    [...own.map(({ id }) => `session ${hex(id)} null`), `user ${hex(userId)} 2`].sort(),
+  );
 });
 
 test('all sessions end with the change that makes it necessary, or not at all', async (t) => {
