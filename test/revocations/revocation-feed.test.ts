@@ -1,8 +1,11 @@
 import { test } from 'tap';
+import type { Transaction } from '../../src/db/database.ts';
 import { asc, sql } from '../../src/db/drizzle.ts';
+import { tryLock } from '../../src/db/locks.ts';
 import { hashOfId } from '../../src/db/revocation-log.ts';
 import { revocations } from '../../src/db/schema.ts';
-import { databases } from '../support/adapters.ts';
+import { createRevocationStore, type RevocationStore } from '../../src/revocations/revocation-store.ts';
+import { databases, openPostgres } from '../support/adapters.ts';
 import { hashesIn, partsAfter, revocationsOn, WINDOW_MS } from '../support/revocations.ts';
 
 for (const { name, open } of databases) {
@@ -88,6 +91,65 @@ for (const { name, open } of databases) {
     );
   });
 }
+
+test('one replica at a time sweeps', async (t) => {
+  const world = await openPostgres();
+  const { store, end, openFeed } = revocationsOn(t, world);
+  await end('a', 'b');
+  await openFeed().start();
+  await world.moveTime(WINDOW_MS + 60_000);
+  await world.transact(async (other) => {
+    await tryLock(other, 'sweepRevocations');
+    t.equal(await world.transact((tx) => store.sweep(tx, WINDOW_MS, 10)), 0);
+  });
+  t.equal(await world.transact((tx) => store.sweep(tx, WINDOW_MS, 10)), 1);
+});
+
+test('a row whose commit took long stays for the whole window after it got its place', async (t) => {
+  const world = await openPostgres();
+  const { store, end } = revocationsOn(t, world);
+  await end('late', 'last');
+  await world.database.execute(sql`update revocations set revoked_at = now() - interval '1 day'`);
+  await store.number(10);
+  t.equal(await world.transact((tx) => store.sweep(tx, WINDOW_MS, 10)), 0);
+  const [late] = await store.list(0, 10);
+  t.ok(Number(late?.revokedAt) > Date.now() - 60_000);
+});
+
+test('with half a million rows nothing reads the whole table', async (t) => {
+  const { database, transact } = await openPostgres();
+  const { end, fill } = revocationsOn(t, { database, transact, moveTime: async () => {} });
+  await fill(500_000);
+  const scansIn = (work: (store: RevocationStore, transaction: Transaction) => Promise<unknown>) =>
+    transact(async (transaction) => {
+      await work(createRevocationStore(transaction.database), transaction);
+      const rows: unknown = await transaction.database.execute(
+        sql`select seq_scan::integer as scans from pg_stat_xact_user_tables where relname = 'revocations'`,
+      );
+      return (rows as { scans: number }[])[0]?.scans;
+    });
+  const works: Parameters<typeof scansIn>[0][] = [
+    (store) => store.look(),
+    (store) => store.list(499_000, 5_000),
+    (store) => store.list(0, 5_000),
+    (store) => store.number(10_000),
+    (store, transaction) => store.sweep(transaction, WINDOW_MS, 1_000),
+    (store, transaction) => store.sweep(transaction, -60_000, 1_000),
+  ];
+  for (const step of ['without statistics', 'with statistics']) {
+    if (step === 'with statistics') await database.execute(sql`analyze revocations`);
+    // Many times: PostgreSQL plans the statements of a function anew only at first.
+    for (let time = 0; time < 8; time += 1) {
+      await end('a', 'b');
+      for (const [at, work] of works.entries()) t.equal(await scansIn(work), 0, `${step}: ${at}`);
+    }
+  }
+  t.equal(
+    await scansIn((_store, { database }) => database.execute(sql`select count(value) from revocations`)),
+    1,
+    'such a scan would be seen',
+  );
+});
 
 function hex(id: string): string {
   return hashOfId(id).toString('hex');

@@ -20,13 +20,12 @@ export function revocationsOn(t: Test, { database, transact }: TestDatabase) {
   };
   const end = (...sessionIds: string[]) =>
     transact((transaction) => log.sessionsEnded(transaction, sessionIds));
-  /** Notes that many sessions at once, and gives them their places. */
+  /** Adds that many sessions which have their places already. */
   const fill = async (count: number) => {
     await database.execute(
-      sql`insert into revocations (kind, subject) select 'session', decode(left(md5(n::text), 16), 'hex')
+      sql`insert into revocations (seq, kind, subject) select n, 'session', decode(left(md5(n::text), 16), 'hex')
         from generate_series(1, ${count}::integer) as n`,
     );
-    await store.number(count + 1);
   };
   return { log, store, openFeed, end, fill };
 }
