@@ -89,16 +89,16 @@ export function createRevocationReader(parts: ReaderParts) {
   /** One request, or one stream. Never rejects. @returns how long to wait for the next, in milliseconds */
   async function turn(): Promise<number> {
     patience = createPatience(later);
-    try {
-      url ??= await parts.findUrl(fetchUnlessClosed);
-      isOn = url !== null;
-      if (url === null) return jittered(LOOK_AGAIN_MS);
-      return await (shallStream() ? stream(url) : poll(url));
-    } catch (error) {
-      return failed(error as SetupFault);
-    } finally {
-      patience.end();
-    }
+    const waitMs = await read().catch(failed);
+    patience.end();
+    return waitMs;
+  }
+
+  async function read(): Promise<number> {
+    url ??= await parts.findUrl(fetchUnlessClosed);
+    isOn = url !== null;
+    if (url === null) return jittered(LOOK_AGAIN_MS);
+    return shallStream() ? stream(url) : poll(url);
   }
 
   function shallStream(): boolean {

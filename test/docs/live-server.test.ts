@@ -20,12 +20,15 @@ const exampleUrl = 'https://auth.example.com';
 /** Printed after each step, to tell the answers apart. */
 const mark = '=== end of step ===';
 
+t.setTimeout(120_000);
+
 const dataFolder = t.testdir();
 const url = await startServer();
 
 for (const [page, least] of [
   ['README.md', 3],
   ['docs/tour.md', 12],
+  ['docs/revocations.md', 4],
 ] as const) {
   t.test(`every command in ${page} answers as the page shows`, async (t) => {
     const steps = stepsOf(readPage(page));

@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { testHandover } from '../support/gateway-checks.ts';
-import { findOrInstall, listens, quietPort, type Running, start } from '../support/gateway-program.ts';
+import { findOrInstall, listens, quietPort, type Running, says, start } from '../support/gateway-program.ts';
 import { addClient, ask, bearer, mint, openWorld, signUp } from '../support/gateway-world.ts';
+import { shortFolder } from '../support/processes.ts';
 import { snippet, snippets } from './pages.ts';
 
 t.setTimeout(300_000);
@@ -111,8 +112,8 @@ t.test('nginx guards a service by its snippet', async (t) => {
   t.equal((await ask(`${origin}/cart`)).status, 401);
 });
 
-t.test('HAProxy takes its snippet, with the keys that the script fetches', async (t) => {
-  const folder = t.testdir();
+t.test('HAProxy takes its snippets, with the keys and the maps that the scripts fetch', async (t) => {
+  const folder = shortFolder(t);
   const jwks = await ask(`${doorward}/auth/.well-known/jwks.json`);
   t.equal(jwks.status, 200);
   const script = start(t, process.execPath, [
@@ -121,7 +122,13 @@ t.test('HAProxy takes its snippet, with the keys that the script fetches', async
     join(folder, 'jwt'),
   ]);
   t.equal(await script.ended, 0, script.output());
-  const rules = snippet(pageOf('haproxy'), 'haproxy').replace('/etc/haproxy/jwt', join(folder, 'jwt'));
+  const follower = start(t, process.execPath, [
+    'examples/gateway/haproxy/revocations-to-maps.js',
+    ...[`${doorward}/auth/revocations`, join(folder, 'revoked'), join(folder, 'api')],
+  ]);
+  // There is no HAProxy yet.
+  await says(follower, /ENOENT|ECONNREFUSED/);
+  const rules = snippets(pageOf('haproxy'), 'haproxy').join('').replaceAll('/etc/haproxy', folder);
   const file = join(folder, 'haproxy.cfg');
   const timeouts = 'timeout client 1s\ntimeout server 1s\ntimeout connect 1s';
   writeFileSync(

@@ -68,6 +68,18 @@ t.test('one command starts it all on one origin, and Ctrl-C leaves nothing behin
   const foreign = { cookie: ada.cookie, origin: 'https://evil.example' };
   t.equal((await ask(`${origin}/auth/logout`, { method: 'POST', headers: foreign })).status, 403);
 
+  const own = { cookie: ada.cookie, origin };
+  t.equal((await ask(`${origin}/auth/logout`, { method: 'POST', headers: own })).status, 204);
+  const cart = () => ask(`${origin}/shop/cart`, { headers: token });
+  await until(
+    async () => (await cart()).status === 401,
+    () => 'the shop did not hear of the sign-out',
+  );
+  t.equal(json((await cart()).body).code, 'token_revoked');
+  const counts = json((await ask(`${origin}/shop/counts`)).body);
+  t.match(counts, { asked: 0, refused_as_revoked: 2, lag_ms: Number });
+  t.ok(counts.revocations_heard >= 1);
+
   const children = descendantsOf(demo.pid);
   t.ok(children.length >= 3, 'Doorward, the shop and payments');
   t.equal(await demo.stop('SIGINT'), 0);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startCaddy } from '../support/caddy.ts';
-import { testHandover, testRefusals } from '../support/gateway-checks.ts';
+import { hasBeats, testHandover, testRefusals } from '../support/gateway-checks.ts';
 import { ask, openWorld, signUp } from '../support/gateway-world.ts';
 
 t.setTimeout(300_000);
@@ -22,6 +22,10 @@ t.test('cookie outside, access token inside', async (t) => {
     t.match(seen('authorization'), /^Bearer ey/);
     t.same([seen('x-auth-subject'), seen('x-auth-email')], [id, email]);
   }
+});
+
+t.test('the stream of revocations comes through piece by piece', async (t) => {
+  await hasBeats(t, world.gatewayPort);
 });
 
 t.test('the guarded service gets what is its own', async (t) => {

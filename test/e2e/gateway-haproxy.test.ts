@@ -2,16 +2,18 @@ import { createHmac } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { testHandover } from '../support/gateway-checks.ts';
+import { hasBeats, testHandover } from '../support/gateway-checks.ts';
 import { openForge, partOf, strangersKey, withHeader } from '../support/gateway-tokens.ts';
 import { ask, bearer, eventually, mint, openWorld, sendRaw, signUp } from '../support/gateway-world.ts';
-import { startHaproxy, writeKeys } from '../support/haproxy.ts';
+import { followRevocations, startHaproxy, writeKeys } from '../support/haproxy.ts';
 import { doorward } from '../support/processes.ts';
 
 t.setTimeout(300_000);
 
 const world = await openWorld(t);
 const haproxy = await startHaproxy(t, world);
+const startFollower = () => followRevocations(t, world, haproxy);
+let follower = startFollower();
 const { origin, members } = world;
 const forge = await openForge(world.place);
 const ada = await signUp(origin);
@@ -159,13 +161,48 @@ t.test('no path that can be read in two ways passes', async (t) => {
   t.equal((await ask(`${origin}/auth/forward-auth`, { headers: bearer(good) })).status, 404);
 });
 
-t.test('a sign-out counts at once where the service asks, and HAProxy never hears of it', async (t) => {
+t.test('a sign-out counts at once where the service asks, and within 3 seconds at HAProxy', async (t) => {
   const bob = await signUp(origin);
-  const token = await mint(origin, bob);
+  const [token, others] = [await mint(origin, bob), await mint(origin, ada)];
   const headers = { cookie: bob.cookie, origin };
+  t.equal(await statusOf('/members/', token), 200);
   t.equal((await ask(`${origin}/auth/logout`, { method: 'POST', headers })).status, 204);
+  const signedOutAt = performance.now();
   t.equal(await statusOf('/payments/receipts', token), 401);
-  t.equal(await statusOf('/members/', token), 200, 'until the token ends');
+  await eventually(async () => (await statusOf('/members/', token)) === 401, 'the refusal at HAProxy');
+  t.ok(performance.now() - signedOutAt < 3_000, `${performance.now() - signedOutAt} ms`);
+  t.equal(await statusOf('/members/', others), 200, 'other sessions go on');
+});
+
+t.test('a new password ends the tokens of before, and none that is given out afterwards', async (t) => {
+  const eve = await signUp(origin);
+  const before = await mint(origin, eve);
+  const answer = await ask(`${origin}/auth/password/change`, {
+    method: 'POST',
+    headers: { cookie: eve.cookie, origin },
+    json: { new_password: crypto.randomUUID() },
+  });
+  t.equal(answer.status, 200, answer.body);
+  const [cookie = ''] = answer.headers.getSetCookie().filter((one) => one.startsWith('__Host-g_token='));
+  const after = await mint(origin, { cookie });
+  await eventually(async () => (await statusOf('/members/', before)) === 401, 'the refusal at HAProxy');
+  t.equal(await statusOf('/members/', after), 200);
+});
+
+t.test('a script that starts again hears of what was signed out meanwhile', async (t) => {
+  await follower.stop('SIGKILL');
+  const [gone, kept] = [await signUp(origin), await signUp(origin)];
+  const tokens = [await mint(origin, gone), await mint(origin, kept)] as const;
+  const headers = { cookie: gone.cookie, origin };
+  t.equal((await ask(`${origin}/auth/logout`, { method: 'POST', headers })).status, 204);
+  t.equal(await statusOf('/members/', tokens[0]), 200, 'HAProxy alone hears of nothing');
+  follower = startFollower();
+  await eventually(async () => (await statusOf('/members/', tokens[0])) === 401, 'the refusal at HAProxy');
+  t.equal(await statusOf('/members/', tokens[1]), 200);
+});
+
+t.test('the stream of revocations comes through piece by piece', async (t) => {
+  await hasBeats(t, world.gatewayPort);
 });
 
 t.test('another site cannot use the cookie', async (t) => {

@@ -17,7 +17,8 @@ export async function startCaddy(t: Teardown, { addresses, gatewayPort }: World)
     .replace('uri /forward-auth', 'uri /auth/forward-auth')
     .replace('shop:4000', addresses.members);
   const file = join(folder, 'Caddyfile');
-  const site = `http://localhost:${gatewayPort} {\nbind 127.0.0.1\n${rules}\n}\n`;
+  const ours = `handle /auth/* {\nreverse_proxy ${addresses.doorward}\n}`;
+  const site = `http://localhost:${gatewayPort} {\nbind 127.0.0.1\n${rules}\n${ours}\n}\n`;
   writeFileSync(file, `{\nadmin off\nauto_https off\n}\n${site}`);
   const caddy = start(t, binary, ['run', '--config', file, '--adapter', 'caddyfile'], { HOME: folder });
   await listens(caddy, gatewayPort);

@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import { openStream } from './event-stream.ts';
 import { type Answer, ask, bearer, mint, sendRaw, signUp, type World } from './gateway-world.ts';
 
 /** A guarded path behind a gateway that asks `/forward-auth`. */
@@ -177,4 +178,12 @@ function isProblem(t: Test, { status, headers, body }: Answer, expected: number,
   t.equal(headers.get('cache-control'), 'no-store');
   t.equal(body.startsWith('{') && JSON.parse(body).code, code);
   t.notOk(headers.has('authorization'));
+}
+
+/** A gateway that collects pieces of an answer before it passes them on would keep them until the stream ends. */
+export async function hasBeats(t: Test, gatewayPort: number): Promise<void> {
+  const stream = openStream(gatewayPort, [], '/auth/revocations');
+  t.teardown(() => stream.socket.destroy());
+  await stream.says(/(event: beat[\s\S]*){3}/);
+  t.match(stream.text(), /^HTTP\/1\.1 200 [\s\S]*content-type: text\/event-stream/i);
 }

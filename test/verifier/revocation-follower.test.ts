@@ -654,3 +654,12 @@ test('what is known when it is closed stays in force', async (t) => {
   t.strictSame([await feed.isOver('s1'), feed.lagMs()], [true, 5000]);
   t.equal(feed.count('revocationsFailed'), 0);
 });
+
+test('an answer without a body ends at once', async (t) => {
+  const time = createTime();
+  const server = await startFeedServer(t);
+  const fetch = async () => new Response(null, { headers: { 'content-type': stream } });
+  const feed = follow(t, server, time, { fetch });
+  await until(() => feed.warnings.length > 0);
+  t.match(feed.warnings, [/ ends at once: /]);
+});

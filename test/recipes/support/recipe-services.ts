@@ -14,7 +14,7 @@ const shownIssuer = 'https://auth.example.com';
  * The clocks of a service: they go on by half a minute at each SIGUSR2, and by ten at each SIGHUP. Otherwise they stand
  * still, so that a slow machine measures the same pauses.
  */
-const STEPPED_CLOCK = `data:text/javascript,${encodeURIComponent(`
+export const STEPPED_CLOCK = `data:text/javascript,${encodeURIComponent(`
   let shiftMs = 0;
   const [wall, steady] = [Date.now(), performance.now()];
   Date.now = () => wall + shiftMs;

@@ -1,0 +1,230 @@
+/**
+ * Follows the revocation feed of Doorward, and keeps HAProxy's maps of what is revoked: sessions.map, tokens.map,
+ * users.map, clients.map and keys.map. HAProxy then refuses a signed-out user's token within two seconds.
+ *
+ *     node revocations-to-maps.js https://auth.example.com/revocations /etc/haproxy/revoked /run/haproxy/admin.sock
+ *
+ * Start it before HAProxy, which needs the files, and let a supervisor keep it running. It asks once a second, writes the
+ * files, and then tells the HAProxy that runs, through its runtime API. While Doorward is away both go on with what they
+ * have. With REVOCATIONS=clients, CLIENT_ID and CLIENT_SECRET are those of a service client.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const KINDS = ['sessions', 'tokens', 'users', 'clients', 'keys'];
+const ASK_EVERY_MS = 1000;
+const GIVE_UP_AFTER_MS = 5000;
+/** An entry that stays for longer than its window does no harm: its tokens have expired. */
+const FORGET_EVERY_MS = 60_000;
+/** Doorward itself may be behind, when it has lost its database. */
+const COMPLAIN_FROM_AGE = 10;
+/** Lines in a command, which must fit into 16 KiB (tune.bufsize). */
+const LINES = 400;
+
+const [url, folder, socket] = process.argv.slice(2);
+const { CLIENT_ID, CLIENT_SECRET } = process.env;
+
+/** The entries by kind: under a hash its value, and when it may be forgotten, by a clock that cannot be set. */
+let held = nothing();
+let cursor = null;
+let forgetNextAt = performance.now() + FORGET_EVERY_MS;
+/** The process of HAProxy whose maps have all of `held`; null after a failure. */
+let toldPid = null;
+
+if (socket === undefined) {
+  process.stderr.write('usage: revocations-to-maps.js FEED-URL FOLDER RUNTIME-SOCKET\n');
+  process.exit(1);
+}
+mkdirSync(folder, { recursive: true });
+for (const kind of KINDS) if (!existsSync(fileOf(kind))) writeFileSync(fileOf(kind), '');
+for (let complaint = null; ; ) {
+  const now = await step().catch((error) => {
+    toldPid = null;
+    const { code, message } = error.cause ?? {};
+    return code ?? message ?? error.message;
+  });
+  if (now !== complaint) process.stderr.write(`revocations-to-maps: ${now ?? 'all is well again'}\n`);
+  complaint = now;
+  await delay(ASK_EVERY_MS);
+}
+
+/** Asks once. @returns what there is to complain about, or null */
+async function step() {
+  const news = await readFeed();
+  const changed = news.isWhole ? replace(news.entries) : add(news.entries);
+  cursor = news.cursor;
+  const hasForgotten = forget();
+  // The files come first, so that a HAProxy which starts now has everything, too.
+  if (news.isWhole || hasForgotten || changed.length > 0) KINDS.forEach(writeMap);
+  if (!news.isWhole) await tellChanges(changed);
+  if (news.isWhole || hasForgotten || !(await isTold())) await tellAll();
+  return news.age > COMPLAIN_FROM_AGE ? `Doorward knows nothing of the last ${Math.round(news.age)} s` : null;
+}
+
+/** What came after the cursor, or everything. Parts are joined first, so that no half of a list replaces a whole one. */
+async function readFeed() {
+  let news = { cursor, isWhole: false, entries: [] };
+  for (let more = true; more; ) {
+    const part = await fetchPart(news.cursor);
+    if (part.from === null) news = { isWhole: true, entries: [] };
+    else if (part.from !== news.cursor) {
+      cursor = null;
+      throw new Error('the feed has answered another question');
+    }
+    for (const entry of entriesOf(part)) news.entries.push(entry);
+    news.cursor = part.cursor;
+    news.age = part.age;
+    more = part.more === true;
+  }
+  return news;
+}
+
+async function fetchPart(after) {
+  const address = after === null ? url : `${url}?after=${after}`;
+  const headers = { accept: 'application/json', ...credentials() };
+  const signal = AbortSignal.timeout(GIVE_UP_AFTER_MS);
+  const response = await fetch(address, { headers, redirect: 'error', signal });
+  if (!response.ok) throw new Error(`${url} answers ${response.status}`);
+  return response.json();
+}
+
+function credentials() {
+  if (CLIENT_ID === undefined) return {};
+  const pair = [CLIENT_ID, CLIENT_SECRET].map(encodeURIComponent).join(':');
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+/** @throws TypeError if it is no part of a feed */
+function entriesOf({ window, sessions, tokens, users, clients, keys }) {
+  const expiresAt = performance.now() + number(window) * 1000;
+  const entry = (kind) => (hash, value) => ({ kind, hash, value: number(value), expiresAt });
+  return [
+    ...hashesIn(sessions).map((hash) => entry('sessions')(hash, 1)),
+    ...hashesIn(tokens).map((hash) => entry('tokens')(hash, 1)),
+    ...users.map(([hash, leastVersion]) => entry('users')(hexOf(hash), leastVersion)),
+    ...clients.map(([hash, until]) => entry('clients')(hexOf(hash), until)),
+    ...keys.map((kid) => entry('keys')(createHash('sha256').update(kid).digest('hex').slice(0, 16), 1)),
+  ];
+}
+
+function number(value) {
+  if (!Number.isSafeInteger(value)) throw new TypeError('the feed has something else for a number');
+  return value;
+}
+
+function hashesIn(joined) {
+  return hexOf(joined).match(/.{16}/g) ?? [];
+}
+
+function hexOf(base64url) {
+  return Buffer.from(base64url, 'base64url').toString('hex');
+}
+
+function nothing() {
+  return Object.fromEntries(KINDS.map((kind) => [kind, new Map()]));
+}
+
+/** Built beside, so that there is no moment without what was revoked before. */
+function replace(entries) {
+  held = nothing();
+  return add(entries);
+}
+
+/** @returns what has changed, each with the value of before, if there was one */
+function add(entries) {
+  return entries.map(({ kind, hash, value, expiresAt }) => {
+    const before = held[kind].get(hash)?.value;
+    const entry = { value: Math.max(value, before ?? 0), expiresAt };
+    held[kind].set(hash, entry);
+    return { kind, hash, before, value: entry.value };
+  });
+}
+
+/** @returns whether anything was old enough */
+function forget() {
+  const now = performance.now();
+  if (now < forgetNextAt) return false;
+  forgetNextAt = now + FORGET_EVERY_MS;
+  const old = KINDS.flatMap((kind) =>
+    [...held[kind]].filter(([, { expiresAt }]) => expiresAt <= now).map(([hash]) => ({ kind, hash })),
+  );
+  for (const { kind, hash } of old) held[kind].delete(hash);
+  return old.length > 0;
+}
+
+/** Writes the file as a whole, because HAProxy may read it at this moment. */
+function writeMap(kind) {
+  writeFileSync(`${fileOf(kind)}.new`, linesOf(kind).join(''));
+  renameSync(`${fileOf(kind)}.new`, fileOf(kind));
+}
+
+function fileOf(kind) {
+  return join(folder, `${kind}.map`);
+}
+
+function linesOf(kind) {
+  return [...held[kind]].map(([hash, { value }]) => `${hash} ${value}\n`);
+}
+
+async function tellChanges(changes) {
+  for (const kind of KINDS) {
+    const ofKind = changes.filter((change) => change.kind === kind);
+    const isNew = ({ before }) => before === undefined;
+    await addLines(
+      fileOf(kind),
+      ofKind.filter(isNew).map(({ hash, value }) => `${hash} ${value}\n`),
+    );
+    for (const { hash, before, value } of ofKind)
+      if (before !== undefined && before !== value) await tell(`set map ${fileOf(kind)} ${hash} ${value}`);
+  }
+}
+
+/** Whether the process that runs is the one that was filled, and still has as many entries as are held. */
+async function isTold() {
+  const { pid, counts } = await askHaproxy();
+  return pid === toldPid && KINDS.every((kind) => counts.get(fileOf(kind)) === held[kind].size);
+}
+
+/** Each map changes in one moment from what HAProxy has to what is held: an ended session never passes in between. */
+async function tellAll() {
+  const { pid } = await askHaproxy();
+  for (const kind of KINDS) {
+    const answer = await ask(`prepare map ${fileOf(kind)}`);
+    const [, version] = /version created: (\d+)/.exec(answer) ?? [];
+    if (version === undefined) throw new Error(`HAProxy: ${answer.trim()}`);
+    await addLines(`@${version} ${fileOf(kind)}`, linesOf(kind));
+    await tell(`commit map @${version} ${fileOf(kind)}`);
+  }
+  toldPid = pid;
+}
+
+async function addLines(map, lines) {
+  for (let at = 0; at < lines.length; at += LINES)
+    await tell(`add map ${map} <<\n${lines.slice(at, at + LINES).join('')}`);
+}
+
+async function askHaproxy() {
+  const answer = await ask('show info;show map');
+  const counts = [...answer.matchAll(/^\S+ \((.*?)\) .* entry_cnt=(\d+)$/gm)];
+  return {
+    pid: /^Pid: (\d+)$/m.exec(answer)?.[1],
+    counts: new Map(counts.map(([, file, count]) => [file, Number(count)])),
+  };
+}
+
+/** A command that has nothing to answer. @throws Error with what HAProxy says all the same */
+async function tell(command) {
+  const complaint = (await ask(command)).trim();
+  if (complaint !== '') throw new Error(`HAProxy: ${complaint}`);
+}
+
+function ask(command) {
+  const connection = connect(socket);
+  connection.setTimeout(GIVE_UP_AFTER_MS, () => connection.destroy(new Error('HAProxy does not answer')));
+  connection.write(`${command}\n`);
+  return text(connection);
+}

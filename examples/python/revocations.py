@@ -1,0 +1,134 @@
+"""
+Follows the revocation feed of Doorward, so that a service which checks tokens offline refuses those of a signed-out user
+within two seconds. The standard library of Python 3.9 or later is all that it needs.
+
+    revocations = Revocations("https://auth.example.com/revocations")
+    revocations.start()
+    ...
+    claims = verify_access_token(token)  # by a JWT library: this module checks no signature
+    if revocations.is_revoked(claims, kid):
+        ...  # answer 401
+"""
+
+import base64
+import hashlib
+import json
+import math
+import threading
+import time
+import urllib.request
+
+MOST_BYTES = 64 * 1024 * 1024
+FORGET_EVERY = 60
+
+
+class Revocations:
+    """One for each process, for all of its threads. Where processes are forked, start it in each of them."""
+
+    def __init__(self, url, every=1.0, timeout=5.0, authorization=None, clock=time.monotonic):
+        """`authorization` is for Doorwards with REVOCATIONS=clients: "Basic …" of a service client."""
+        self._url, self._every, self._timeout, self._clock = url, every, timeout, clock
+        self._headers = {"Accept": "application/json"}
+        if authorization is not None:
+            self._headers["Authorization"] = authorization
+        self._open = urllib.request.build_opener(_NoRedirects).open
+        self._held = _Held()
+        self._complete_until = -math.inf
+        self._forget_at = clock() + FORGET_EVERY
+        self.last_error = None
+
+    def start(self):
+        threading.Thread(target=self._run, name="revocations", daemon=True).start()
+
+    def lag(self):
+        """For how many seconds nothing is known. Infinite before the first answer; it grows while Doorward is away."""
+        return self._clock() - self._complete_until
+
+    def is_revoked(self, claims, kid=None):
+        """Whether a token with these verified claims, signed by this key, is void."""
+        find = self._held.find
+        if find("keys", kid) or find("tokens", _hash(claims["jti"])):
+            return True
+        if "sid" in claims:  # a user's token
+            least_version = find("users", _hash(claims["sub"])) or 0
+            if find("sessions", _hash(claims["sid"])) or claims.get("cv", 0) < least_version:
+                return True
+        void_until = find("clients", _hash(claims["client_id"]))
+        return void_until is not None and claims["iat"] <= void_until
+
+    def poll(self):
+        """Asks for what is new, and for all of it. Raises when that fails; what was known before stays."""
+        held, more = self._held, True
+        while more:
+            began = self._clock()
+            part, age_in_caches = self._ask(held.cursor)
+            if part["from"] is None:
+                held = _Held()  # built beside, so that what is revoked stays revoked meanwhile
+            elif part["from"] != held.cursor:
+                self._held.cursor = None
+                raise ValueError("the feed has answered another question")
+            held.add(part, self._clock())
+            more = part.get("more") is True
+        self._held = held
+        self._complete_until = began - max(part["age"], 0) - age_in_caches
+        if began >= self._forget_at:
+            held.forget(began)
+            self._forget_at = began + FORGET_EVERY
+
+    def _ask(self, cursor):
+        url = self._url if cursor is None else f"{self._url}?after={cursor}"
+        with self._open(urllib.request.Request(url, headers=self._headers), timeout=self._timeout) as response:
+            body = response.read(MOST_BYTES + 1)
+            if len(body) > MOST_BYTES:
+                raise ValueError("the feed is too long")
+            return json.loads(body), max(int(response.headers.get("Age") or 0), 0)
+
+    def _run(self):
+        while True:
+            try:
+                self.poll()
+                self.last_error = None
+            except Exception as error:  # the thread must live on, whatever it was; lag() tells for how long it goes wrong
+                self.last_error = error
+            time.sleep(self._every)
+
+
+class _Held:
+    """What is revoked: by kind, under a hash its value, and when it may be forgotten. One thread writes, others read."""
+
+    def __init__(self):
+        self.cursor = None
+        self._kinds = {kind: {} for kind in ("sessions", "tokens", "users", "clients", "keys")}
+
+    def find(self, kind, key):
+        return self._kinds[kind].get(key, (None, 0))[0]
+
+    def add(self, part, now):
+        until = now + part["window"]
+        entries = [("keys", kid, 1) for kid in part["keys"]]
+        for kind in ("sessions", "tokens"):
+            hashes = _decode(part[kind])
+            entries += [(kind, hashes[at : at + 8], 1) for at in range(0, len(hashes), 8)]
+        for kind in ("users", "clients"):
+            entries += [(kind, _decode(text), value) for text, value in part[kind]]
+        for kind, key, value in entries:
+            self._kinds[kind][key] = (max(value, self.find(kind, key) or 0), until)
+        self.cursor = part["cursor"]
+
+    def forget(self, now):
+        for held in self._kinds.values():
+            for key in [key for key, (_, until) in held.items() if until <= now]:
+                del held[key]
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None  # credentials are for the one address
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
+def _decode(base64url):
+    return base64.urlsafe_b64decode(base64url + "=" * (-len(base64url) % 4))

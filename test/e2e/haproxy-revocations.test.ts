@@ -1,0 +1,242 @@
+/** The feed at HAProxy, with answers that a server rarely gives. `gateway-haproxy.test.ts` has it with Doorward's own. */
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { STEPPED_CLOCK } from '../recipes/support/recipe-services.ts';
+import { startFakeFeed } from '../support/fake-feed.ts';
+import { quietPort, type Running } from '../support/gateway-program.ts';
+import { ask, bearer, eventually } from '../support/gateway-world.ts';
+import { type Behind, followRevocations, prepareHaproxy, startHaproxy } from '../support/haproxy.ts';
+import { createSigner } from '../verifier/support/tokens.ts';
+
+t.setTimeout(300_000);
+
+const [signer, other] = [await createSigner(), await createSigner()];
+const feed = await startFakeFeed(t, { '/auth/.well-known/jwks.json': { keys: [signer.jwk, other.jwk] } });
+const gatewayPort = await quietPort();
+const origin = `http://localhost:${gatewayPort}`;
+const members = await startService();
+const addresses = { doorward: new URL(feed.url).host, shop: members, payments: members, members };
+const world: Behind = { gatewayPort, origin, addresses, doorward: { url: feed.url } };
+const files = await prepareHaproxy(t, world);
+const now = Math.floor(Date.now() / 1000);
+
+/** Until the last test ends, whichever one starts them. */
+const startProxy = () => startHaproxy(t, world, files);
+const startScript = (env = {}) => followRevocations(t, world, files, env);
+let haproxy = await startProxy();
+let script = startScript();
+
+async function startService(): Promise<string> {
+  const server = createServer((_request, response) => void response.end());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A user's token that is good now, except for the changes. */
+function mint(claims: Record<string, unknown> = {}, by = signer): Promise<string> {
+  const usual = { iss: `${origin}/auth`, iat: now, exp: now + 3600, cv: 3 };
+  return by.sign({ ...usual, sub: 'ada', sid: crypto.randomUUID(), ...claims });
+}
+
+async function statusOf(token: string): Promise<number> {
+  return (await ask(`${origin}/members/`, { headers: bearer(token) })).status;
+}
+
+async function isRefused(token: string, what = 'a refusal'): Promise<void> {
+  await eventually(async () => (await statusOf(token)) === 401, what);
+}
+
+/** Waits until the script has asked again, and has told HAProxy what came. */
+async function anotherRound(): Promise<void> {
+  const before = feed.requests.length;
+  await eventually(() => feed.requests.length >= before + 2, 'the next question');
+}
+
+async function stop(program: Running): Promise<void> {
+  await program.stop('SIGKILL');
+}
+
+t.test('HAProxy refuses the tokens of each kind that the feed names, and no other', async (t) => {
+  const both = { sub: 'service', client_id: 'service', sid: undefined, cv: undefined };
+  const kinds = {
+    'of a session': [await mint({ sid: 'one' }), await mint({ sid: 'another' })],
+    'by its id': [await mint({ jti: 'one' }), await mint({ jti: 'another' })],
+    'of an earlier version': [await mint({ sub: 'bob' }), await mint({ sub: 'bob', cv: 4 })],
+    'without a version': [
+      await mint({ sub: 'bob', cv: undefined }),
+      await mint({ sub: 'eve', cv: undefined }),
+    ],
+    'of a client, from before': [
+      await mint({ ...both, iat: now - 10 }),
+      await mint({ ...both, iat: now - 9 }),
+    ],
+    'of a key': [await mint({}, other), await mint()],
+    'of no session, of a user by name alone': [
+      await mint({ sid: 'one', sub: 'bob', cv: 9 }),
+      await mint({ sid: undefined, sub: 'bob', cv: 1 }),
+    ],
+  };
+  for (const token of Object.values(kinds).flat()) t.equal(await statusOf(token), 200);
+  feed.revoke({ sessions: ['one', 'two'], tokens: ['one'], users: [['bob', 4]] });
+  feed.revoke({ clients: [['service', now - 10]], keys: [other.kid] });
+  for (const [what, [bad = '', good = '']] of Object.entries(kinds)) {
+    await isRefused(bad, what);
+    t.equal(await statusOf(good), 200, what);
+  }
+  const { body, headers } = await ask(`${origin}/members/`, { headers: bearer(kinds['by its id'][0] ?? '') });
+  t.equal(JSON.parse(body).code, 'invalid_token');
+  t.match(headers.get('www-authenticate'), /error="invalid_token"/);
+});
+
+t.test('a later version of the same user counts, an earlier one does not', async (t) => {
+  feed.revoke({ users: [['bob', 6]] });
+  await isRefused(await mint({ sub: 'bob', cv: 5 }));
+  feed.revoke({ users: [['bob', 2]] });
+  await anotherRound();
+  t.equal(await statusOf(await mint({ sub: 'bob', cv: 5 })), 401);
+  t.equal(await statusOf(await mint({ sub: 'bob', cv: 6 })), 200);
+});
+
+t.test('no reset lets a revoked token pass, however many parts it has', async (t) => {
+  const token = await mint({ sid: 'one' });
+  const crowd = Array.from({ length: 2000 }, (_, at) => `session ${at}`);
+  const passed: number[] = [];
+  let hammers = true;
+  const hammering = (async () => {
+    while (hammers) passed.push(await statusOf(token));
+  })();
+  for (const epoch of ['two', 'three', 'four']) {
+    feed.restore(epoch, [
+      { sessions: crowd },
+      { users: [['carol', 7]] },
+      { sessions: ['one', `of ${epoch}`] },
+    ]);
+    await isRefused(await mint({ sid: `of ${epoch}` }));
+    await anotherRound();
+    t.equal(await statusOf(await mint({ sub: 'bob', cv: 1 })), 200, 'what it does not name is forgotten');
+    t.equal(await statusOf(await mint({ sub: 'carol', cv: 6 })), 401);
+    t.equal(await statusOf(await mint({ sid: 'session 1999' })), 401);
+  }
+  hammers = false;
+  await hammering;
+  t.same(new Set(passed), new Set([401]), `${passed.length} requests`);
+});
+
+t.test('a script that starts again goes on, and HAProxy keeps what it has meanwhile', async (t) => {
+  await stop(script);
+  feed.revoke({ sessions: ['while it was away'] });
+  t.equal(await statusOf(await mint({ sid: 'one' })), 401);
+  t.equal(await statusOf(await mint({ sid: 'while it was away' })), 200, 'as its page says');
+  script = startScript();
+  await isRefused(await mint({ sid: 'while it was away' }));
+  t.equal(await statusOf(await mint({ sid: 'one' })), 401);
+});
+
+t.test('an HAProxy that starts again has everything from the files', async (t) => {
+  await stop(script);
+  await stop(haproxy);
+  haproxy = await startProxy();
+  for (const sid of ['one', 'while it was away', 'session 7'])
+    t.equal(await statusOf(await mint({ sid })), 401, sid);
+  t.equal(await statusOf(await mint({ sub: 'carol', cv: 6 })), 401);
+  t.equal(await statusOf(await mint()), 200);
+});
+
+t.test('an HAProxy that started while the script runs is told what comes', async (t) => {
+  script = startScript();
+  await anotherRound();
+  await stop(haproxy);
+  feed.revoke({ sessions: ['while HAProxy was away'] });
+  await eventually(() => /ECONNREFUSED|ENOENT/.test(script.output()), 'a line in the log');
+  haproxy = await startProxy();
+  t.equal(await statusOf(await mint({ sid: 'while HAProxy was away' })), 401);
+  feed.revoke({ sessions: ['afterwards'] });
+  await isRefused(await mint({ sid: 'afterwards' }));
+  await eventually(() => /all is well again\n$/.test(script.output()), 'another line');
+});
+
+t.test('entries that got lost at HAProxy are told again', async () => {
+  const socket = connect(files.socket);
+  const cleared = new Promise((resolve) => socket.once('close', resolve));
+  socket.resume().write(`clear map ${join(files.revokedFolder, 'sessions.map')}\n`);
+  await cleared;
+  await isRefused(await mint({ sid: 'one' }));
+});
+
+t.test(
+  'while the feed says nothing that can be used, everything stays, with one line in the log',
+  async (t) => {
+    const before = script.output().length;
+    const answers: [RegExp, Parameters<typeof feed.answer>[0]][] = [
+      [/answers 503\n$/, (response) => response.writeHead(503).end()],
+      [/JSON/, (response) => response.end('<h1>Bad gateway</h1>')],
+      [/(ECONNRESET|other side closed|UND_ERR_SOCKET)\n$/, (response) => response.destroy()],
+      [/redirect/, (response) => response.writeHead(302, { location: `${feed.url}/elsewhere` }).end()],
+    ];
+    for (const [said, how] of answers) {
+      feed.answer(how);
+      await eventually(() => said.test(script.output().slice(before)), String(said));
+      await anotherRound();
+      t.equal(await statusOf(await mint({ sid: 'one' })), 401);
+      t.equal(await statusOf(await mint()), 200);
+    }
+    feed.answer(null);
+    await eventually(() => /all is well again\n$/.test(script.output()), 'the end of it');
+    t.equal(script.output().slice(before).match(/\n/g)?.length, answers.length + 1);
+  },
+);
+
+t.test(
+  'an answer to another question, or with something else for a number: asks for everything',
+  async (t) => {
+    feed.revoke({ sessions: ['behind a wrong cursor'] }, { from: 'nine.9' });
+    await eventually(() => /answered another question\n/.test(script.output()), 'a complaint');
+    await isRefused(await mint({ sid: 'one' }));
+    feed.restore('five', [{ sessions: ['one', 'five'] }]);
+    await isRefused(await mint({ sid: 'five' }));
+    feed.revoke({ sessions: ['six'], users: [['dave', 1.5]] });
+    await eventually(() => /something else for a number\n/.test(script.output()), 'a complaint');
+    t.equal(await statusOf(await mint({ sid: 'six' })), 200, 'nothing of it is believed');
+    t.equal(await statusOf(await mint({ sid: 'one' })), 401);
+    feed.restore('six', [{ sessions: ['one', 'six'] }]);
+    await isRefused(await mint({ sid: 'six' }));
+  },
+);
+
+t.test('says when Doorward itself is behind', async () => {
+  feed.revoke({ sessions: ['seven'] }, { age: 42.3 });
+  await isRefused(await mint({ sid: 'seven' }));
+  await eventually(() => /knows nothing of the last 42 s\n/.test(script.output()), 'a complaint');
+});
+
+t.test(
+  'forgets what has left the window, in HAProxy and in the files, and shows its credentials',
+  async (t) => {
+    await stop(script);
+    feed.keepFor(300);
+    feed.restore('eight', [{ sessions: ['short', 'long'] }, { sessions: ['long'] }]);
+    const { revokedFolder } = files;
+    const client = { CLIENT_ID: 'haproxy', CLIENT_SECRET: 'a+b' };
+    const env = { ...client, NODE_OPTIONS: `--import ${STEPPED_CLOCK}` };
+    const stepped = startScript(env);
+    await isRefused(await mint({ sid: 'short' }));
+    t.equal(
+      feed.requests.at(-1)?.headers.authorization,
+      `Basic ${Buffer.from('haproxy:a%2Bb').toString('base64')}`,
+    );
+    feed.keepFor(1920);
+    feed.revoke({ sessions: ['long'] });
+    await anotherRound();
+    process.kill(stepped.pid, 'SIGHUP');
+    await eventually(
+      async () => (await statusOf(await mint({ sid: 'short' }))) === 200,
+      'the end of the window',
+    );
+    t.equal(await statusOf(await mint({ sid: 'long' })), 401, 'which was told again later');
+    t.equal(readFileSync(join(revokedFolder, 'sessions.map'), 'utf8').match(/\n/g)?.length, 1);
+  },
+);

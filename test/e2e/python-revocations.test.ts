@@ -1,0 +1,188 @@
+/** The example for Python, with answers that a server rarely gives, and with Doorward's own. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { build, signUp, type TestApp } from '../helper.ts';
+import { mintToken } from '../support/clients.ts';
+import { startFakeFeed } from '../support/fake-feed.ts';
+import { eventually } from '../support/gateway-world.ts';
+import { startPythonFollower } from '../support/python-revocations.ts';
+import { createSigner } from '../verifier/support/tokens.ts';
+
+t.setTimeout(300_000);
+
+const [signer, other] = [await createSigner(), await createSigner()];
+const feed = await startFakeFeed(t);
+const python = await startPythonFollower(t, feed.url, 'Basic credentials');
+const now = Math.floor(Date.now() / 1000);
+/** Most of an answer. */
+const EMPTY = { window: 1920, age: 0, sessions: '', tokens: '', users: [], clients: [], keys: [] };
+
+function mint(claims: Record<string, unknown> = {}, by = signer): Promise<string> {
+  return by.sign({ iat: now, sub: 'ada', sid: crypto.randomUUID(), cv: 3, ...claims });
+}
+
+async function isRevoked(token: string): Promise<boolean> {
+  return (await python.says(token)).revoked;
+}
+
+async function becomesRevoked(claims: Record<string, unknown>): Promise<void> {
+  const token = await mint(claims);
+  await eventually(() => isRevoked(token), JSON.stringify(claims));
+}
+
+async function lag(): Promise<number> {
+  return (await python.says(await mint())).lag ?? Number.POSITIVE_INFINITY;
+}
+
+t.test('knows the tokens of each kind that the feed names, and no other', async (t) => {
+  const client = { sub: 'service', client_id: 'service', sid: undefined, cv: undefined };
+  const kinds = {
+    'of a session': [await mint({ sid: 'one' }), await mint({ sid: 'another' })],
+    'by its id': [await mint({ jti: 'one' }), await mint({ jti: 'another' })],
+    'of an earlier version': [await mint({ sub: 'bob' }), await mint({ sub: 'bob', cv: 4 })],
+    'without a version': [await mint({ sub: 'bob', cv: undefined }), await mint({ cv: undefined })],
+    'of a client': [await mint({ ...client, iat: now - 10 }), await mint({ ...client, iat: now - 9 })],
+    'of a key': [await mint({}, other), await mint()],
+    'of no session': [
+      await mint({ sid: 'one', sub: 'bob', cv: 9 }),
+      await mint({ sid: undefined, sub: 'bob', cv: 1 }),
+    ],
+  };
+  for (const token of Object.values(kinds).flat()) t.equal(await isRevoked(token), false);
+  feed.revoke({ sessions: ['two', 'one'], tokens: ['one'], users: [['bob', 4]] });
+  feed.revoke({ clients: [['service', now - 10]], keys: [other.kid] });
+  await becomesRevoked({ ...client, iat: now - 10 });
+  for (const [what, [bad = '', good = '']] of Object.entries(kinds)) {
+    t.equal(await isRevoked(bad), true, what);
+    t.equal(await isRevoked(good), false, what);
+  }
+  feed.revoke({ users: [['bob', 2]], sessions: ['three'] });
+  await becomesRevoked({ sid: 'three' });
+  t.equal(await isRevoked(await mint({ sub: 'bob' })), true, 'an earlier version changes nothing');
+  t.equal(feed.requests.at(-1)?.headers.authorization, 'Basic credentials');
+  t.match(feed.requests.at(-1)?.url, /\?after=one\.\d$/);
+});
+
+t.test('a reset forgets what it does not name, and is all or nothing', async (t) => {
+  const [kept, dropped] = [await mint({ sid: 'one' }), await mint({ sid: 'two' })];
+  const wrong = { from: 'nine.9' };
+  feed.restore('two', [{ sessions: ['one', 'new'] }]);
+  feed.revoke({ sessions: ['half'] }, wrong);
+  await eventually(async () => /another question/.test((await python.says(kept)).error ?? ''), 'an error');
+  t.equal(await isRevoked(dropped), true, 'half of a list replaces nothing');
+  feed.restore('three', [{ sessions: ['new'] }, { sessions: ['one'] }]);
+  const seen: boolean[] = [];
+  while (await isRevoked(dropped)) seen.push(await isRevoked(kept));
+  t.same(new Set(seen), new Set([true]));
+  t.equal(await isRevoked(kept), true);
+  t.equal((await python.says(kept)).error, null);
+});
+
+t.test(
+  'tells its lag: what the server says, what caches say, and what passes without an answer',
+  async (t) => {
+    t.ok((await lag()) < 30);
+    feed.answer((response) => {
+      response.setHeader('age', '200');
+      response.end(JSON.stringify({ ...EMPTY, cursor: 'three.2', from: 'three.2', age: 100.5 }));
+    });
+    await eventually(async () => (await lag()) > 300, 'a lag of five minutes');
+    feed.answer((response) => response.destroy());
+    process.kill(python.pid, 'SIGHUP');
+    await eventually(async () => (await lag()) > 900, 'ten minutes more');
+    t.equal(await isRevoked(await mint({ sid: 'one' })), true, 'and goes on with what it has');
+    feed.answer(null);
+    await eventually(async () => (await lag()) < 30, 'the end of it');
+  },
+);
+
+t.test('follows no redirect, and believes nothing of an answer that is none', async (t) => {
+  feed.answer((response) => response.writeHead(302, { location: feed.url }).end());
+  const token = await mint({ sid: 'one' });
+  await eventually(async () => /302/.test((await python.says(token)).error ?? ''), 'an error');
+  for (const body of ['<h1>', '[]', JSON.stringify({ ...EMPTY, from: null, sessions: 7 })]) {
+    const before = feed.requests.length;
+    feed.answer((response) => response.end(body));
+    await eventually(() => feed.requests.length > before + 1, 'an answer');
+    t.equal(await isRevoked(token), true);
+    t.not((await python.says(token)).error, null);
+  }
+  feed.answer(null);
+});
+
+t.test('forgets what has left the window', async (t) => {
+  feed.keepFor(300);
+  feed.restore('four', [{ sessions: ['short', 'long'] }]);
+  await becomesRevoked({ sid: 'short' });
+  feed.keepFor(1920);
+  feed.revoke({ sessions: ['long', 'last'] });
+  await becomesRevoked({ sid: 'last' });
+  process.kill(python.pid, 'SIGHUP');
+  const short = await mint({ sid: 'short' });
+  await eventually(async () => !(await isRevoked(short)), 'the end of the window');
+  t.equal(await isRevoked(await mint({ sid: 'long' })), true, 'which was told again later');
+});
+
+t.test('nothing was ever loaded: the lag is without end', async (t) => {
+  feed.answer((response) => response.writeHead(503).end());
+  const late = await startPythonFollower(t, feed.url);
+  const token = await mint({ sid: 'one' });
+  await eventually(async () => (await late.says(token)).error !== null, 'an error');
+  t.match(await late.says(token), { revoked: false, lag: null, error: /503/ });
+  feed.answer(null);
+});
+
+/** A URL behind which a Doorward, another one, or nothing can be. */
+async function openFront(t: Test) {
+  let behind: TestApp['app'] | null = null;
+  const server = createServer((request, response) => {
+    if (behind === null) response.destroy();
+    else behind.routing(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    put: (app: typeof behind) => {
+      behind = app;
+    },
+  };
+}
+
+t.test('with Doorward: a sign-out, a restored database, an outage', async (t) => {
+  const front = await openFront(t);
+  const [{ app }, { app: restored }] = [await build(t), await build(t)];
+  await Promise.all([app.ready(), restored.ready()]);
+  front.put(app);
+  const python = await startPythonFollower(t, `${front.url}/revocations`);
+  const isRevoked = async (token: string) => (await python.says(token)).revoked;
+  const lag = async () => (await python.says(kept)).lag ?? Number.POSITIVE_INFINITY;
+  const [one, other, third] = [await signUp(app), await signUp(app), await signUp(restored)];
+  const [gone, kept] = [await mintToken(app, one.cookie), await mintToken(app, other.cookie)];
+  const signOut = (app: TestApp['app'], cookie: string) =>
+    app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
+
+  t.equal(await isRevoked(gone), false);
+  t.equal((await signOut(app, one.cookie)).statusCode, 204);
+  const signedOutAt = performance.now();
+  await eventually(() => isRevoked(gone), 'the sign-out');
+  t.ok(performance.now() - signedOutAt < 5_000, `${performance.now() - signedOutAt} ms`);
+  t.equal(await isRevoked(kept), false);
+  t.ok((await lag()) < 10);
+
+  front.put(null);
+  process.kill(python.pid, 'SIGHUP');
+  await eventually(async () => (await lag()) > 600, 'a lag of ten minutes');
+  t.equal(await isRevoked(gone), true);
+
+  front.put(restored);
+  const afterwards = await mintToken(restored, third.cookie);
+  t.equal((await signOut(restored, third.cookie)).statusCode, 204);
+  await eventually(() => isRevoked(afterwards), 'a sign-out of the other database');
+  t.equal(await isRevoked(gone), false, 'what the restored database does not know');
+  t.ok((await lag()) < 10);
+});

@@ -1,0 +1,284 @@
+import { test } from 'tap';
+import { createVerifier } from '../../src/verifier/verifier.ts';
+import type { VerifierOptions } from '../../src/verifier/verifier-settings.ts';
+import { createFakeIssuer, jwksUri, settle } from './support/fake-issuer.ts';
+import { beginStream, sendEvent, sendJson, startFeedServer, until } from './support/feed.ts';
+import { messageOf, type Revoked } from './support/revocations.ts';
+import { codeOf, createSigner, issuer } from './support/tokens.ts';
+
+type Teardown = { teardown(undo: () => unknown): void };
+
+/** An issuer with a feed that is polled, as a `fetch`. */
+async function setUp(t: Teardown) {
+  const fake = await createFakeIssuer();
+  const state = {
+    metadata: { issuer, jwks_uri: jwksUri, revocations_uri: `${issuer}/revocations` } as Record<
+      string,
+      unknown
+    >,
+    metadataStatus: 200,
+    revoked: {} as Revoked,
+  };
+  const asked: string[] = [];
+  const warnings: string[] = [];
+  const fetch = async (url: string, init: RequestInit) => {
+    asked.push(url);
+    const { pathname } = new URL(url);
+    if (pathname.endsWith('/revocations'))
+      return Response.json(messageOf(state.revoked, { as_of: fake.now() }));
+    if (!pathname.endsWith('oauth-authorization-server')) return fake.fetch(url, init);
+    return Response.json(state.metadata, { status: state.metadataStatus });
+  };
+  return {
+    ...fake,
+    feed: state,
+    asked,
+    warnings,
+    verifier(options: Partial<VerifierOptions> = {}) {
+      const verifier = createVerifier({
+        ...{ issuer, audience: 'shop', fetch, now: fake.now, steadyNow: fake.steadyNow },
+        ...{ revocations: 'poll', logger: { warn: (text: string) => warnings.push(text) }, ...options },
+      });
+      t.teardown(verifier.close);
+      return verifier;
+    },
+  };
+}
+
+test('refuses a token whose session has ended', async (t) => {
+  const issuerWithFeed = await setUp(t);
+  issuerWithFeed.feed.revoked = { sessions: ['session-1'] };
+  const token = await issuerWithFeed.sign();
+  const { verify, revocationLag } = issuerWithFeed.verifier();
+  t.equal(revocationLag(), Number.POSITIVE_INFINITY);
+  await until(() => revocationLag() === 0);
+  t.equal(await codeOf(verify(token)), 'token_revoked');
+  t.equal(await codeOf(verify(`${token}AAAA`)), 'signature_invalid', 'of a forged one it says nothing');
+  t.equal(await codeOf(verify(await issuerWithFeed.signer.sign({ sid: 'session-2' }))), 'ok');
+});
+
+test('refuses a token with an old version of the claims, and a version that is none', async (t) => {
+  const { feed, verifier, signer } = await setUp(t);
+  feed.revoked = { users: { 'user-1': 4 } };
+  const { verify, revocationLag } = verifier();
+  await until(() => revocationLag() === 0);
+  const codes: string[] = [];
+  for (const cv of [undefined, 3, 4, 5, 0, 1.5, '4', null, 2 ** 53])
+    codes.push(await codeOf(verify(await signer.sign({ cv }))));
+  t.strictSame(codes, ['token_revoked', 'token_revoked', 'ok', 'ok', ...Array(5).fill('claim_invalid')]);
+});
+
+test('a token may be revoked by a key, a client or itself', async (t) => {
+  const { feed, verifier, signer, state } = await setUp(t);
+  const next = await createSigner();
+  state.keys = [signer.jwk, next.jwk];
+  feed.revoked = { keys: [next.kid], clients: { jobs: 1_800_000_000 }, tokens: ['token-1'] };
+  const { verify, revocationLag } = verifier();
+  await until(() => revocationLag() === 0);
+  const machine = { client_id: 'jobs', sid: undefined };
+  t.equal(await codeOf(verify(await next.sign())), 'token_revoked');
+  t.equal(await codeOf(verify(await signer.sign(machine))), 'token_revoked');
+  t.equal(await codeOf(verify(await signer.sign({ jti: 'token-1' }))), 'token_revoked');
+  t.equal(await codeOf(verify(await signer.sign())), 'ok');
+});
+
+/** An auth server on a real socket, all of it. */
+async function startWhole(t: Teardown) {
+  const server = await startFeedServer(t);
+  const [signer, next] = [await createSigner(), await createSigner()];
+  let elapsed = 0;
+  const state = { keys: [signer.jwk, next.jwk], revoked: {} as Revoked };
+  const asOf = () => Date.now() + elapsed;
+  server.state.answer = (response, { path }) => {
+    const { origin } = server;
+    if (path.endsWith('jwks.json')) return sendJson(response, { keys: state.keys });
+    if (path === '/revocations') return beginStream(response, messageOf(state.revoked, { as_of: asOf() }));
+    const metadata = {
+      issuer: origin,
+      jwks_uri: `${origin}/.well-known/jwks.json`,
+      revocations_uri: server.url,
+    };
+    return sendJson(response, metadata);
+  };
+  const verifier = createVerifier({
+    ...{ issuer: server.origin, audience: 'shop', logger: false, timeoutMs: 60_000 },
+    ...{ now: asOf, steadyNow: () => performance.now() + elapsed },
+  });
+  t.teardown(verifier.close);
+  const sign = (by: typeof signer, claims: object = {}) => {
+    const seconds = Math.floor(asOf() / 1000);
+    return by.sign({ iss: server.origin, iat: seconds, exp: seconds + 300, ...claims });
+  };
+  return {
+    server,
+    state,
+    signer,
+    next,
+    verifier,
+    sign,
+    advance: (ms: number) => {
+      elapsed += ms;
+    },
+    keyRequests: () => server.asked.filter(({ path }) => path.endsWith('jwks.json')).length,
+    beat: () => sendEvent(server.latest(), 'beat', { as_of: asOf(), age: 0 }),
+    send: (what: Revoked) =>
+      sendEvent(
+        server.latest(),
+        'revocations',
+        messageOf(what, { cursor: 'a.2', from: 'a.1', as_of: asOf() }),
+      ),
+  };
+}
+
+test('follows the feed that the metadata names, by a stream', async (t) => {
+  const { verifier, sign, signer, send, server } = await startWhole(t);
+  const token = await sign(signer);
+  t.equal(await codeOf(verifier.verify(token)), 'ok');
+  await until(() => verifier.revocationLag() < 10_000);
+  send({ sessions: ['session-1'] });
+  while ((await codeOf(verifier.verify(token))) === 'ok') await settle();
+  t.equal(await codeOf(verifier.verify(token)), 'token_revoked');
+  t.equal(server.open(), 1);
+  await verifier.close();
+  await until(() => server.open() === 0);
+  t.equal(await codeOf(verifier.verify(token)), 'token_revoked', 'what is known stays in force');
+});
+
+test('a revoked key is void at once, and keys are asked for until it is gone from them', async (t) => {
+  const { verifier, sign, signer, next, send, beat, advance, keyRequests, state } = await startWhole(t);
+  const token = await sign(signer);
+  t.equal(await codeOf(verifier.verify(token)), 'ok');
+  await until(() => verifier.revocationLag() < 10_000);
+  send({ keys: [signer.kid] });
+  while ((await codeOf(verifier.verify(token))) === 'ok') await settle();
+  t.equal(await codeOf(verifier.verify(token)), 'token_revoked');
+  t.equal(keyRequests(), 1, 'asked just now');
+  // The first to answer does not know yet.
+  for (const count of [2, 3]) {
+    advance(2000);
+    beat();
+    await until(() => keyRequests() === count);
+    t.equal(await codeOf(verifier.verify(token)), 'token_revoked');
+  }
+  state.keys = [next.jwk];
+  advance(2000);
+  beat();
+  await until(() => keyRequests() === 4);
+  while ((await codeOf(verifier.verify(token))) === 'token_revoked') await settle();
+  t.equal(await codeOf(verifier.verify(token)), 'key_unknown');
+  advance(2000);
+  beat();
+  await until(() => verifier.revocationLag() < 2000);
+  await settle();
+  t.equal(keyRequests(), 4, 'and no more');
+  t.equal(await codeOf(verifier.verify(await sign(next))), 'ok');
+});
+
+test('with jwksUri, looks for the feed beside the keys', async (t) => {
+  const { asked, verifier, feed } = await setUp(t);
+  const inside = 'https://inside.example.com/auth/.well-known';
+  const { revocationLag } = verifier({ jwksUri: `${inside}/jwks.json` });
+  await until(() => revocationLag() === 0);
+  t.strictSame(asked, [
+    `${inside}/oauth-authorization-server`,
+    'https://inside.example.com/auth/revocations',
+  ]);
+  feed.metadata = { issuer };
+  asked.length = 0;
+  verifier({ jwksUri: `${inside}/jwks.json` });
+  await settle();
+  t.strictSame(asked, [`${inside}/oauth-authorization-server`], 'unless there is none');
+});
+
+test('with a jwksUri that says nothing of other addresses, revocationsUri is needed', async (t) => {
+  const { asked, verifier, warnings } = await setUp(t);
+  const keys = 'https://inside.example.com/keys';
+  verifier({ jwksUri: keys });
+  await until(() => warnings.length > 0);
+  t.strictSame(warnings, [
+    'The auth server has a revocation feed, but jwksUri does not tell where: set revocationsUri',
+  ]);
+  asked.length = 0;
+  const { revocationLag } = verifier({
+    jwksUri: keys,
+    revocationsUri: 'https://inside.example.com/feed/revocations',
+  });
+  await until(() => revocationLag() === 0);
+  t.strictSame(asked, ['https://inside.example.com/feed/revocations']);
+});
+
+test('with jwksUri and no metadata beside it, there is no feed; what else is wrong is said', async (t) => {
+  const { asked, verifier, warnings, feed } = await setUp(t);
+  feed.metadataStatus = 404;
+  const { close } = verifier({ jwksUri, revocations: undefined as never });
+  await settle();
+  t.strictSame([asked.length, warnings], [1, []]);
+  await close();
+  feed.metadataStatus = 500;
+  verifier({ jwksUri });
+  await until(() => warnings.length > 0);
+  t.match(warnings, [/^The metadata at \S+ is answered with the status 500: /]);
+});
+
+test('without a feed, warns only who asks for one', async (t) => {
+  const { verifier, warnings, feed } = await setUp(t);
+  feed.metadata = { issuer, jwks_uri: jwksUri };
+  const { revocationLag } = verifier({ revocations: undefined as never });
+  await settle();
+  t.strictSame([warnings, revocationLag()], [[], Number.POSITIVE_INFINITY]);
+  verifier({ revocations: 'stream' });
+  await until(() => warnings.length > 0);
+  t.match(warnings, [/names no revocation feed.*: set REVOCATIONS there, or leave out revocations here/]);
+});
+
+test('an address of the feed that cannot be trusted is not asked', async (t) => {
+  const { verifier, warnings, feed, asked } = await setUp(t);
+  feed.metadata.revocations_uri = 'http://169.254.169.254/revocations';
+  verifier();
+  await until(() => warnings.length > 0);
+  t.match(warnings, [
+    /because its revocations_uri must be https, as the issuer is: .* or set revocationsUri$/,
+  ]);
+  t.equal(asked.length, 1);
+});
+
+test('without a feed by its own choice, it asks for none', async (t) => {
+  const { verifier, asked, sign, feed } = await setUp(t);
+  feed.revoked = { sessions: ['session-1'] };
+  const { verify, revocationLag, close } = verifier({ revocations: false });
+  t.equal(await codeOf(verify(await sign())), 'ok');
+  t.strictSame(
+    asked.filter((url) => url.endsWith('/revocations')),
+    [],
+  );
+  t.equal(revocationLag(), Number.POSITIVE_INFINITY);
+  await close();
+});
+
+test('options of the feed that make no sense are refused at once', (t) => {
+  const bad = [
+    { revocations: 'sse' as 'stream' },
+    { revocations: true as unknown as false },
+    { revocationsUri: 'http://auth.example.com/revocations' },
+    { revocationsUri: '/revocations' },
+  ];
+  for (const options of bad)
+    t.throws(
+      () => createVerifier({ issuer, audience: 'shop', ...options }),
+      TypeError,
+      JSON.stringify(options),
+    );
+  t.end();
+});
+
+test('whatever the feed does, making a verifier throws nothing', async (t) => {
+  const fetch = () => {
+    throw new Error('no network');
+  };
+  const failures: unknown[] = [];
+  const on = { revocationsFailed: (error: unknown) => failures.push(error) };
+  const { close } = createVerifier({ issuer, audience: 'shop', fetch, on, logger: false });
+  await until(() => failures.length > 0);
+  t.match(failures, [{ name: 'SetupError' }]);
+  await close();
+});
