@@ -4,7 +4,7 @@ import { createRandom } from '../../bench/random.ts';
 import { generateTokenOf, insertSeeded } from '../../bench/seed-rows.ts';
 import { createBalancer } from '../support/balancer.ts';
 import { type Probe, post, type Scenario } from './probe.ts';
-import { createWatch, type Trouble, type Watch } from './revocation-watch.ts';
+import { createWatch, type Seen, type Trouble, type Watch } from './revocation-watch.ts';
 import type { Replica, World } from './world.ts';
 
 export type StormPlan = {
@@ -122,16 +122,21 @@ async function rage(storm: Storm): Promise<void> {
     await Promise.all([faults, checks]);
   }
   while (watch.waiting() > 0) await delay(50);
-  const { refusals, missed, longest, liveChecks, falseRefusals } = watch.seen;
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  probe.note(
-    `${counts.acknowledged} acknowledged in ${seconds} s, refused ${refusals} times, missed ${missed.length}`,
-  );
-  probe.note(`${liveChecks} checks of live sessions, ${falseRefusals.length} false refusals`);
-  probe.note(`faults: ${JSON.stringify(counts.faults)}`);
-  probe.note(`ms from the acknowledgement to the refusal at most: ${JSON.stringify(longest)}`);
-  for (const one of missed) probe.wrong(`a revocation was missed by ${one}`);
-  for (const one of falseRefusals) probe.wrong(`a live session was refused ${one}`);
+  probe.note(`${counts.acknowledged} acknowledged in ${seconds} s; faults: ${JSON.stringify(counts.faults)}`);
+  judge(probe, watch.seen);
+}
+
+function judge(probe: Probe, { refusals, missed, waits, liveChecks, falseRefusals, errors }: Seen): void {
+  probe.note(`${refusals} refusals by verifiers, ${missed} missed`);
+  probe.note(`${liveChecks} checks of live sessions, ${falseRefusals} false refusals`);
+  probe.demand(missed === 0, `${missed} revocations were missed`);
+  probe.demand(falseRefusals === 0, `${falseRefusals} live sessions were refused`);
+  for (const [why, { longestMs, late }] of Object.entries(waits)) {
+    probe.note(`refused after ${longestMs} ms at the latest: ${why}`);
+    probe.demand(late === 0, `${late} revocations were late: ${why}`);
+  }
+  for (const error of errors) probe.wrong(error);
 }
 
 /** One user after another gets a token on each device, ends the other sessions, and signs out. */
