@@ -101,7 +101,10 @@ export function createWatch(issuer: string, url: string, trouble: Trouble, patie
       const bound = KNOWN_WITHIN_MS * patience;
       const waitedMs = performance.now() - Math.max(since, trouble.endedAt);
       isLate ||= waitedMs > bound && !trouble.isDatabaseGone;
-      if (waitedMs > WATCHED_MS && !trouble.isDatabaseGone) return void (seen.missed += 1);
+      if (waitedMs > WATCHED_MS && !trouble.isDatabaseGone) {
+        seen.missed += 1;
+        return;
+      }
       await delay(GAPS_MS[tries] ?? LONGEST_GAP_MS);
     }
     const why = `${how}, ${[...troubles].join(' and ') || 'no fault'}`;
