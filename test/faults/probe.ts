@@ -13,6 +13,8 @@ export type Row = {
   slowestMs: number;
   /** How often a request had to be repeated. */
   stumbles: number;
+  /** What else is worth telling. */
+  notes: string[];
 };
 
 export type User = { id: string; email: string; password: string; cookie: string };
@@ -44,11 +46,11 @@ const STUMBLES_A_REQUEST = 8;
 
 const agent = new Agent({ keepAlive: true });
 
-/** POSTs to a replica like a program, not like a browser. Never rejects. */
+/** Asks a replica like a program, not like a browser. Never rejects. */
 export function post(
-  { url }: Replica,
+  { url }: { url: string },
   path: string,
-  { cookie = '', body = '', hungMs = HUNG_MS } = {},
+  { method = 'POST', cookie = '', body = '', hungMs = HUNG_MS } = {},
 ): Promise<Answer> {
   const startedAt = performance.now();
   const headers = { ...(cookie && { cookie }), ...(body && { 'content-type': 'application/json' }) };
@@ -60,7 +62,7 @@ export function post(
     retryAfter: response?.headers['retry-after'],
   });
   return new Promise((resolve) => {
-    const request = httpRequest(url + path, { method: 'POST', agent, headers, timeout: hungMs });
+    const request = httpRequest(url + path, { method, agent, headers, timeout: hungMs });
     request.on('response', (response) => {
       response.toArray().then(
         (chunks) => resolve(told(response, Buffer.concat(chunks).toString())),
@@ -84,9 +86,11 @@ export type Probe = ReturnType<typeof createProbe>;
 /** Asks replicas, and checks every answer against the rules for all of them. */
 export function createProbe(row: Row, world: World) {
   const wrong = (what: string) => void row.wrong.push(what);
+  const note = (what: string) => void row.notes.push(what);
   const { patience } = world;
   return {
     wrong,
+    note,
     demand,
     demandQuick,
     count,
@@ -308,7 +312,7 @@ export function quantile(times: number[], share: number): number {
 
 /** An empty line. */
 export function createRow(name: string, demanded: string): Row {
-  return { name, demanded, requests: 0, wrong: [], slowestMs: 0, stumbles: 0 };
+  return { name, demanded, requests: 0, wrong: [], slowestMs: 0, stumbles: 0, notes: [] };
 }
 
 /** Breaks something while `play` runs, and mends it even if that fails. */
@@ -339,6 +343,7 @@ export async function playAll(t: Test, world: World, scenarios: Scenario[]): Pro
     await world.heal().catch((error: Error) => void row.wrong.push(error.message));
     t.same(row.wrong.slice(0, 5), [], `${name}: ${demanded}`);
     t.comment(`${name}: ${Date.now() - startedAt} ms, asked again ${row.stumbles} times`);
+    for (const note of row.notes) t.comment(`  ${note}`);
   }
   return rows;
 }

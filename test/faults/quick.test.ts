@@ -1,8 +1,10 @@
 import t from 'tap';
+import { databaseKilledForDoors } from './late-doors.ts';
 import { halfDeadConnections, postgresKilled } from './postgres-faults.ts';
 import { playAll, type Scenario, tableOf } from './probe.ts';
 import { createRaces } from './races.ts';
 import { logoutWhileOneIsCutOff, poisoned, redisFlushed, redisFrozen } from './redis-faults.ts';
+import { createRevocationStorm } from './revocation-storm.ts';
 import { createWorld } from './world.ts';
 
 /**
@@ -20,6 +22,8 @@ const quick: Scenario[] = [
   postgresKilled,
   halfDeadConnections,
   ...createRaces(30),
+  databaseKilledForDoors,
+  createRevocationStorm({ revocations: 300, seed: 1, faultMs: 1_000, calmMs: 500, clients: 4, pauseMs: 100 }),
 ];
 
 t.setTimeout(MAX_MS);

@@ -38,12 +38,17 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
 
   return {
     patience,
+    issuer: ISSUER,
     /** Opens what the replicas put into Redis. */
     seal: createCacheSeal({ issuer: ISSUER, keyEncryptionKey, now: Date.now }),
     database,
     redis,
     replicas,
     startReplica,
+    /** Puts a new process in the place of one that was killed, on the same wires. */
+    async replaceReplica(index: number): Promise<void> {
+      replicas[index] = await startReplica(replicas[index]);
+    },
     replica: (index: number): Replica => {
       const found = replicas[index % replicas.length];
       if (found === undefined) throw new Error('there are no replicas');
@@ -56,11 +61,10 @@ export async function createWorld(t: Teardown, replicaCount: number, patience = 
     withRedis: <T>(use: (client: Redis) => Promise<T>) => withRedis(redis.url, use),
   };
 
-  async function startReplica(): Promise<Replica> {
-    const [databaseProxy, redisProxy] = await Promise.all([
-      createTcpProxy(t, database.url),
-      createTcpProxy(t, redis.url),
-    ]);
+  async function startReplica(wires?: Pick<Replica, 'database' | 'redis'>): Promise<Replica> {
+    const [databaseProxy, redisProxy] = wires
+      ? [wires.database, wires.redis]
+      : await Promise.all([createTcpProxy(t, database.url), createTcpProxy(t, redis.url)]);
     const server = await startServer(t, {
       NODE_ENV: 'development',
       LOG_LEVEL: 'info',
