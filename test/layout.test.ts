@@ -86,7 +86,6 @@ const pureFiles = [
   'passwords/guessable-pattern.ts',
   'passwords/password-policy.ts',
   'passwords/word-list.ts',
-  'revocations/feed-message.ts',
   'revocations/revocation-part.ts',
   'revocations/revocation-window.ts',
   'sessions/generate-token.ts',
