@@ -5,7 +5,7 @@ import { SetupFault } from './setup-error.ts';
 import type { VerifierOptions, VerifierSettings } from './verifier-settings.ts';
 
 const NO_FEED: RevocationFollower = {
-  isRevoked: async () => false,
+  isRevoked: () => false,
   lagMs: () => Number.POSITIVE_INFINITY,
   close: async () => {},
 };

@@ -1,7 +1,7 @@
 /** What is kept for a hash of 64 bits, given as two words: a value from 1 on, and until when. */
 export type HashTable = ReturnType<typeof createHashTable>;
 
-/** Each grows by itself, so that no growth takes long. */
+/** Each grows by itself, so that no growth takes long. A power of two. */
 const PARTS = 64;
 /** Bytes of a place: the hash, its value, and the second until which it is kept, which is 0 in an empty place. */
 const PLACE = 16;
@@ -62,7 +62,7 @@ export function createHashTable() {
 
   /** By other bits than those that choose the place have most influence on. */
   function partOf(high: number): Part {
-    return parts[high % PARTS] as Part;
+    return parts[high & (PARTS - 1)] as Part;
   }
 
   /** Where the entry is, or would be. There is always an empty place. */

@@ -11,7 +11,7 @@ import type { RevocationMode, VerifierSettings } from './verifier-settings.ts';
 
 export type RevocationFollower = {
   /** Whether a token with these claims, signed by the key `kid`, is known to be revoked. */
-  isRevoked(claims: TokenClaims, kid: string): Promise<boolean>;
+  isRevoked(claims: TokenClaims, kid: string): boolean | Promise<boolean>;
   /** Milliseconds since the moment up to which all revocations are known; Infinity if that is unknown. */
   lagMs(): number;
   /** Resolves when nothing is under way any more. */

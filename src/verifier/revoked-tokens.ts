@@ -1,7 +1,7 @@
 import { createHashTable, type HashTable } from './hash-table.ts';
 import { HASH_BYTES, InvalidRevocations, type RevocationMessage } from './revocation-message.ts';
 import type { TokenClaims } from './token-claims.ts';
-import { createTokenHash } from './token-hash.ts';
+import { createTokenHash, type TokenHash } from './token-hash.ts';
 
 /** A message that does not continue what is held. */
 export class RevocationMismatch extends InvalidRevocations {
@@ -67,17 +67,14 @@ export function createRevokedTokens(
     /** The keys that are revoked. */
     keys: (): string[] => [...held.keys.keys()],
 
-    /** Whether a token with these claims, signed by the key `kid`, is revoked. Hashes only what it must. */
-    async isRevoked(claims: TokenClaims, kid: string): Promise<boolean> {
+    /**
+     * Whether a token with these claims, signed by the key `kid`, is revoked: at once, if hashing needs no turn of the event
+     * loop. Hashes only what it must.
+     */
+    isRevoked(claims: TokenClaims, kid: string): boolean | Promise<boolean> {
       if (held.keys.has(kid)) return true;
-      for (const [table, text, least] of questionsOf(held, claims)) {
-        if (table.size() === 0 || text === undefined) continue;
-        const hashed = hash(text);
-        // Without a turn for each of them where that can be.
-        const { high, low } = hashed instanceof Promise ? await hashed : hashed;
-        if (table.get(high, low) >= least) return true;
-      }
-      return false;
+      const questions = questionsOf(held, claims);
+      return hash.now ? isAnyVoid(questions, hash.now) : isAnyVoidLater(questions, hash.later);
     },
 
     /** Drops some of the entries whose time is over. To be called now and then. */
@@ -122,17 +119,35 @@ function addAll(table: HashTable, hashes: Uint8Array, until: number, values?: nu
   }
 }
 
-type Question = [table: HashTable, text: string | undefined, least: number];
+/** Where to look for what. An entry with this value or a higher one voids the token; none counts as 0. */
+type Question = { table: HashTable; text: string | undefined; least: number };
 
-/** Where to look for what, and from which value on an entry voids the token. No entry counts as 0. */
 function questionsOf({ sessions, tokens, users, clients }: Revocations, claims: TokenClaims): Question[] {
   const { sid, jti, sub, client_id, iat, cv = 0 } = claims;
-  // The `sub` of a service client's own token is no user; such a token has no session.
-  const user = sid === undefined ? undefined : sub;
   return [
-    [sessions, sid, 1],
-    [tokens, jti, 1],
-    [users, user, cv + 1],
-    [clients, client_id, Math.max(1, iat)],
+    { table: sessions, text: sid, least: 1 },
+    { table: tokens, text: jti, least: 1 },
+    // The `sub` of a service client's own token is no user; such a token has no session.
+    { table: users, text: sid === undefined ? undefined : sub, least: cv + 1 },
+    { table: clients, text: client_id, least: Math.max(1, iat) },
   ];
+}
+
+function isAnyVoid(questions: Question[], hash: TokenHash['now'] & {}): boolean {
+  for (const { table, text, least } of questions) {
+    if (table.size() === 0 || text === undefined) continue;
+    const { high, low } = hash(text);
+    if (table.get(high, low) >= least) return true;
+  }
+  return false;
+}
+
+/** The same, with a turn for each. */
+async function isAnyVoidLater(questions: Question[], hash: TokenHash['later']): Promise<boolean> {
+  for (const { table, text, least } of questions) {
+    if (table.size() === 0 || text === undefined) continue;
+    const { high, low } = await hash(text);
+    if (table.get(high, low) >= least) return true;
+  }
+  return false;
 }

@@ -1,24 +1,43 @@
 /** The first 8 bytes of the SHA-256 of a text in UTF-8, as two words. */
 type Hash = { high: number; low: number };
 
-export type HashText = (text: string) => Hash | Promise<Hash>;
+/** `now` is there where hashing needs no turn of the event loop. */
+export type TokenHash = { now?: (text: string) => Hash; later: (text: string) => Promise<Hash> };
 
 type NodeCrypto = { hash(algorithm: string, text: string, encoding: 'latin1'): string };
 /** The part of `globalThis` that tells whether this is Node. */
 type Runtime = { process?: { getBuiltinModule?(name: string): unknown } };
 
+/** About half a megabyte. */
+const MOST_REMEMBERED = 4096;
+
 /**
  * Hashes at once where Node's `crypto` is, or something like it: that takes a third of a microsecond. Elsewhere by
  * WebCrypto, which is asynchronous. It is not imported, or no bundler could make this module for a browser.
  */
-export function createTokenHash(runtime: Runtime = globalThis): HashText {
+export function createTokenHash(runtime: Runtime = globalThis): TokenHash {
   const node = runtime.process?.getBuiltinModule?.('node:crypto') as Partial<NodeCrypto> | undefined;
   const { hash } = node ?? {};
-  if (hash) return (text) => hashOf(hash('sha256', text, 'latin1'));
-  return async (text) => {
-    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-    return hashOf(String.fromCharCode(...new Uint8Array(digest)));
+  if (!hash) return { later: hashLater };
+  return { later: hashLater, now: remember((text) => hashOf(hash('sha256', text, 'latin1'))) };
+}
+
+/** Keeps what comes again: the same token comes with each request of a page, and a few clients have made all of them. */
+function remember(hash: (text: string) => Hash): (text: string) => Hash {
+  const known = new Map<string, Hash>();
+  return (text) => {
+    const before = known.get(text);
+    if (before) return before;
+    if (known.size === MOST_REMEMBERED) known.clear();
+    const hashed = hash(text);
+    known.set(text, hashed);
+    return hashed;
   };
+}
+
+async function hashLater(text: string): Promise<Hash> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return hashOf(String.fromCharCode(...new Uint8Array(digest)));
 }
 
 function hashOf(digest: string): Hash {

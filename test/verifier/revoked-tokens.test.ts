@@ -61,10 +61,12 @@ test('a token is void by its session, itself, its user, its client or its key', 
 
 test('hashes only what there are entries for', async (t) => {
   const hashed: string[] = [];
-  const { take, has } = setUp((text) => {
+  const { later } = createTokenHash();
+  const note = (text: string) => {
     hashed.push(text);
-    return createTokenHash()(text);
-  });
+    return later(text);
+  };
+  const { take, has } = setUp({ later: note });
   await has();
   t.strictSame(hashed, []);
   take({ users: { 'user-2': 4 } });
