@@ -151,6 +151,7 @@ t.test('an HAProxy that started while the script runs is told what comes', async
   await anotherRound();
   await stop(haproxy);
   feed.revoke({ sessions: ['while HAProxy was away'] });
+  await anotherRound();
   await eventually(() => /ECONNREFUSED|ENOENT/.test(script.output()), 'a line in the log');
   haproxy = await startProxy();
   t.equal(await statusOf(await mint({ sid: 'while HAProxy was away' })), 401);
