@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Transaction } from './database.ts';
 import { sql } from './drizzle.ts';
 import { revocations } from './schema.ts';
@@ -55,5 +55,5 @@ export function createRevocationLog() {
 
 /** What the feed says of an id: enough to find it again, and nothing to find it out. 8 bytes of SHA-256. */
 export function hashOfId(id: string): Buffer {
-  return createHash('sha256').update(id).digest().subarray(0, 8);
+  return hash('sha256', id, 'buffer').subarray(0, 8);
 }
