@@ -7,7 +7,7 @@ const MAX_BYTES = 64 * 1024;
 
 /** An answer that says nothing. The message completes "The metadata at …". */
 export class UnusableAnswer extends Error {
-  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys' | 'silence';
+  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys' | 'silence' | 'credentials';
 
   constructor(kind: UnusableAnswer['kind'], message: string) {
     super(message);

@@ -80,6 +80,8 @@ export async function requestRevocations(request: RevocationRequest): Promise<Re
 
 /** @throws UnusableAnswer */
 function checkHead({ status, headers }: Response, isStream: boolean): void {
+  if (status === 401 || status === 403)
+    throw new UnusableAnswer('credentials', `asks for credentials (${status})`);
   if (status !== 200) throw new TryLater(wrongStatus(status), retryAfterOf(headers));
   if (isStream && !headers.get('content-type')?.startsWith(STREAM))
     throw new UnusableAnswer('silence', `is not ${STREAM}`);

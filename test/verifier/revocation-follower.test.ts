@@ -410,7 +410,12 @@ test('answers that are no feed, and those without an end, cost little and change
     ],
     ['nothing there', (response) => response.writeHead(404).end(), /is not there \(404\)/],
     ['trouble', (response) => response.writeHead(500).end('secret'), /with the status 500/],
-    ['no credentials', (response) => response.writeHead(401).end(), /with the status 401/],
+    [
+      'no credentials',
+      (response) => response.writeHead(401).end(),
+      /asks for credentials \(401\): set REVOCATIONS=public there, or give/,
+    ],
+    ['wrong ones', (response) => response.writeHead(403).end(), /asks for credentials \(403\)/],
     [
       'a redirect',
       (response) => response.writeHead(302, { location: `${server.origin}/elsewhere` }).end(),
