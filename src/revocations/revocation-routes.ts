@@ -52,6 +52,30 @@ const FeedResponse = Type.Object({
   keys: Type.Array(Type.String(), { description: '`kid`s whose tokens are void' }),
 });
 
+/** @param isGuarded only service clients may read */
+function schemaFor(isGuarded: boolean) {
+  return {
+    tags: ['revocations'],
+    summary: 'Which access tokens are void before their time',
+    description:
+      'Sign-outs, bans and changes since a cursor, for services that check tokens offline. With `Accept: text/event-stream` the same objects come as events of a stream, as soon as there is something.',
+    ...(isGuarded && { security: [{ client: [] }, { accessToken: [] }] }),
+    querystring: FeedQuery,
+    headers: FeedHeaders,
+    response: {
+      200: {
+        description: 'JSON, or a stream for a client that prefers it',
+        content: {
+          'application/json': { schema: FeedResponse },
+          'text/event-stream': { schema: Type.Unsafe<string>({ type: 'string' }) },
+        },
+      },
+      ...problemResponses('validation_failed', 'rate_limited', 'overloaded', 'unavailable'),
+      ...(isGuarded && problemResponses('invalid_client', 'invalid_token', 'insufficient_scope')),
+    },
+  };
+}
+
 type RevocationRoutesOptions = {
   feed: RevocationFeed;
   streams: RevocationStreams;
@@ -86,26 +110,7 @@ export const revocationRoutes: FastifyPluginAsyncTypebox<RevocationRoutesOptions
       logLevel: 'warn',
       config: limit,
       ...(requireReader && { preHandler: requireReader }),
-      schema: {
-        tags: ['revocations'],
-        summary: 'Which access tokens are void before their time',
-        description:
-          'Sign-outs, bans and changes since a cursor, for services that check tokens offline. With `Accept: text/event-stream` the same objects come as events of a stream, as soon as there is something.',
-        ...(requireReader && { security: [{ client: [] }, { accessToken: [] }] }),
-        querystring: FeedQuery,
-        headers: FeedHeaders,
-        response: {
-          200: {
-            description: 'JSON, or a stream for a client that prefers it',
-            content: {
-              'application/json': { schema: FeedResponse },
-              'text/event-stream': { schema: Type.Unsafe<string>({ type: 'string' }) },
-            },
-          },
-          ...problemResponses('validation_failed', 'rate_limited', 'overloaded', 'unavailable'),
-          ...(requireReader && problemResponses('invalid_client', 'invalid_token', 'insufficient_scope')),
-        },
-      },
+      schema: schemaFor(requireReader !== undefined),
     },
     async (request, reply) => {
       const { after = null, wait } = request.query;

@@ -1,12 +1,18 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import Fastify, { type FastifyContextConfig, type preHandlerAsyncHookHandler } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyContextConfig,
+  type preHandlerAsyncHookHandler,
+} from 'fastify';
 import { type Test, test } from 'tap';
 import { loadConfig } from '../../src/config/config.ts';
+import { channels, listenTo } from '../../src/core/channels.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { addConnectionLimits } from '../../src/http/connection-limits.ts';
 import { addEdges, createFastify } from '../../src/http/fastify-instance.ts';
+import { createLogger } from '../../src/http/logging.ts';
 import { revocationRoutes } from '../../src/revocations/revocation-routes.ts';
 import { createRevocationStreams } from '../../src/revocations/revocation-streams.ts';
 import { createRevocationWaits } from '../../src/revocations/revocation-waits.ts';
@@ -21,13 +27,15 @@ type Options = {
   most?: number;
   requireReader?: preHandlerAsyncHookHandler;
   limit?: FastifyContextConfig;
+  logger?: FastifyBaseLogger;
 };
 
 /** The routes on a feed that the test fills. */
-async function setUp(t: Test, { fake = fakeFeed(), most = 10, requireReader, limit = {} }: Options = {}) {
+async function setUp(t: Test, options: Options = {}) {
+  const { fake = fakeFeed(), most = 10, requireReader, limit = {}, logger = Fastify().log } = options;
   const { feed } = fake;
   const config = loadConfig({});
-  const app = createFastify(config, Fastify().log);
+  const app = createFastify(config, logger);
   addConnectionLimits(app);
   addEdges(app, { state: 'running' });
   const streams = createRevocationStreams({ feed, most, now: Date.now });
@@ -189,6 +197,44 @@ test('a stream continues after Last-Event-ID, or after the query of a client wit
     t.match(stream.text(), `"from":${JSON.stringify(from)}`);
     stream.socket.destroy();
   }
+});
+
+test('a stream that the server ends is one request; its line in the log has no cursor', async (t) => {
+  const facts: { route: string | undefined; status: number }[] = [];
+  t.teardown(listenTo(channels.request, (fact) => facts.push(fact)));
+  const lines: string[] = [];
+  const logger = createLogger('debug', false, { write: (line) => void lines.push(line) });
+  const { app, streams } = await setUp(t, { logger });
+  const port = await listen(t, app);
+  const stream = openStream(port, [], '/revocations?after=e.0');
+  await stream.says(/id: e\.0\n/);
+  t.same(facts, []);
+  streams.close();
+  await stream.closed;
+  await eventually(() => {
+    if (facts.length < 1) throw new Error('it is not over');
+  });
+  for (const fact of facts) t.match(fact, { route: '/revocations', status: 200 });
+  t.match(lines.join(''), '"route":"/revocations"');
+  t.notMatch(lines.join(''), /e\.0/);
+});
+
+test('a stream on a connection with another answer begins after that', async (t) => {
+  const { app, fake } = await setUp(t);
+  const wait = 'GET /revocations?after=e.0&wait=25 HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const stream = openStream(await listen(t, app), [], '/revocations', wait);
+  await eventually(() => {
+    if (fake.asked() < 2) throw new Error('not asked for both');
+  });
+  await nextTurn();
+  t.equal(stream.text(), '');
+  fake.advance();
+  await stream.says(/^id: e\.1$/m);
+  t.match(
+    stream.text(),
+    /^HTTP\/1\.1 200 OK.*\{"cursor":"e\.1".*\}HTTP\/1\.1 200 OK.*retry: 1000.*\nid: e\.0\n.*\nid: e\.1\n/s,
+  );
+  stream.socket.destroy();
 });
 
 test('a beat has at most 120 bytes on the wire', async (t) => {

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 
-/** A stream of revocations on a socket of its own, read as text. */
-export function openStream(port: number, lines: string[] = [], path = '/revocations') {
+/** A stream of revocations on a socket of its own, read as text. @param before a request that is sent first */
+export function openStream(port: number, lines: string[] = [], path = '/revocations', before = '') {
   const socket = connect(port, '127.0.0.1');
   const head = [`GET ${path} HTTP/1.1`, 'Host: localhost', 'Accept: text/event-stream', ...lines];
-  socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  socket.write(`${before}${head.join('\r\n')}\r\n\r\n`);
   let text = '';
   socket.setEncoding('utf8').on('data', (chunk) => {
     text += chunk;
