@@ -176,8 +176,11 @@ export function createRevocationReader(parts: ReaderParts) {
     url = null;
     tell(on.revocationsFailed, error);
     warn(error);
+    const retryAfterMs = retryAfterOf(error);
+    // Of several servers one may be down, and a balancer asks another one now.
+    if (failures === 1 && listener.cursor() !== null && retryAfterMs === 0) return random() * RECONNECT_MS;
     const backoffMs = Math.min(firstBackoffMs * 2 ** (failures - 1), MAX_BACKOFF_MS);
-    return jittered(Math.max(backoffMs, retryAfterOf(error)));
+    return jittered(Math.max(backoffMs, retryAfterMs));
   }
 
   function aboutFeed<T>(from: string, step: () => Promise<T>): Promise<T> {

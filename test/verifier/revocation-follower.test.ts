@@ -536,12 +536,35 @@ test('a feed that was switched off counts as none, and what was known stays in f
   server.state.answer = (response) => response.writeHead(404).end();
   url = null;
   time.advance(2000);
-  await until(() => time.waits().includes(1000));
+  await until(() => time.waits().includes(125));
   t.equal(feed.lagMs(), 2000, 'it may be an accident');
-  time.advance(1000);
+  time.advance(125);
   await until(() => time.waits().includes(600_000));
   t.equal(feed.lagMs(), Number.POSITIVE_INFINITY);
   t.ok(await feed.isOver('s1'));
+});
+
+test('the first failure after an answer may be that of one server of several, so another is asked at once', async (t) => {
+  const time = createTime();
+  const server = await startFeedServer(t);
+  const good = feedAnswers(time, () => ({ what: { sessions: ['s1'] } }));
+  server.state.answer = good;
+  const feed = follow(t, server, time, { revocations: 'poll' });
+  let failures = 0;
+  for (const [headers, wait] of [
+    [{}, 125],
+    [{ 'retry-after': '3' }, 3000],
+  ] as const) {
+    server.state.answer = good;
+    await until(() => time.waits().includes(2000));
+    server.state.answer = (response) => response.writeHead(502, headers).end();
+    time.advance(2000);
+    await until(() => time.waits().includes(wait));
+    t.equal(feed.count('revocationsFailed'), failures + 1);
+    failures += 1;
+    server.state.answer = good;
+    time.advance(wait);
+  }
 });
 
 test('if the server keeps less than the window, nothing counts as known until the window has passed', async (t) => {
