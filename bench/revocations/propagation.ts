@@ -20,7 +20,13 @@ type Variant = {
   checkEveryMs: number;
 };
 
-export type PropagationPlan = { replicas: number; streamed: number; polled: number; perSecond: number };
+export type PropagationPlan = {
+  replicas: number;
+  streamed: number;
+  polled: number;
+  seldom: number;
+  perSecond: number;
+};
 
 const LOADED_WITHIN_MS = 20_000;
 /** A sign-out that is not known by then counts as missed, and as so long. */
@@ -33,12 +39,21 @@ const POLL_MS = 2_000 + 700;
 
 /** Sign-outs through the replicas in turn, each seen by as many verifiers, one at each replica. */
 export async function measurePropagation(place: FeedPlace, plan: PropagationPlan): Promise<Finding[]> {
-  const { replicas, streamed, polled, perSecond } = plan;
+  const { replicas, streamed, polled, seldom, perSecond } = plan;
   const stream = { how: 'stream', replicas, count: streamed, perSecond, checkEveryMs: 10 } as const;
   const poll = { how: 'poll', replicas, count: polled, perSecond: perSecond / 2, checkEveryMs: 40 } as const;
   const variants: Variant[] = [
     { name: 'SSE, with Redis', settings: {}, mostMs: 300, ...stream },
     { name: 'SSE, Redis dead', settings: NO_REDIS, mostMs: 700, ...stream },
+    // With few sign-outs a replica has no commits of its own that make it look at the table.
+    {
+      name: 'SSE, Redis dead, seldom',
+      settings: NO_REDIS,
+      mostMs: 700,
+      ...stream,
+      count: seldom,
+      perSecond: 4,
+    },
     { name: 'polling, with Redis', settings: {}, mostMs: POLL_MS, ...poll },
   ];
   const findings: Finding[] = [];

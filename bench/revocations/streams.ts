@@ -48,7 +48,7 @@ export async function measureStreams(place: FeedPlace, plan: StreamPlan): Promis
     finding(', idle: resident memory', idle.megabytes, 40, 'MB'),
     finding(', idle: CPU', idle.cpu, 2, '% of a core'),
     finding(`${busily}: CPU`, busy.cpu, 15, '% of a core'),
-    finding(`${busily}: pieces a second and stream`, busy.piecesPerSecond, null, ''),
+    finding(`${busily}: events a second and stream`, busy.eventsPerSecond, null, ''),
     finding(`${busily}: bytes a revocation and stream`, busy.bytes, null, ''),
     finding(`${busily}: streams that ended`, busy.ended, 0, ''),
     finding(`${busily}: /token p99, to that without both`, busy.p99Ratio, 1.2, 'times'),
@@ -73,7 +73,7 @@ async function measureBusy(place: FeedPlace, server: MeasuredProcess, visitor: V
   const mint = () => sendSteadily(mintRequest(server.url, visitor), tokensPerSecond, seconds);
   const shares: number[] = [];
   const figures: [quiet: Figures, busy: Figures][] = [];
-  let [pieces, bytes, ended, revoked] = [0, 0, 0, 0];
+  let [events, bytes, ended, revoked] = [0, 0, 0, 0];
   for (let round = 0; round < rounds; round += 1) {
     const quietShare = await cpuShare(server, seconds);
     const quiet = await mint();
@@ -86,13 +86,13 @@ async function measureBusy(place: FeedPlace, server: MeasuredProcess, visitor: V
     revoking.abort();
     revoked += await revocations;
     const streamed = await end(open);
-    pieces += streamed.pieces;
+    events += streamed.events;
     bytes += streamed.bytes;
     ended += streamed.ended;
   }
   return {
     cpu: median(shares),
-    piecesPerSecond: pieces / (rounds * 2 * seconds * streams),
+    eventsPerSecond: events / (rounds * 2 * seconds * streams),
     bytes: bytes / (revoked * streams),
     ended,
     p99Ratio: median(figures.map(([quiet, busy]) => busy.p99 / quiet.p99)),

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { channels, tell } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -7,6 +8,8 @@ import type { RevocationFeed } from './revocation-feed.ts';
 
 /** A stream gets an event at most this often, with all that is new. */
 const EVENT_EVERY_MS = 100;
+/** A millisecond's work. After that, other requests are answered before it goes on. */
+const SENT_AT_ONCE = 100;
 /** A stream ends by itself after this time and up to twice of it, so that streams spread over replicas again. */
 const LEAST_LIFE_MS = 300_000;
 /** A reader that lets more than this pile up does not keep up. It may come back and continue. */
@@ -103,11 +106,21 @@ export function createRevocationStreams({ feed, most, now, random = Math.random 
         sending = undefined;
         sentAt = now();
         events.clear();
-        const head = feed.state()?.cursor;
-        for (const stream of streams) if (stream.cursor !== head) push(stream);
+        void sendToAll();
       },
       Math.max(0, sentAt + EVENT_EVERY_MS - now()),
     ).unref();
+  }
+
+  async function sendToAll(): Promise<void> {
+    const head = feed.state()?.cursor;
+    let count = 0;
+    for (const stream of streams) {
+      if (stream.cursor === head) continue;
+      push(stream);
+      count += 1;
+      if (count % SENT_AT_ONCE === 0) await nextTurn();
+    }
   }
 
   /** Sends what comes after the cursor of the stream. */

@@ -81,6 +81,22 @@ test('what is new goes to all streams, made once', async (t) => {
   for (const { ids } of readers) t.strictSame(ids(), ['e.0', 'e.1']);
 });
 
+test('many streams get it in several turns, so that other requests are answered in between', async (t) => {
+  const { add, feed } = setUp(t, { most: 250 });
+  const readers = Array.from({ length: 250 }, reader);
+  for (const { line } of readers) add(line, 'e.0');
+  await Promise.all(readers.map(({ got }) => got(1)));
+  feed.advance();
+  const served = () => readers.filter(({ ids }) => ids().length === 2).length;
+  const counts = [0];
+  while (counts.at(-1) !== 250) {
+    await nextTurn();
+    counts.push(served());
+  }
+  t.strictSame([...new Set(counts)], [0, 100, 200, 250]);
+  t.equal(feed.asked(), 2, 'made once all the same');
+});
+
 test('what comes within 100 ms after an event is one event', async (t) => {
   const { add, feed, passTime } = setUp(t);
   const { line, got, ids } = reader();
