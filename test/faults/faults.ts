@@ -6,14 +6,14 @@
  * sign-outs` is the long run of the revocation feed, and SEED draws other faults.
  */
 import t from 'tap';
-import { doorFaults } from './late-doors.ts';
+import { doorFaults } from './door-faults.ts';
 import { measureLatency } from './latency.ts';
 import { postgresFaults } from './postgres-faults.ts';
 import { playAll, tableOf } from './probe.ts';
 import { createRaces } from './races.ts';
 import { redisFaults } from './redis-faults.ts';
 import { replicaFaults } from './replica-faults.ts';
-import { createRevocationStorm } from './revocation-storm.ts';
+import { createRevocationStorm } from './revocation-faults.ts';
 import { createWorld } from './world.ts';
 
 const ROUNDS = 300;

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { databaseKilledForDoors } from './late-doors.ts';
+import { databaseKilledForDoors } from './door-faults.ts';
 import { halfDeadConnections, postgresKilled } from './postgres-faults.ts';
 import { playAll, type Scenario, tableOf } from './probe.ts';
 import { createRaces } from './races.ts';
 import { logoutWhileOneIsCutOff, poisoned, redisFlushed, redisFrozen } from './redis-faults.ts';
-import { createRevocationStorm } from './revocation-storm.ts';
+import { createRevocationStorm } from './revocation-faults.ts';
 import { createWorld } from './world.ts';
 
 /**
