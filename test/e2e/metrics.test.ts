@@ -30,7 +30,7 @@ async function startWithMetrics(t: Test, env: Record<string, string> = {}) {
 
 /** How many lines there are, but for those of calls that the server makes by itself from time to time. */
 function ofRequests(lines: object): number {
-  return Object.keys(lines).filter((line) => !/call="(outbox|keys)\./.test(line)).length;
+  return Object.keys(lines).filter((line) => !/call="(outbox|keys|revocations)\./.test(line)).length;
 }
 
 test('tells what requests ask for and what becomes of them, in few lines and without what is private', async (t) => {
