@@ -35,7 +35,7 @@ const accountCodes = ['password_required', 'reauthentication_required'];
 test('each code can be met', async (t) => {
   const place = await createPlace(t);
   const wire = await createWire(t, place.DATABASE_URL);
-  const { app } = await build(t, { DATABASE_URL: wire.url }, place);
+  const { app } = await build(t, { DATABASE_URL: wire.url, REVOCATIONS: 'clients' }, place);
   const { cookie, email } = await signUp(app);
   const type = { 'content-type': 'application/json' };
   const requests: { [Code in ErrorCode]?: InjectOptions } = {
@@ -46,6 +46,7 @@ test('each code can be met', async (t) => {
     invalid_credentials: { method: 'POST', url: '/login', payload: newCredentials() },
     not_signed_in: { url: '/me' },
     origin_not_allowed: { method: 'POST', url: '/token', headers: { origin: `${appOrigin}1` } },
+    invalid_client: { url: '/revocations' },
     invalid_token: { url: '/admin/doctor', headers: { authorization: 'Bearer x' } },
     forwarded_request_refused: { url: '/forward-auth', headers: { 'x-auth-subject': 'x' } },
     invalid_code: { method: 'POST', url: '/sessions/disown', payload: { code: 'x'.repeat(43) } },
