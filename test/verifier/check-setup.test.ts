@@ -11,6 +11,7 @@ import type { VerifierOptions } from '../../src/verifier/verifier-settings.ts';
 import { build, createPlace, quickSettings, signUp, type TestApp } from '../helper.ts';
 import { addClient, mintToken } from '../support/clients.ts';
 import { settle } from './support/fake-issuer.ts';
+import { until } from './support/feed.ts';
 
 const issuer = 'http://localhost:3000';
 const settings = { PUBLIC_URL: issuer, AUDIENCES: 'shop,payments' };
@@ -22,11 +23,12 @@ async function setUp(t: Test) {
   const client = await addClient(place, settings, { id: 'shop', audiences: ['shop'] });
   const credentials: IntrospectionOptions = { clientId: client.id, clientSecret: client.secret };
   const warnings: string[] = [];
+  const paths: string[] = [];
   let steady = 0;
   const options = (changes: Partial<VerifierOptions>): VerifierOptions => ({
     issuer,
     audience: 'shop',
-    fetch: reach(app),
+    fetch: reach(app, (path) => paths.push(path)),
     logger: { warn: (text) => warnings.push(text) },
     steadyNow: () => steady,
     revocations: false,
@@ -38,6 +40,8 @@ async function setUp(t: Test) {
     client,
     credentials,
     warnings,
+    /** How many requests for this path have been answered. */
+    answered: (path: string) => paths.filter((one) => one === path).length,
     advance: (ms: number) => {
       steady += ms;
     },
@@ -47,8 +51,8 @@ async function setUp(t: Test) {
   };
 }
 
-/** Any host name leads to the app. */
-function reach(app: TestApp['app']): Fetch {
+/** Any host name leads to the app. @param noteAnswer called with the path of each request that was answered */
+function reach(app: TestApp['app'], noteAnswer: (path: string) => void): Fetch {
   return async (url, { method, headers, body }) => {
     const { pathname } = new URL(url);
     const response = await app.inject({
@@ -61,6 +65,7 @@ function reach(app: TestApp['app']): Fetch {
       name,
       `${value}`,
     ]);
+    noteAnswer(pathname);
     return new Response(response.rawPayload, { status: response.statusCode, headers: sent });
   };
 }
@@ -142,38 +147,34 @@ test('tells of clocks that differ', async (t) => {
 });
 
 test('at a door, warns of wrong credentials and of a missing audience, once a minute for each', async (t) => {
-  const { app, doors, client, credentials, warnings, advance } = await setUp(t);
+  const { app, doors, client, credentials, warnings, advance, answered } = await setUp(t);
   const { cookie } = await signUp(app);
   const authorization = `Bearer ${await mintToken(app, cookie, { audience: 'payments' })}`;
   const wrong = doors({ clientId: 'shop', clientSecret: `${client.secret}x` }, { audience: 'payments' });
   const other = doors(credentials, { audience: 'payments' });
-  const ask = async (at: typeof wrong, status: number) => {
-    const before = warnings.length;
+  const ask = async (at: typeof wrong, status: number, warned: string[]) => {
     t.match(await at.check('checked', { authorization }), { status });
-    await settleFor(() => warnings.length > before);
+    await until(() => warnings.length >= warned.length);
+    t.strictSame(warnings, warned);
   };
-  for (let count = 0; count < 3; count += 1) await ask(wrong, 503);
-  t.strictSame(warnings.splice(0), [refused]);
-  for (let count = 0; count < 3; count += 1) await ask(other, 401);
-  t.strictSame(warnings.splice(0), [notForPayments]);
+  for (let count = 0; count < 3; count += 1) await ask(wrong, 503, [refused]);
+  for (let count = 0; count < 3; count += 1) await ask(other, 401, [refused, notForPayments]);
+  t.equal(answered('/oauth/token'), 1, 'the door asks why once a minute');
   advance(60_000);
-  await ask(wrong, 503);
-  await ask(other, 401);
-  t.strictSame(warnings, [refused, notForPayments]);
+  await ask(wrong, 503, [refused, notForPayments, refused]);
+  await ask(other, 401, [refused, notForPayments, refused, notForPayments]);
+  t.equal(answered('/oauth/token'), 2);
   for (const text of warnings) t.notMatch(text, client.secret);
 });
 
 test('a token that was revoked is no reason to warn', async (t) => {
-  const { app, doors, credentials, warnings } = await setUp(t);
+  const { app, doors, credentials, warnings, answered } = await setUp(t);
   const { cookie } = await signUp(app);
   const authorization = `Bearer ${await mintToken(app, cookie, { audience: 'shop' })}`;
   await app.inject({ method: 'POST', url: '/logout', headers: { cookie } });
   t.match(await doors(credentials).check('checked', { authorization }), { status: 401 });
-  await settleFor(() => false);
+  await until(() => answered('/oauth/token') === 1);
+  // The answer is in memory: a warning would come in the next turns.
+  await settle();
   t.strictSame(warnings, []);
 });
-
-/** Waits for the question that a door asks in the background: until it has led to a warning, or had time enough to. */
-async function settleFor(hasWarned: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 100 && !hasWarned(); turn += 1) await settle();
-}
