@@ -73,8 +73,7 @@ export function createRevokedTokens(
      */
     isRevoked(claims: TokenClaims, kid: string): boolean | Promise<boolean> {
       if (held.keys.has(kid)) return true;
-      const questions = questionsOf(held, claims);
-      return hash.now ? isAnyVoid(questions, hash.now) : isAnyVoidLater(questions, hash.later);
+      return hash.now ? isVoid(held, claims, hash.now) : isVoidLater(held, claims, hash.later);
     },
 
     /** Drops some of the entries whose time is over. To be called now and then. */
@@ -119,35 +118,54 @@ function addAll(table: HashTable, hashes: Uint8Array, until: number, values?: nu
   }
 }
 
-/** Where to look for what. An entry with this value or a higher one voids the token; none counts as 0. */
-type Question = { table: HashTable; text: string | undefined; least: number };
-
-function questionsOf({ sessions, tokens, users, clients }: Revocations, claims: TokenClaims): Question[] {
-  const { sid, jti, sub, client_id, iat, cv = 0 } = claims;
-  return [
-    { table: sessions, text: sid, least: 1 },
-    { table: tokens, text: jti, least: 1 },
+/** This is called for each token, so it makes no objects of its own. */
+function isVoid(
+  { sessions, tokens, users, clients }: Revocations,
+  { sid, jti, sub, client_id, iat, cv = 0 }: TokenClaims,
+  hash: TokenHash['now'] & {},
+): boolean {
+  return (
+    has(sessions, sid, 1, hash) ||
+    has(tokens, jti, 1, hash) ||
     // The `sub` of a service client's own token is no user; such a token has no session.
-    { table: users, text: sid === undefined ? undefined : sub, least: cv + 1 },
-    { table: clients, text: client_id, least: Math.max(1, iat) },
-  ];
+    (sid !== undefined && has(users, sub, cv + 1, hash)) ||
+    has(clients, client_id, Math.max(1, iat), hash)
+  );
 }
 
-function isAnyVoid(questions: Question[], hash: TokenHash['now'] & {}): boolean {
-  for (const { table, text, least } of questions) {
-    if (table.size() === 0 || text === undefined) continue;
-    const { high, low } = hash(text);
-    if (table.get(high, low) >= least) return true;
-  }
-  return false;
+/** Whether the entry of this text has the value `least` or a higher one. */
+function has(
+  table: HashTable,
+  text: string | undefined,
+  least: number,
+  hash: TokenHash['now'] & {},
+): boolean {
+  if (table.size() === 0 || text === undefined) return false;
+  const { high, low } = hash(text);
+  return table.get(high, low) >= least;
 }
 
-/** The same, with a turn for each. */
-async function isAnyVoidLater(questions: Question[], hash: TokenHash['later']): Promise<boolean> {
-  for (const { table, text, least } of questions) {
-    if (table.size() === 0 || text === undefined) continue;
-    const { high, low } = await hash(text);
-    if (table.get(high, low) >= least) return true;
-  }
-  return false;
+/** The same as `isVoid`, with a turn for each hash. */
+async function isVoidLater(
+  { sessions, tokens, users, clients }: Revocations,
+  { sid, jti, sub, client_id, iat, cv = 0 }: TokenClaims,
+  hash: TokenHash['later'],
+): Promise<boolean> {
+  return (
+    (await hasLater(sessions, sid, 1, hash)) ||
+    (await hasLater(tokens, jti, 1, hash)) ||
+    (sid !== undefined && (await hasLater(users, sub, cv + 1, hash))) ||
+    hasLater(clients, client_id, Math.max(1, iat), hash)
+  );
+}
+
+async function hasLater(
+  table: HashTable,
+  text: string | undefined,
+  least: number,
+  hash: TokenHash['later'],
+): Promise<boolean> {
+  if (table.size() === 0 || text === undefined) return false;
+  const { high, low } = await hash(text);
+  return table.get(high, low) >= least;
 }

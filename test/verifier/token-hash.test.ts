@@ -31,3 +31,23 @@ test('remembers some, and hashes again what it has forgotten', (t) => {
   for (const text of ['session-0', 'session-0', 'session-9999']) t.strictSame(now?.(text), expected(text));
   t.end();
 });
+
+test('hashes a text once while it keeps it', (t) => {
+  const hashed: string[] = [];
+  const hash = (_algorithm: string, text: string) => {
+    hashed.push(text);
+    return '\x00\x00\x00\x01\x00\x00\x00\x02';
+  };
+  const { now } = createTokenHash({ process: { getBuiltinModule: () => ({ hash }) } });
+  for (const text of ['session-1', 'token-9', 'session-1', 'token-9'])
+    t.strictSame(now?.(text), { high: 1, low: 2 });
+  t.strictSame(hashed, ['session-1', 'token-9']);
+  t.end();
+});
+
+test('gives each of two texts that have one place its own hash', (t) => {
+  const { now } = createTokenHash();
+  for (const text of ['session-a-0000', 'session-b-0000', 'session-a-0000', '0', '00', '0'])
+    t.strictSame(now?.(text), expected(text));
+  t.end();
+});
