@@ -78,7 +78,7 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
   if (!REALM.test(realm)) throw new TypeError('realm must be printable ASCII without quotes');
   const isGiven = 'verify' in given;
   const verifier = isGiven ? given : createVerifier(given);
-  const introspection = asked && introspectionOf(asked, verifier);
+  const introspection = asked && introspectionOf(asked, verifier, close);
 
   return { declare, check, checkSetup, close };
 
@@ -194,8 +194,19 @@ export function createDoors({ verifier: given, introspection: asked, realm = 'ap
   }
 }
 
-function introspectionOf(asked: Introspection | IntrospectionOptions, { settings }: Verifier): Introspection {
-  return 'confirm' in asked ? asked : createIntrospection(asked, settings);
+/** @param close what to end if that fails: nobody else could */
+function introspectionOf(
+  asked: Introspection | IntrospectionOptions,
+  { settings }: Verifier,
+  close: () => Promise<void>,
+): Introspection {
+  if ('confirm' in asked) return asked;
+  try {
+    return createIntrospection(asked, settings);
+  } catch (error) {
+    void close();
+    throw error;
+  }
 }
 
 /** Also warns: where the auth server has no feed, no request ever passes, and nothing else says why. */

@@ -6,7 +6,7 @@ import type { Introspection } from '../../src/verifier/introspection.ts';
 import { createVerifier, type Verifier } from '../../src/verifier/verifier.ts';
 import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { breakVerification } from '../support/broken-crypto.ts';
-import { createFakeIssuer, dead } from './support/fake-issuer.ts';
+import { createFakeIssuer, dead, settle } from './support/fake-issuer.ts';
 import { type Changes, issuer, onceAtShop } from './support/tokens.ts';
 
 /** Doors of the shop, on an auth server whose answers to introspections the test sets. */
@@ -352,6 +352,19 @@ test('a verifier that was given goes on when the doors are closed', async (t) =>
   const given = { ...verifier, close };
   await createDoors({ verifier: given }).close();
   t.equal(closed, 0);
+});
+
+test('doors that cannot be made leave no feed running that nobody could end', async (t) => {
+  const asked: string[] = [];
+  const fetch = async (url: string) => {
+    asked.push(url);
+    return new Response(null, { status: 404 });
+  };
+  const verifier = { issuer, audience: 'shop', fetch, logger: false as const };
+  const introspection = { clientId: 'shop', clientSecret: '' };
+  t.throws(() => createDoors({ verifier, introspection }), TypeError);
+  await settle();
+  t.strictSame(asked, []);
 });
 
 test('what does not fit together is refused when it is declared', async (t) => {
