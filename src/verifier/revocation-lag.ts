@@ -22,8 +22,8 @@ const DRIFT_MS = 2000;
 /** Begins to measure an answer. @param startedAt when its request began, by `steadyNow` */
 export function openingOf(headers: Headers, startedAt: number, now: number): Opening {
   const age = headers.get('age');
-  // Age has whole seconds.
-  const cachedMs = age === null ? 0 : (Number(age) || 0) * 1000 + 1000;
+  // Age has whole seconds. A negative one would make the answer newer than it is.
+  const cachedMs = age === null ? 0 : Math.max(0, Number(age) || 0) * 1000 + 1000;
   const date = Date.parse(headers.get('date') ?? '');
   const aheadMs = Number.isNaN(date) ? 0 : now - cachedMs - date;
   return { startedAt, cachedMs, aheadMs, serverStartMs: null };
