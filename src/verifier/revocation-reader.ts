@@ -143,7 +143,7 @@ export function createRevocationReader(parts: ReaderParts) {
     // A server that has too many streams, or ends, says when to come again.
     const retryAfterMs = retryAfterOf(error);
     streamFailures += retryAfterMs > 0 ? MAX_STREAM_FAILURES : 1;
-    streamAgainAt = steadyNow() + jittered(retryAfterMs || STREAM_AGAIN_MS);
+    streamAgainAt = steadyNow() + Math.max(retryAfterMs, jittered(retryAfterMs || STREAM_AGAIN_MS));
     tell(on.revocationsFailed, error);
     warn(error);
     return streamFailures < MAX_STREAM_FAILURES ? jittered(firstBackoffMs) : 0;
@@ -180,7 +180,8 @@ export function createRevocationReader(parts: ReaderParts) {
     // Of several servers one may be down, and a balancer asks another one now.
     if (failures === 1 && listener.cursor() !== null && retryAfterMs === 0) return random() * RECONNECT_MS;
     const backoffMs = Math.min(firstBackoffMs * 2 ** (failures - 1), MAX_BACKOFF_MS);
-    return jittered(Math.max(backoffMs, retryAfterMs));
+    // Jitter makes nobody come before the time.
+    return Math.max(retryAfterMs, jittered(Math.max(backoffMs, retryAfterMs)));
   }
 
   function aboutFeed<T>(from: string, step: () => Promise<T>): Promise<T> {

@@ -492,6 +492,22 @@ test('waits longer after each failure, never alone by what a server says, and fi
   t.equal(found, 10, 'each time');
 });
 
+test('asks not before it may, however the times are spread', async (t) => {
+  for (const [random, waits] of [
+    [0, 40_000],
+    [0.5, 40_000],
+    [0.99, 49_800],
+  ] as const) {
+    const time = createTime();
+    const server = await startFeedServer(t);
+    server.state.answer = (response) => response.writeHead(429, { 'retry-after': '40' }).end();
+    const feed = follow(t, server, time, { revocations: 'poll', random: () => random });
+    await until(() => feed.count('revocationsFailed') === 1 && time.waits().length === 1);
+    t.strictSame(time.waits().map(Math.round), [waits]);
+    await feed.close();
+  }
+});
+
 test('the stream says how long to wait after a failure, within reason', async (t) => {
   for (const [retry, waits] of [
     [3000, 3000],

@@ -129,7 +129,7 @@ export function follow(
   t: Teardown,
   server: FeedServer,
   time: Time,
-  options: Partial<VerifierOptions> & { findUrl?: () => Promise<string | null> } = {},
+  options: Partial<VerifierOptions> & { findUrl?: () => Promise<string | null>; random?: () => number } = {},
 ) {
   const told: [name: string, ...args: unknown[]][] = [];
   const note =
@@ -139,7 +139,7 @@ export function follow(
   const warnings: string[] = [];
   const names = ['revocationLag', 'revocationsReceived', 'revocationsReset', 'revocationsFailed'] as const;
   const on: VerifierHooks = Object.fromEntries(names.map((name) => [name, note(name)]));
-  const { findUrl = async () => server.url, revocations = 'stream', ...others } = options;
+  const { findUrl = async () => server.url, revocations = 'stream', random = () => 0.5, ...others } = options;
   const dropped: string[][] = [];
   const settings = settingsOf({
     ...{ issuer: server.origin, audience: 'shop', on, now: time.now, steadyNow: time.steadyNow },
@@ -151,7 +151,7 @@ export function follow(
   const follower = createRevocationFollower({
     ...{ settings, mode: revocations || 'stream', findUrl, cure: 'check it', later: time.later },
     dropKeys: (kids) => dropped.push(kids),
-    random: () => 0.5,
+    random,
   });
   t.teardown(follower.close);
   return {
