@@ -19,6 +19,7 @@ import time
 import urllib.request
 
 MOST_BYTES = 64 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
 FORGET_EVERY = 60
 
 
@@ -77,10 +78,15 @@ class Revocations:
 
     def _ask(self, cursor):
         url = self._url if cursor is None else f"{self._url}?after={cursor}"
+        until = self._clock() + self._timeout  # of the whole answer: the other timeout is for each of its pieces
+        body = bytearray()
         with self._open(urllib.request.Request(url, headers=self._headers), timeout=self._timeout) as response:
-            body = response.read(MOST_BYTES + 1)
-            if len(body) > MOST_BYTES:
-                raise ValueError("the feed is too long")
+            while piece := response.read1(PIECE_BYTES):
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise ValueError("the feed is too long")
+                if self._clock() > until:
+                    raise ValueError("the feed is too slow")
             return json.loads(body), max(int(response.headers.get("Age") or 0), 0)
 
     def _run(self):

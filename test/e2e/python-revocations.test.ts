@@ -111,6 +111,22 @@ t.test('follows no redirect, and believes nothing of an answer that is none', as
   feed.answer(null);
 });
 
+t.test('gives up an answer that comes too slowly', async (t) => {
+  const token = await mint({ sid: 'one' });
+  let dripping = 0;
+  feed.answer((response) => {
+    dripping += 1;
+    const timer = setInterval(() => response.write(' '), 50);
+    response.once('close', () => clearInterval(timer));
+  });
+  await eventually(() => dripping === 1, 'a question');
+  process.kill(python.pid, 'SIGHUP');
+  await eventually(async () => /too slow/.test((await python.says(token)).error ?? ''), 'an error');
+  feed.answer(null);
+  await eventually(async () => (await python.says(token)).error === null, 'an answer');
+  t.ok((await lag()) < 30);
+});
+
 t.test('forgets what has left the window', async (t) => {
   feed.keepFor(300);
   feed.restore('four', [{ sessions: ['short', 'long'] }]);
