@@ -65,10 +65,12 @@ export function createRevocationStreams({ feed, most, now, random = Math.random 
     },
 
     /**
-     * Adds a stream. It counts until its line is closed, for whatever reason.
+     * Adds a stream. It counts until its line is closed, for whatever reason; a client that has gone already is left out.
      * @param after the cursor of the client; null if it has none
      */
     add(line: Line, after: string | null): void {
+      // It went while its request was checked: its `close` has been, and will not come again.
+      if (line.destroyed) return;
       const life = LEAST_LIFE_MS * (1 + random());
       const stream = { line, cursor: after, isReady: true, sentAt: now(), endsAt: now() + life };
       streams.add(stream);

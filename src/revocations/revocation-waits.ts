@@ -28,7 +28,8 @@ export function createRevocationWaits(feed: Pick<RevocationFeed, 'answer' | 'onA
       waiting.add(wake);
       try {
         const part = await feed.answer(after);
-        if (waitMs === 0 || isEnding || !isEmpty(part)) return part;
+        // A line that was destroyed says no more that it is closed.
+        if (waitMs === 0 || isEnding || line.destroyed || !isEmpty(part)) return part;
         const timer = setTimeout(wake, waitMs);
         line.once('close', wake);
         await woken.finally(() => clearTimeout(timer));

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import Fastify, {
   type FastifyBaseLogger,
@@ -105,6 +106,16 @@ test('503 where nothing is known, never an empty list', async (t) => {
     t.equal(codeOf(answer), 'unavailable');
     t.equal(answer.headers['retry-after'], '1');
   }
+});
+
+test('nobody waits for a client that has gone before there was anything to wait for', async (t) => {
+  const { feed, listening } = fakeFeed();
+  const waits = createRevocationWaits(feed);
+  t.teardown(waits.close);
+  const line = new PassThrough().destroy();
+  await once(line, 'close');
+  t.match(await waits.answer({ after: 'e.0', waitMs: 2 ** 31 - 1, line }), { from: 'e.0' });
+  t.equal(listening(), 1);
 });
 
 test('a wait ends when there is something, also if that comes while the feed is asked', async (t) => {

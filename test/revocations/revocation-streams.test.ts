@@ -69,6 +69,15 @@ test('a stream begins with what came after its cursor, also when that is nothing
   t.match(none.data(), [{ from: 'e.3', sessions: '' }]);
 });
 
+test('a client that has gone while its request was checked takes no place', async (t) => {
+  const { add, count } = setUp(t);
+  const { line } = reader();
+  line.destroy();
+  await until(() => line.closed);
+  add(line, null);
+  t.equal(count(), 0);
+});
+
 test('what is new goes to all streams, made once', async (t) => {
   const { add, feed } = setUp(t);
   const readers = Array.from({ length: 10 }, reader);
