@@ -12,10 +12,12 @@ type AdapterEvents = RedisCacheEvents &
 
 /** For commands, which log no events: the errors of the database say what an operator needs to know. */
 export const IGNORE_EVENTS: RedisCacheEvents & RedisHintsEvents = {
-  onError: () => {},
-  onBreak: () => {},
-  onHintsRefused: () => {},
+  onError: ignore,
+  onBreak: ignore,
+  onHintsRefused: ignore,
 };
+
+function ignore(): void {}
 
 /**
  * Opens what the settings ask for: PGlite in this process, or PostgreSQL and Redis. Only the code for that is loaded.

@@ -55,11 +55,16 @@ export async function startServer(t: Teardown, settings: Settings): Promise<Serv
 }
 
 /** Runs a program of ours to its end, with these settings and nothing from this process's environment. */
-export async function runToEnd(settings: Settings, ...args: string[]): Promise<Ended> {
+export function runToEnd(settings: Settings, ...args: string[]): Promise<Ended> {
+  return runWithin(GIVE_UP_AFTER_MS, settings, ...args);
+}
+
+/** The same for one that takes long. */
+export async function runWithin(timeout: number, settings: Settings, ...args: string[]): Promise<Ended> {
   const child = spawn(process.execPath, args, {
     env: environment(settings),
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: GIVE_UP_AFTER_MS,
+    timeout,
   });
   const [[code], stdout, stderr] = await Promise.all([
     once(child, 'exit'),

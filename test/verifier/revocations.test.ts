@@ -57,6 +57,18 @@ test('refuses a token whose session has ended', async (t) => {
   t.equal(await codeOf(verify(await issuerWithFeed.signer.sign({ sid: 'session-2' }))), 'ok');
 });
 
+test('does so too where hashing takes a turn of the event loop', async (t) => {
+  const { getBuiltinModule } = process;
+  t.teardown(() => Object.assign(process, { getBuiltinModule }));
+  Object.assign(process, { getBuiltinModule: undefined });
+  const { feed, verifier, sign, signer } = await setUp(t);
+  feed.revoked = { sessions: ['session-1'] };
+  const { verify, revocationLag } = verifier();
+  await until(() => revocationLag() === 0);
+  t.equal(await codeOf(verify(await sign())), 'token_revoked');
+  t.equal(await codeOf(verify(await signer.sign({ sid: 'session-2' }))), 'ok');
+});
+
 test('refuses a token with an old version of the claims, and a version that is none', async (t) => {
   const { feed, verifier, signer } = await setUp(t);
   feed.revoked = { users: { 'user-1': 4 } };
