@@ -166,7 +166,7 @@ export async function buildApp(
           ...{ feed, streams, waits: createRevocationWaits(feed), limit: feedLimit, ending },
           requireReader:
             config.REVOCATIONS === 'clients'
-              ? requireReader({ clients, issuer: config.PUBLIC_URL, isRevoked: feed.isRevoked })
+              ? requireReader({ clients, issuer: config.PUBLIC_URL })
               : undefined,
         });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });

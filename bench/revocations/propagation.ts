@@ -1,8 +1,8 @@
 /** G1: how long after the answer to a sign-out services that verify offline refuse its tokens. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Verifier } from '../../src/verifier/verifier.ts';
-import { VerifierError } from '../../src/verifier/verifier-error.ts';
 import { post, quantile } from '../../test/faults/probe.ts';
+import { isRevoked } from '../../test/faults/revocation-watch.ts';
 import type { MeasuredProcess } from '../processes.ts';
 import { type FeedPlace, type How, replicaOf, type SignedIn } from './feed-place.ts';
 import type { Finding } from './finding.ts';
@@ -117,17 +117,6 @@ export async function untilRefused(verifier: Verifier, token: string, checkEvery
     await delay(checkEveryMs);
   }
   return performance.now() - startedAt;
-}
-
-/** @throws whatever else is wrong with the token */
-export async function isRevoked(verifier: Verifier, token: string): Promise<boolean> {
-  try {
-    await verifier.verify(token);
-    return false;
-  } catch (error) {
-    if (error instanceof VerifierError && error.code === 'token_revoked') return true;
-    throw error;
-  }
 }
 
 /** Until each has its keys, and knows the window. */

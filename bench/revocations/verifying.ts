@@ -3,12 +3,13 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Verifier } from '../../src/verifier/verifier.ts';
 import { post } from '../../test/faults/probe.ts';
+import { isRevoked } from '../../test/faults/revocation-watch.ts';
 import type { MeasuredProcess } from '../processes.ts';
 import { median } from '../report.ts';
 import { AUDIENCE, type FeedPlace } from './feed-place.ts';
 import type { Finding } from './finding.ts';
 import type { HeldMemory, MemoryOrder } from './held-memory.ts';
-import { isRevoked, untilLoaded, untilRefused } from './propagation.ts';
+import { untilLoaded, untilRefused } from './propagation.ts';
 
 export type VerifyingPlan = { entries: number; rounds: number; roundMs: number };
 

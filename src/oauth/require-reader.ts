@@ -3,7 +3,6 @@ import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
 import { readAuthorization } from '../http/request-checks.ts';
 import { requireScope } from '../tokens/access-token-check.ts';
-import type { TokenClaims } from '../verifier/check-token.ts';
 import { readClientCredentials } from './client-authentication.ts';
 import type { ClientService } from './client-service.ts';
 import { OAuthError } from './oauth-error.ts';
@@ -15,7 +14,6 @@ type ReaderCheck = {
   clients: Pick<ClientService, 'authenticate'>;
   /** `PUBLIC_URL`. */
   issuer: string;
-  isRevoked(claims: TokenClaims): boolean;
 };
 
 /**
@@ -23,11 +21,9 @@ type ReaderCheck = {
  * that has the scope `revocations:read`. The token is checked without the database, so that services go on reading while
  * that is away. Needs `addBearerCheck`.
  */
-export function requireReader({ clients, issuer, isRevoked }: ReaderCheck): preHandlerAsyncHookHandler {
-  const requireToken = requireScope({
-    scope: READ_SCOPE,
-    isLive: async (claims) => !isRevoked(claims),
-  });
+export function requireReader({ clients, issuer }: ReaderCheck): preHandlerAsyncHookHandler {
+  // What was revoked is refused by the check of every Bearer.
+  const requireToken = requireScope({ scope: READ_SCOPE, isLive: async () => true });
   return async function (request, reply) {
     const authorization = readAuthorization(request);
     if (/^bearer\b/i.test(authorization ?? '')) return requireToken.call(this, request, reply);

@@ -1,24 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Platform } from '../adapters/platform.ts';
+import type { Hints } from '../cache/redis-hints.ts';
 import { warning } from '../core/log.ts';
 import type { Transaction } from '../db/database.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
 import { createRevocationStore } from './revocation-store.ts';
 
-/** How replicas tell one another that there is something new. Losing a hint costs time, and nothing else. */
-export type RevocationHints = {
-  /** Tells all replicas where the feed ends. */
-  announce(head: string): void;
-  /** @param listener called with what another replica, or this one, has announced */
-  listen(listener: (head: string) => void): void;
-};
-
 /** An entry is needed for as long as tokens may live and clocks may differ, and a minute more for slow commits. */
 const BEYOND_TOKENS_MS = 120_000;
 
 /** The feed of revocations. Nothing is read until `feed.start()`. */
-export function openRevocations(platform: Platform, hints: RevocationHints) {
+export function openRevocations(platform: Platform, hints: Hints) {
   const { config, database, guard, clock, log } = platform;
   const windowMs = config.ACCESS_TOKEN_TTL + BEYOND_TOKENS_MS;
   const store = guardStore('revocations', createRevocationStore(database), guard);

@@ -27,9 +27,7 @@ export type FeedPart = Omit<RevocationSlice, 'last'> & {
 type FeedState = { cursor: string; asOf: number; ageMs: number; entries: number };
 
 /** The claims that revocations are about. A token without `cv` is older than any version. */
-type RevocableClaims = Pick<TokenClaims, 'sub' | 'client_id' | 'iat' | 'jti' | 'sid'> & {
-  cv?: number;
-};
+type RevocableClaims = Pick<TokenClaims, 'sub' | 'client_id' | 'iat' | 'jti' | 'sid' | 'cv'>;
 
 export type RevocationFeed = {
   /**

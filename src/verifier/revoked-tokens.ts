@@ -1,7 +1,7 @@
 import { createHashTable, type HashTable } from './hash-table.ts';
 import { HASH_BYTES, InvalidRevocations, type RevocationMessage } from './revocation-message.ts';
 import type { TokenClaims } from './token-claims.ts';
-import { createTokenHash, type TokenHash } from './token-hash.ts';
+import { createTokenHash, type Hash, type TokenHash } from './token-hash.ts';
 
 /** A message that does not continue what is held. */
 export class RevocationMismatch extends InvalidRevocations {
@@ -145,27 +145,24 @@ function has(
   return table.get(high, low) >= least;
 }
 
-/** The same as `isVoid`, with a turn for each hash. */
+/** The same where hashing takes a turn: asked again with one hash more, until it needs no other. */
 async function isVoidLater(
-  { sessions, tokens, users, clients }: Revocations,
-  { sid, jti, sub, client_id, iat, cv = 0 }: TokenClaims,
+  held: Revocations,
+  claims: TokenClaims,
   hash: TokenHash['later'],
 ): Promise<boolean> {
-  return (
-    (await hasLater(sessions, sid, 1, hash)) ||
-    (await hasLater(tokens, jti, 1, hash)) ||
-    (sid !== undefined && (await hasLater(users, sub, cv + 1, hash))) ||
-    hasLater(clients, client_id, Math.max(1, iat), hash)
-  );
+  const hashes = new Map<string, Hash>();
+  for (;;) {
+    const missing: string[] = [];
+    const isKnownVoid = isVoid(held, claims, (text) => {
+      const known = hashes.get(text);
+      if (known === undefined) missing.push(text);
+      return known ?? NOT_YET;
+    });
+    const [next] = missing;
+    if (next === undefined) return isKnownVoid;
+    hashes.set(next, await hash(next));
+  }
 }
 
-async function hasLater(
-  table: HashTable,
-  text: string | undefined,
-  least: number,
-  hash: TokenHash['later'],
-): Promise<boolean> {
-  if (table.size() === 0 || text === undefined) return false;
-  const { high, low } = await hash(text);
-  return table.get(high, low) >= least;
-}
+const NOT_YET: Hash = { high: 0, low: 0 };

@@ -1,5 +1,5 @@
 /** The first 8 bytes of the SHA-256 of a text in UTF-8, as two words. */
-type Hash = { high: number; low: number };
+export type Hash = { high: number; low: number };
 
 /** `now` is there where hashing needs no turn of the event loop. */
 export type TokenHash = { now?: (text: string) => Hash; later: (text: string) => Promise<Hash> };

@@ -116,7 +116,7 @@ export function createWatch(issuer: string, url: string, trouble: Trouble, patie
 }
 
 /** @throws whatever else is wrong with the token */
-async function isRevoked(verifier: Verifier, token: string): Promise<boolean> {
+export async function isRevoked(verifier: Verifier, token: string): Promise<boolean> {
   try {
     await verifier.verify(token);
     return false;

@@ -1,7 +1,8 @@
 import { test } from 'tap';
+import type { Hints } from '../../src/cache/redis-hints.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { hashOfId } from '../../src/db/revocation-log.ts';
-import { openRevocations, type RevocationHints } from '../../src/revocations/open-revocations.ts';
+import { openRevocations } from '../../src/revocations/open-revocations.ts';
 import { databases, eventually, openPostgres } from '../support/adapters.ts';
 import { createPlatform, keepErrors } from '../support/platform.ts';
 import { hashesIn } from '../support/revocations.ts';
@@ -10,7 +11,7 @@ import { hashesIn } from '../support/revocations.ts';
 function createHints() {
   const listeners = new Set<(head: string) => void>();
   const heads: string[] = [];
-  const hints: RevocationHints = {
+  const hints: Hints = {
     announce(head) {
       heads.push(head);
       for (const listener of listeners) listener(head);

@@ -1,19 +1,19 @@
 import postgres from 'postgres';
 import type { Test } from 'tap';
+import { NO_HINTS } from '../../src/cache/redis-hints.ts';
 import type { Transact } from '../../src/db/database.ts';
 import { breakingGuard, createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import { migratePostgres } from '../../src/db/migrate-postgres.ts';
 import { createRevocationLog } from '../../src/db/revocation-log.ts';
 import * as schema from '../../src/db/schema.ts';
-import { openRevocations, type RevocationHints } from '../../src/revocations/open-revocations.ts';
+import { openRevocations } from '../../src/revocations/open-revocations.ts';
 import type { RevocationFeed } from '../../src/revocations/revocation-feed.ts';
 import { createPlatform } from './platform.ts';
 import { hashesIn } from './revocations.ts';
 import { type PrivateServer, startPostgres } from './servers.ts';
 
 const { drizzle } = loadPostgresDriver();
-const NO_HINTS: RevocationHints = { announce: () => {}, listen: () => {} };
 
 /** Longer than a busy machine needs. */
 const GENEROUS_DEADLINE_MS = 30_000;
