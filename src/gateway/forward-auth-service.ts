@@ -26,8 +26,8 @@ type ForwardAuthServiceParts = {
   sessions: SessionService;
   tokens: TokenService;
   statuses: TokenStatusService;
-  /** Whether a token is void by what has been revoked lately. */
-  isRevoked(claims: TokenClaims): boolean;
+  /** Whether a token is void by what has been revoked lately. @param kid of the key that signed it */
+  isRevoked(claims: TokenClaims, kid: string): boolean;
   audiences: string[];
 };
 
@@ -46,7 +46,7 @@ export function createForwardAuthService(parts: ForwardAuthServiceParts) {
       if (audience !== undefined) tokens.requireAudience(audience);
       const meantFor = audience === undefined ? audiences : [audience];
       const verified = await tokens.verify(token, { types: ['at+jwt'], audiences: meantFor });
-      if (verified === null || isRevoked(verified.claims)) throw new AppError('invalid_token');
+      if (verified === null || isRevoked(verified.claims, verified.kid)) throw new AppError('invalid_token');
       const claims = checkSession ? await statuses.findLive(verified.claims) : verified.claims;
       if (claims === null) throw new AppError('invalid_token');
       return { ...identityOf(claims), accessToken: token };

@@ -8,8 +8,8 @@ import { createForwardAuthService } from './forward-auth-service.ts';
 type Below = {
   sessions: SessionService;
   tokens: { service: TokenService; statuses: TokenStatusService };
-  /** Whether a token is void by what has been revoked lately. */
-  isRevoked(claims: TokenClaims): boolean;
+  /** Whether a token is void by what has been revoked lately. @param kid of the key that signed it */
+  isRevoked(claims: TokenClaims, kid: string): boolean;
 };
 
 /** The checks for gateways, which use sessions and tokens. */

@@ -45,7 +45,7 @@ export type RevocationFeed = {
    */
   onAdvance(listener: () => void): () => void;
   /** Whether a verified token is void, as far as this replica knows. @param kid of the key that signed it */
-  isRevoked(claims: RevocableClaims, kid?: string): boolean;
+  isRevoked(claims: RevocableClaims, kid: string): boolean;
   /** Looks now: something new was committed. */
   hurry(): void;
   /** Looks now if another replica is further. @param head its cursor */
@@ -213,11 +213,11 @@ function placeIn(held: Held, cursor: string): number | null {
   return isAhead(held, cursor) || seq < held.window.floor() ? null : seq;
 }
 
-function isRevokedIn(window: RevocationWindow, claims: RevocableClaims, kid?: string): boolean {
+function isRevokedIn(window: RevocationWindow, claims: RevocableClaims, kid: string): boolean {
   if (window.size() === 0) return false;
   const { sub, client_id, iat, jti, sid, cv = 0 } = claims;
   const find = (kind: RevocationKind, id: string) => window.find(kind, hashOfId(id));
-  if (kid !== undefined && window.hasKey(kid)) return true;
+  if (window.hasKey(kid)) return true;
   if (find('token', jti) !== undefined) return true;
   // Only a user's token has a session, and only there the subject is a user.
   if (sid !== undefined && (find('session', sid) !== undefined || cv < (find('user', sub) ?? 0))) return true;

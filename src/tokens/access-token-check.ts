@@ -21,8 +21,8 @@ type BearerCheck = {
   tokens: Pick<TokenService, 'rulesFor' | 'requireKey'>;
   /** This server, which must be the audience of the token. */
   issuer: string;
-  /** Whether a token is void by what has been revoked lately. */
-  isRevoked(claims: TokenClaims): boolean;
+  /** Whether a token is void by what has been revoked lately. @param kid of the key that signed it */
+  isRevoked(claims: TokenClaims, kid: string): boolean;
 };
 
 /**
@@ -57,8 +57,9 @@ export async function addBearerCheck(
     },
     // Async, because the plugin handles only rejections: an error thrown here or in `formatUser` would end the process.
     trusted: async (_request, decoded) => {
-      const claims = checkClaims(payloadOf(decoded as Decoded), rules);
-      if (isRevoked(claims)) throw new AppError('invalid_token');
+      const { header, ...token } = decoded as Decoded;
+      const claims = checkClaims(payloadOf(token), rules);
+      if (isRevoked(claims, String(header.kid))) throw new AppError('invalid_token');
       decoded.claims = claims;
       return true;
     },
@@ -83,7 +84,7 @@ function checkSignatureLength(signature: string, { algorithm }: PublicKey): void
 
 const ES256_SIGNATURE_LENGTH = 86;
 
-function payloadOf({ input }: Decoded): Uint8Array {
+function payloadOf({ input }: Pick<Decoded, 'input'>): Uint8Array {
   return Buffer.from(input.slice(input.indexOf('.') + 1), 'base64url');
 }
 

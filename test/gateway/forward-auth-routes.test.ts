@@ -1,7 +1,7 @@
 import { METHODS } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { decodeJwt } from 'jose';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { type Test, test } from 'tap';
 import { loadConfig } from '../../src/config/config.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
@@ -201,6 +201,18 @@ test('what makes tokens void at one replica does so at all, and the session that
   t.equal(await statusAt(other.app, ofClient), 200);
   await runCommand(loadConfig({ ...quickSettings, ...place, ...settings }), 'clients.disable', { id });
   await refusesAll(ofClient);
+});
+
+test('a key that the revocations name is void, although this replica has not dropped it yet', async (t) => {
+  const { app, ask, cookie, place } = await setUp(t);
+  const token = await mintToken(app, cookie);
+  t.equal((await ask(bearer(token))).statusCode, 200);
+  const { kid } = decodeProtectedHeader(token);
+  await runSql(place.DATABASE_URL, `insert into revocations (kind, subject) values ('key', '${kid}'::bytea)`);
+  await eventually(async () => {
+    if ((await ask(bearer(token))).statusCode !== 401) throw new Error('it passes');
+  });
+  t.equal(codeOf(await ask(bearer(token))), 'invalid_token');
 });
 
 test('what the cache still says does not count with ?check=session', async (t) => {

@@ -92,7 +92,7 @@ test('without anything read, "cannot know" is the answer, and never an empty lis
   await t.rejects(feed.answer(null), { code: 'unavailable' });
   await t.rejects(feed.answer('e1.1'), { code: 'unavailable' });
   t.equal(feed.state(), null);
-  t.notOk(feed.isRevoked({ sub: 'u', client_id: 'c', iat: 0, jti: 'j', sid: 's' }));
+  t.notOk(feed.isRevoked({ sub: 'u', client_id: 'c', iat: 0, jti: 'j', sid: 's' }, 'kid'));
   fault.of = 'none';
   t.strictSame(hashesIn((await feed.answer(null)).sessions), hex('s'));
 });
@@ -333,7 +333,7 @@ test('a token is void by its session, its id, its user, its client or its key', 
   await feed.start();
   const token = { sub: 'u', client_id: 'browser', iat: 500, jti: 'j', sid: 's', cv: 1 };
   const { sid: _, ...ofClient } = { ...token, client_id: 'machine', sub: 'machine' };
-  const isRevoked = (claims: Partial<typeof token>, kid?: string) =>
+  const isRevoked = (claims: Partial<typeof token>, kid = 'kid-2') =>
     feed.isRevoked({ ...token, ...claims }, kid);
   t.notOk(isRevoked({}));
   t.notOk(isRevoked({}, 'kid-2'));
@@ -343,11 +343,14 @@ test('a token is void by its session, its id, its user, its client or its key', 
   t.ok(isRevoked({ sub: 'changed', cv: 4 }));
   t.notOk(isRevoked({ sub: 'changed', cv: 5 }));
   const { cv: _cv, ...withoutVersion } = token;
-  t.ok(feed.isRevoked({ ...withoutVersion, sub: 'changed' }), 'a token from before versions');
-  t.notOk(feed.isRevoked(withoutVersion));
-  t.ok(feed.isRevoked({ ...ofClient, iat: 1_000 }));
-  t.notOk(feed.isRevoked({ ...ofClient, iat: 1_001 }));
-  t.notOk(feed.isRevoked({ ...ofClient, client_id: 'other', sub: 'changed' }), 'no user, whatever its name');
+  t.ok(feed.isRevoked({ ...withoutVersion, sub: 'changed' }, 'kid-2'), 'a token from before versions');
+  t.notOk(feed.isRevoked(withoutVersion, 'kid-2'));
+  t.ok(feed.isRevoked({ ...ofClient, iat: 1_000 }, 'kid-2'));
+  t.notOk(feed.isRevoked({ ...ofClient, iat: 1_001 }, 'kid-2'));
+  t.notOk(
+    feed.isRevoked({ ...ofClient, client_id: 'other', sub: 'changed' }, 'kid-2'),
+    'no user, whatever its name',
+  );
 });
 
 test('an empty window voids nothing', async (t) => {

@@ -86,7 +86,7 @@ t.test('while the database hangs, the window is told on, and its age grows', asy
   const part = await follower.poll();
   t.match(part, { from: part.cursor, asOf });
   t.ok(part.ageMs >= 1_000);
-  t.ok(feed.isRevoked({ sub: 'u', client_id: 'c', iat: 0, jti: 'j', sid: 'a' }));
+  t.ok(feed.isRevoked({ sub: 'u', client_id: 'c', iat: 0, jti: 'j', sid: 'a' }, 'kid'));
   await late.feed.start();
   await t.rejects(
     late.feed.answer(null),

@@ -50,7 +50,7 @@ async function build(
   t: Pick<Test, 'teardown'>,
   find = requireKey,
   isLive = async () => true,
-  isRevoked = (_claims: TokenClaims) => false,
+  isRevoked = (_claims: TokenClaims, _kid: string) => false,
 ) {
   const app = Fastify();
   t.teardown(() => app.close());
@@ -100,6 +100,12 @@ test('refuses a token that was revoked, and asks that only of tokens that are go
   const stranger = { ...(await makeKey('ES256')), kid: es256.kid };
   t.equal(await bearer('forged', stranger), '401 invalid_token');
   t.strictSame(asked, ['void', 'good']);
+});
+
+test('refuses a token whose key was revoked, although the key is still there', async (t) => {
+  const { ask } = await build(t, requireKey, undefined, (_claims, kid) => kid === es256.kid);
+  for (const key of keys)
+    t.equal(await ask(`Bearer ${make({}, claims, key)}`), key === es256 ? '401 invalid_token' : '200');
 });
 
 test('goes by the clock that it is given alone', async (t) => {
