@@ -127,13 +127,15 @@ function showKeys(show: Show, { keys }: State): void {
 }
 
 function showRevocations(show: Show, { revocations, revocationStreams }: State): void {
+  const startedAt = performance.now();
   show(
     {
       name: 'doorward_revocation_feed_age_seconds',
-      help: 'Since this process has last read the revocations from the database',
+      help: 'Since this process has last read the revocations from the database, or since its start',
       aggregator: 'max',
     },
-    () => secondsOf(revocations()?.ageMs),
+    // What was never read is as late as what is read no more.
+    () => (revocations()?.ageMs ?? performance.now() - startedAt) / 1000,
   );
   show(
     { name: 'doorward_revocation_entries', help: 'Revocations that are kept in memory', aggregator: 'max' },
@@ -143,10 +145,6 @@ function showRevocations(show: Show, { revocations, revocationStreams }: State):
     { name: 'doorward_revocation_streams', help: 'Open streams of revocations', aggregator: 'sum' },
     revocationStreams,
   );
-}
-
-function secondsOf(ms: number | undefined): number | null {
-  return ms === undefined ? null : ms / 1000;
 }
 
 const STATUSES = ['pending', 'active', 'retired', 'revoked', 'untrusted'];

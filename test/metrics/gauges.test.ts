@@ -43,12 +43,16 @@ test('leaves out what is not known, and says so of the outbox', async (t) => {
     revocations: null,
     outbox: () => Promise.reject(new Error('the database does not answer')),
   });
-  const lines = await watch(t, embedded)();
+  const scrape = watch(t, embedded);
+  const lines = await scrape();
   t.equal(lines.doorward_outbox_unknown, 1);
   const names = Object.keys(lines).join('\n');
   t.notMatch(
     names,
-    /doorward_(outbox_(depth|dead|oldest)|database_pool|signing_key_next|revocation_(feed|entries))/,
+    /doorward_(outbox_(depth|dead|oldest)|database_pool|signing_key_next|revocation_entries)/,
   );
   t.match(names, 'doorward_signing_keys');
+  const { doorward_revocation_feed_age_seconds: age } = lines;
+  t.ok(Number(age) > 0, 'a feed that was never read is late from the start on');
+  t.ok(Number((await scrape()).doorward_revocation_feed_age_seconds) > Number(age));
 });
