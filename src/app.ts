@@ -163,7 +163,7 @@ export async function buildApp(
       await guarded.register(oauthRoutes, { clients, introspection, issuer: config.PUBLIC_URL });
       if (config.REVOCATIONS !== 'off')
         await guarded.register(revocationRoutes, {
-          ...{ feed, streams, waits: createRevocationWaits(feed), limit: feedLimit, ending },
+          ...{ feed, streams, waits: createRevocationWaits(feed, clock), limit: feedLimit, ending },
           requireReader:
             config.REVOCATIONS === 'clients'
               ? requireReader({ clients, issuer: config.PUBLIC_URL })

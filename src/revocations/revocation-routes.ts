@@ -4,7 +4,6 @@ import type { FastifyContextConfig, FastifyReply, preHandlerAsyncHookHandler } f
 import Type from 'typebox';
 import { prefersEventStream } from '../http/accept-header.ts';
 import { problemResponses } from '../http/problem.ts';
-import { messageOf } from './feed-message.ts';
 import type { RevocationFeed } from './revocation-feed.ts';
 import type { RevocationStreams } from './revocation-streams.ts';
 import type { RevocationWaits } from './revocation-waits.ts';
@@ -93,7 +92,7 @@ export const revocationRoutes: FastifyPluginAsyncTypebox<RevocationRoutesOptions
   app,
   { feed, streams, waits, limit, requireReader, ending },
 ) => {
-  const beats = setInterval(streams.beat, BEAT_EVERY_MS).unref();
+  const beats = setInterval(() => void streams.beat(), BEAT_EVERY_MS).unref();
   const letGo = () => {
     clearInterval(beats);
     streams.close();
@@ -122,12 +121,12 @@ export const revocationRoutes: FastifyPluginAsyncTypebox<RevocationRoutesOptions
         streams.requirePlace();
         return streams.add(beginStream(reply), request.headers['last-event-id'] ?? after);
       }
-      const part = await waits.answer({ after, waitMs: Number(wait ?? 0) * 1000, line: reply.raw });
+      const message = await waits.answer({ after, waitMs: Number(wait ?? 0) * 1000, line: reply.raw });
       return reply
         .header('cache-control', cacheControl)
         .type('application/json; charset=utf-8')
         .serializer(asIs)
-        .send(messageOf(part) as never);
+        .send(message as never);
     },
   );
 };
