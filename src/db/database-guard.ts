@@ -12,8 +12,14 @@ export const DATABASE_DEADLINE_MS = 2_000;
 const PROBE_DEADLINE_MS = 1_000;
 const PROBE_EVERY_MS = 250;
 
-/** SQLSTATE classes and codes of temporary failures: connection, resources, shutdown, locks, read-only. */
-const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|40000|40001|40P01|55P03)$/;
+/** SQLSTATE classes and codes of temporary failures: connection, resources, shutdown, locks, read-only, time limits. */
+const PASSING_SQLSTATE = /^(08|53|57|58)|^(25006|25P03|25P04|40000|40001|40P01|55P03)$/;
+
+/**
+ * The server's last message on a connection. 57P0: it ends. 25P03 and 25P04: the transaction took too long, as when this
+ * process was frozen.
+ */
+const LAST_MESSAGE_SQLSTATE = /^(57P0|25P03|25P04)/;
 
 /**
  * The database is well and has rolled the transaction back, in favour of another one: serialization failure, deadlock.
@@ -230,9 +236,9 @@ async function attempt<T>(
   return { result, afterCommit };
 }
 
-/** Whether the connection is lost or about to close: 57P01 to 57P03 are the server's last message on it. */
+/** Whether the connection is lost or about to close. */
 function isConnectionLost(error: unknown): boolean {
-  return isRefusal(error, CONNECTION_TROUBLE) || isRefusal(error, /^57P0/);
+  return isRefusal(error, CONNECTION_TROUBLE) || isRefusal(error, LAST_MESSAGE_SQLSTATE);
 }
 
 /**

@@ -75,7 +75,20 @@ test('a deadline that was met keeps the process waiting for nothing', async (t) 
 });
 
 test('"not now" and "wrong" are told apart by SQLSTATE', async (t) => {
-  const notNow = ['08006', '08P01', '25006', '40001', '40P01', '53300', '55P03', '57014', '57P01', '58030'];
+  const notNow = [
+    '08006',
+    '08P01',
+    '25006',
+    '25P03',
+    '25P04',
+    '40001',
+    '40P01',
+    '53300',
+    '55P03',
+    '57014',
+    '57P01',
+    '58030',
+  ];
   const wrong = [
     '22021',
     '22P02',
@@ -350,6 +363,24 @@ test('a connection lost between two statements is not quietly replaced by anothe
     await t.rejects(lost, { code: 'unavailable' });
     t.equal(await eventually(() => store.findByEmail(before.email)), null);
     t.equal(await store.findByEmail(after.email), null);
+  }
+});
+
+test('a transaction that the server gave up while this process was frozen is unavailable', async (t) => {
+  const { database, store, makeUser } = await setUp(t);
+  for (let round = 0; round < 10; round += 1) {
+    const user = makeUser();
+    const late = createTransact(database)(async (transaction) => {
+      await store.insert(transaction, user);
+      await transaction.database.execute(
+        sql`select set_config('idle_in_transaction_session_timeout', '20ms', true)`,
+      );
+      // The next statement is sent before the server's last message is read.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      await transaction.database.execute(sql`select 1`);
+    });
+    await t.rejects(late, { code: 'unavailable' });
+    t.equal(await eventually(() => store.findByEmail(user.email)), null);
   }
 });
 
