@@ -348,23 +348,30 @@ test('a connection lost amid a statement is unavailable, leaves nothing, and doe
   }
 });
 
-test('a connection lost between two statements is not quietly replaced by another one', async (t) => {
-  const { database, other, store, makeUser } = await setUp(t);
-  for (let round = 0; round < 10; round += 1) {
-    const [before, after] = [makeUser(), makeUser()];
-    const lost = createTransact(database)(async (transaction) => {
-      await store.insert(transaction, before);
-      const backend = await backendOf(transaction.database);
-      await other`select pg_terminate_backend(${backend})`;
-      // The same pool: its next query opens a connection, and the transaction must not slip onto that one.
-      await eventually(() => database.execute(sql`select 1`));
-      await store.insert(transaction, after);
-    });
-    await t.rejects(lost, { code: 'unavailable' });
-    t.equal(await eventually(() => store.findByEmail(before.email)), null);
-    t.equal(await store.findByEmail(after.email), null);
-  }
-});
+for (const [size, value] of [
+  ['small', ''],
+  // From 1,024 bytes on, the driver writes at once.
+  ['large', 'x'.repeat(2_000)],
+] as const) {
+  test(`a connection lost before a ${size} statement is not quietly replaced by another one`, async (t) => {
+    const { database, other, store, makeUser } = await setUp(t);
+    for (let round = 0; round < 10; round += 1) {
+      const [before, after] = [makeUser(), makeUser()];
+      const lost = createTransact(database)(async (transaction) => {
+        await store.insert(transaction, before);
+        const backend = await backendOf(transaction.database);
+        await other`select pg_terminate_backend(${backend})`;
+        // The same pool: its next query opens a connection, and the transaction must not slip onto that one.
+        await eventually(() => database.execute(sql`select 1`));
+        await transaction.database.execute(sql`select ${value}::text`);
+        await store.insert(transaction, after);
+      });
+      await t.rejects(lost, { code: 'unavailable' });
+      t.equal(await eventually(() => store.findByEmail(before.email)), null);
+      t.equal(await store.findByEmail(after.email), null);
+    }
+  });
+}
 
 test('a transaction that the server gave up while this process was frozen is unavailable', async (t) => {
   const { database, store, makeUser } = await setUp(t);
