@@ -185,19 +185,16 @@ async function untilAnswered(
     probe.count();
     if (wanted.includes(answer.status)) return answer.body;
     if (![0, 503].includes(answer.status))
-      probe.wrong(`${path}: ${answer.status} ${answer.body}\n${lastErrors(replica)}`);
+      probe.wrong(`${path}: ${answer.status} ${answer.body}\n${errorsIn(replica, answer.status)}`);
     await delay(50);
   }
   throw new Error(`${path}: nobody answers`);
 }
 
-/** The last lines of its log that say what went wrong. */
-function lastErrors({ server }: Replica): string {
+/** The lines of its log about answers with this status. Those of answers in a fault, which are 503, would hide it. */
+function errorsIn({ server }: Replica, status: number): string {
   const lines = server.output().split('\n');
-  return lines
-    .filter((line) => /"level":"?(?:50|60|error|fatal)/.test(line))
-    .slice(-2)
-    .join('\n');
+  return lines.filter((line) => line.includes(`"statusCode":${status},`)).join('\n');
 }
 
 function storeUsers(sql: Sql, count: number): Promise<void> {
