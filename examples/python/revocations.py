@@ -14,13 +14,16 @@ import base64
 import hashlib
 import json
 import math
+import random
 import threading
 import time
+import urllib.error
 import urllib.request
 
 MOST_BYTES = 64 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 FORGET_EVERY = 60
+MOST_PATIENCE = 60
 
 
 class Revocations:
@@ -91,12 +94,14 @@ class Revocations:
 
     def _run(self):
         while True:
+            pause = self._every
             try:
                 self.poll()
                 self.last_error = None
             except Exception as error:  # the thread must live on, whatever it was; lag() tells for how long it goes wrong
                 self.last_error = error
-            time.sleep(self._every)
+                pause = max(pause, _pause_after(error))
+            time.sleep(pause)
 
 
 class _Held:
@@ -130,6 +135,17 @@ class _Held:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
         return None  # credentials are for the one address
+
+
+def _pause_after(error):
+    """What Retry-After asks for, within reason. With jitter, or all would come back at once, but never earlier than asked."""
+    asked = _seconds(error.headers.get("Retry-After")) if isinstance(error, urllib.error.HTTPError) else 0
+    return min(asked, MOST_PATIENCE) * (1 + random.random() / 4)
+
+
+def _seconds(header):
+    """0 for anything but a number. A date would compare two clocks."""
+    return float(header) if header is not None and header.isdecimal() else 0
 
 
 def _hash(text):

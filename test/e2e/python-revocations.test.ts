@@ -111,6 +111,27 @@ t.test('follows no redirect, and believes nothing of an answer that is none', as
   feed.answer(null);
 });
 
+t.test('waits for as long as Retry-After says, or longer, but not for hours', async (t) => {
+  const token = await mint();
+  const pauses: [status: number, said: string, seconds: number[]][] = [
+    [429, '7', [7, 7.875]],
+    [503, '7', [7, 7.875]],
+    [503, '86400', [60, 67.5]],
+    [503, '9'.repeat(5000), [60, 67.5]],
+    [503, '²', [1, 1]],
+    [503, new Date(Date.now() + 60_000).toUTCString(), [1, 1]],
+    [404, '7', [7, 7.875]],
+  ];
+  for (const [status, said, seconds] of pauses) {
+    feed.answer((response) => response.writeHead(status, { 'retry-after': said }).end());
+    const before = feed.requests.length;
+    await eventually(() => feed.requests.length > before + 2, 'two pauses');
+    t.same((await python.says(token)).pauses, seconds, `${status} ${said.slice(0, 30)}`);
+  }
+  feed.answer(null);
+  await eventually(async () => (await python.says(token)).error === null, 'an answer');
+});
+
 t.test('gives up an answer that comes too slowly', async (t) => {
   const token = await mint({ sid: 'one' });
   let dripping = 0;
