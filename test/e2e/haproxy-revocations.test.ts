@@ -3,12 +3,19 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { STEPPED_CLOCK } from '../recipes/support/recipe-services.ts';
 import { startFakeFeed } from '../support/fake-feed.ts';
 import { quietPort, type Running } from '../support/gateway-program.ts';
 import { ask, bearer, eventually } from '../support/gateway-world.ts';
-import { type Behind, followRevocations, prepareHaproxy, startHaproxy } from '../support/haproxy.ts';
+import {
+  type Behind,
+  followRevocations,
+  prepareHaproxy,
+  startHaproxy,
+  TOLD_PAUSES,
+} from '../support/haproxy.ts';
 import { createSigner } from '../verifier/support/tokens.ts';
 
 t.setTimeout(300_000);
@@ -190,6 +197,34 @@ t.test(
     t.equal(script.output().slice(before).match(/\n/g)?.length, answers.length + 1);
   },
 );
+
+t.test('waits for as long as Retry-After says, or longer, but not for hours', async () => {
+  await stop(script);
+  const patient = startScript({ NODE_OPTIONS: `--import ${TOLD_PAUSES}` });
+  const pauses: [status: number, said: string, milliseconds: number[]][] = [
+    [429, '7', [7000, 7875]],
+    [503, '86400', [60_000, 67_500]],
+    [503, '7', [7000, 7875]],
+    [503, new Date(Date.now() + 60_000).toUTCString(), [1000, 1000]],
+  ];
+  for (const [status, said, milliseconds] of pauses) {
+    feed.answer((response) => response.writeHead(status, { 'retry-after': said }).end());
+    await eventually(
+      () => isDeepStrictEqual(lastPauses(patient), milliseconds),
+      `${status} ${said}: ${milliseconds}`,
+    );
+  }
+  feed.answer(null);
+  await stop(patient);
+  script = startScript();
+  await anotherRound();
+});
+
+/** The last two, the shorter one first. */
+function lastPauses(program: Running): number[] {
+  const pauses = [...program.output().matchAll(/^pause (.*)\n/gm)].map(([, ms]) => Number(ms));
+  return pauses.slice(-2).sort((a, b) => a - b);
+}
 
 t.test(
   'an answer to another question, or with something else for a number: asks for everything',

@@ -18,6 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const KINDS = ['sessions', 'tokens', 'users', 'clients', 'keys'];
 const ASK_EVERY_MS = 1000;
 const GIVE_UP_AFTER_MS = 5000;
+const MOST_PATIENCE_MS = 60_000;
 /** An entry that stays for longer than its window does no harm: its tokens have expired. */
 const FORGET_EVERY_MS = 60_000;
 /** Doorward itself may be behind, when it has lost its database. */
@@ -42,14 +43,16 @@ if (socket === undefined) {
 mkdirSync(folder, { recursive: true });
 for (const kind of KINDS) if (!existsSync(fileOf(kind))) writeFileSync(fileOf(kind), '');
 for (let complaint = null; ; ) {
+  let pauseMs = ASK_EVERY_MS;
   const now = await step().catch((error) => {
     toldPid = null;
+    pauseMs = Math.max(pauseMs, error.pauseMs ?? 0);
     const { code, message } = error.cause ?? {};
     return code ?? message ?? error.message;
   });
   if (now !== complaint) process.stderr.write(`revocations-to-maps: ${now ?? 'all is well again'}\n`);
   complaint = now;
-  await delay(ASK_EVERY_MS);
+  await delay(pauseMs);
 }
 
 /** Asks once. @returns what there is to complain about, or null */
@@ -88,8 +91,18 @@ async function fetchPart(after) {
   const headers = { accept: 'application/json', ...credentials() };
   const signal = AbortSignal.timeout(GIVE_UP_AFTER_MS);
   const response = await fetch(address, { headers, redirect: 'error', signal });
-  if (!response.ok) throw new Error(`${url} answers ${response.status}`);
+  if (!response.ok)
+    throw Object.assign(new Error(`${url} answers ${response.status}`), { pauseMs: pauseAfter(response) });
   return response.json();
+}
+
+/**
+ * What Retry-After asks for, within reason; a date would compare two clocks. With jitter, or all would come back at once,
+ * but never earlier than asked.
+ */
+function pauseAfter({ headers }) {
+  const askedMs = Number(headers.get('retry-after')) * 1000 || 0;
+  return Math.min(askedMs, MOST_PATIENCE_MS) * (1 + Math.random() / 4);
 }
 
 function credentials() {
