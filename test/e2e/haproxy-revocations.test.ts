@@ -1,5 +1,6 @@
 /** The feed at HAProxy, with answers that a server rarely gives. `gateway-haproxy.test.ts` has it with Doorward's own. */
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
@@ -175,6 +176,36 @@ t.test('entries that got lost at HAProxy are told again', async () => {
   await isRefused(await mint({ sid: 'one' }));
 });
 
+t.test('a map that cannot be written stays whole, holds up nothing, and is written later', async (t) => {
+  const before = script.output().length;
+  const sessions = mapOf('sessions');
+  const blocker = join(files.revokedFolder, 'sessions.map.new');
+  mkdirSync(blocker);
+  const token = await mint({ sid: 'on a full disk' });
+  await eventually(async () => {
+    feed.revoke({ sessions: [crypto.randomUUID()] });
+    feed.revoke({ sessions: ['on a full disk'], users: [['frank', 7]] });
+    return (await statusOf(token)) === 401;
+  }, 'a refusal, although there is something new each time');
+  await eventually(() => mapOf('users').includes(hashOf('frank')), 'the other files');
+  await anotherRound();
+  t.equal(mapOf('sessions'), sessions);
+  rmdirSync(blocker);
+  await eventually(() => mapOf('sessions').includes(hashOf('on a full disk')), 'the file');
+  await eventually(() => /all is well again\n$/.test(script.output()), 'a line in the log');
+  t.match(script.output().slice(before), /^.*revoked cannot be written: EISDIR\n.*all is well again\n$/);
+  feed.restore('with room', [{ sessions: ['one'] }]);
+  await eventually(async () => (await statusOf(token)) === 200, 'the reset');
+});
+
+function mapOf(kind: string): string {
+  return readFileSync(join(files.revokedFolder, `${kind}.map`), 'utf8');
+}
+
+function hashOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 16);
+}
+
 t.test(
   'while the feed says nothing that can be used, everything stays, with one line in the log',
   async (t) => {
@@ -255,7 +286,6 @@ t.test(
     await stop(script);
     feed.keepFor(300);
     feed.restore('eight', [{ sessions: ['short', 'long'] }, { sessions: ['long'] }]);
-    const { revokedFolder } = files;
     const client = { CLIENT_ID: 'haproxy', CLIENT_SECRET: 'a+b' };
     const env = { ...client, NODE_OPTIONS: `--import ${STEPPED_CLOCK}` };
     const stepped = startScript(env);
@@ -273,6 +303,6 @@ t.test(
       'the end of the window',
     );
     t.equal(await statusOf(await mint({ sid: 'long' })), 401, 'which was told again later');
-    t.equal(readFileSync(join(revokedFolder, 'sessions.map'), 'utf8').match(/\n/g)?.length, 1);
+    t.equal(mapOf('sessions').match(/\n/g)?.length, 1);
   },
 );

@@ -29,11 +29,18 @@ const LINES = 400;
 const [url, folder, socket] = process.argv.slice(2);
 const { CLIENT_ID, CLIENT_SECRET } = process.env;
 
-/** The entries by kind: under a hash its value, and when it may be forgotten, by a clock that cannot be set. */
-let held = nothing();
+/**
+ * The entries by kind: under a hash its value, and when it may be forgotten, by a clock that cannot be set. Null before the
+ * first answer: HAProxy then keeps what it has read from the files.
+ */
+let held = null;
 let cursor = null;
 let forgetNextAt = performance.now() + FORGET_EVERY_MS;
-/** The process of HAProxy whose maps have all of `held`; null after a failure. */
+/** The kinds whose files do not have all of `held` yet. */
+const unwritten = new Set();
+/** What HAProxy is to be told of next. */
+let untold = [];
+/** The process of HAProxy whose maps have all of `held` but that; null if there may be none. */
 let toldPid = null;
 
 if (socket === undefined) {
@@ -42,30 +49,47 @@ if (socket === undefined) {
 }
 mkdirSync(folder, { recursive: true });
 for (const kind of KINDS) if (!existsSync(fileOf(kind))) writeFileSync(fileOf(kind), '');
-for (let complaint = null; ; ) {
-  let pauseMs = ASK_EVERY_MS;
-  const now = await step().catch((error) => {
-    toldPid = null;
-    pauseMs = Math.max(pauseMs, error.pauseMs ?? 0);
-    const { code, message } = error.cause ?? {};
-    return code ?? message ?? error.message;
-  });
-  if (now !== complaint) process.stderr.write(`revocations-to-maps: ${now ?? 'all is well again'}\n`);
-  complaint = now;
-  await delay(pauseMs);
+for (let known = []; ; ) {
+  const failures = await round();
+  known = complain(failures.map(inWords), known);
+  await delay(Math.max(ASK_EVERY_MS, ...failures.map(({ pauseMs = 0 }) => pauseMs)));
 }
 
-/** Asks once. @returns what there is to complain about, or null */
-async function step() {
-  const news = await readFeed();
-  const changed = news.isWhole ? replace(news.entries) : add(news.entries);
-  cursor = news.cursor;
-  const hasForgotten = forget();
+/** Does each part, whatever became of the one before. @returns what went wrong */
+async function round() {
+  const failures = [];
   // The files come first, so that a HAProxy which starts now has everything, too.
-  if (news.isWhole || hasForgotten || changed.length > 0) KINDS.forEach(writeMap);
-  if (!news.isWhole) await tellChanges(changed);
-  if (news.isWhole || hasForgotten || !(await isTold())) await tellAll();
-  return news.age > COMPLAIN_FROM_AGE ? `Doorward knows nothing of the last ${Math.round(news.age)} s` : null;
+  for (const part of [learn, writeMaps, tellHaproxy])
+    try {
+      await part();
+    } catch (error) {
+      failures.push(error);
+    }
+  return failures;
+}
+
+function inWords(error) {
+  const { code, message } = error.cause ?? {};
+  return code ?? message ?? error.message;
+}
+
+/** Says what is new. @returns what is known then */
+function complain(complaints, known) {
+  const news = complaints.filter((complaint) => !known.includes(complaint));
+  if (complaints.length === 0 && known.length > 0) news.push('all is well again');
+  for (const line of news) process.stderr.write(`revocations-to-maps: ${line}\n`);
+  return complaints;
+}
+
+/** Asks once. */
+async function learn() {
+  const news = await readFeed();
+  if (news.isWhole) forgetAll();
+  untold = add(news.entries);
+  cursor = news.cursor;
+  forget();
+  if (news.age > COMPLAIN_FROM_AGE)
+    throw new Error(`Doorward knows nothing of the last ${Math.round(news.age)} s`);
 }
 
 /** What came after the cursor, or everything. Parts are joined first, so that no half of a list replaces a whole one. */
@@ -141,10 +165,11 @@ function nothing() {
   return Object.fromEntries(KINDS.map((kind) => [kind, new Map()]));
 }
 
-/** Built beside, so that there is no moment without what was revoked before. */
-function replace(entries) {
+/** The files and HAProxy keep what was revoked before, until all that came in its place is there. */
+function forgetAll() {
   held = nothing();
-  return add(entries);
+  toldPid = null;
+  for (const kind of KINDS) unwritten.add(kind);
 }
 
 /** @returns what has changed, each with the value of before, if there was one */
@@ -153,25 +178,40 @@ function add(entries) {
     const before = held[kind].get(hash)?.value;
     const entry = { value: Math.max(value, before ?? 0), expiresAt };
     held[kind].set(hash, entry);
+    if (entry.value !== before) unwritten.add(kind);
     return { kind, hash, before, value: entry.value };
   });
 }
 
-/** @returns whether anything was old enough */
+/** HAProxy then has more entries than are held, and is told everything. */
 function forget() {
   const now = performance.now();
-  if (now < forgetNextAt) return false;
+  if (now < forgetNextAt) return;
   forgetNextAt = now + FORGET_EVERY_MS;
-  const old = KINDS.flatMap((kind) =>
-    [...held[kind]].filter(([, { expiresAt }]) => expiresAt <= now).map(([hash]) => ({ kind, hash })),
-  );
-  for (const { kind, hash } of old) held[kind].delete(hash);
-  return old.length > 0;
+  for (const kind of KINDS)
+    for (const [hash, { expiresAt }] of held[kind])
+      if (expiresAt <= now) {
+        held[kind].delete(hash);
+        unwritten.add(kind);
+      }
 }
 
-/** Writes the file as a whole, because HAProxy may read it at this moment. */
+/** @throws Error if a file could not be written: it stays as it was until the next time */
+function writeMaps() {
+  let failure = null;
+  for (const kind of unwritten)
+    try {
+      writeMap(kind);
+      unwritten.delete(kind);
+    } catch (error) {
+      failure = error;
+    }
+  if (failure !== null) throw new Error(`${folder} cannot be written: ${failure.code ?? failure.message}`);
+}
+
+/** HAProxy, or a machine that starts again, reads the old file or the new one, and never a half of it. */
 function writeMap(kind) {
-  writeFileSync(`${fileOf(kind)}.new`, linesOf(kind).join(''));
+  writeFileSync(`${fileOf(kind)}.new`, linesOf(kind).join(''), { flush: true });
   renameSync(`${fileOf(kind)}.new`, fileOf(kind));
 }
 
@@ -181,6 +221,18 @@ function fileOf(kind) {
 
 function linesOf(kind) {
   return [...held[kind]].map(([hash, { value }]) => `${hash} ${value}\n`);
+}
+
+/** After a failure, everything is told anew. */
+async function tellHaproxy() {
+  if (held === null) return;
+  const pid = toldPid;
+  toldPid = null;
+  const changes = untold;
+  untold = [];
+  if (pid !== null) await tellChanges(changes);
+  if (await isTold(pid)) toldPid = pid;
+  else await tellAll();
 }
 
 async function tellChanges(changes) {
@@ -197,9 +249,9 @@ async function tellChanges(changes) {
 }
 
 /** Whether the process that runs is the one that was filled, and still has as many entries as are held. */
-async function isTold() {
+async function isTold(filledPid) {
   const { pid, counts } = await askHaproxy();
-  return pid === toldPid && KINDS.every((kind) => counts.get(fileOf(kind)) === held[kind].size);
+  return pid === filledPid && KINDS.every((kind) => counts.get(fileOf(kind)) === held[kind].size);
 }
 
 /** Each map changes in one moment from what HAProxy has to what is held: an ended session never passes in between. */
