@@ -100,6 +100,13 @@ t.test('HAProxy refuses the tokens of each kind that the feed names, and no othe
   t.match(headers.get('www-authenticate'), /error="invalid_token"/);
 });
 
+t.test('whoever has a revoked key cannot hide it behind another name', async (t) => {
+  const claims = { iss: `${origin}/auth`, iat: now, exp: now + 3600, sid: crypto.randomUUID() };
+  for (const kid of [signer.kid, other.kid, 'another', undefined])
+    t.equal(await statusOf(await other.sign(claims, { kid })), 401, `${kid}`);
+  t.equal(await statusOf(await signer.sign(claims)), 200);
+});
+
 t.test('a later version of the same user counts, an earlier one does not', async (t) => {
   feed.revoke({ users: [['bob', 6]] });
   await isRefused(await mint({ sub: 'bob', cv: 5 }));
