@@ -31,7 +31,9 @@ random.random = lambda: next(draws)
 shifts = []
 signal.signal(signal.SIGHUP, lambda *_: shifts.append(601))
 authorization = sys.argv[3] if len(sys.argv) > 3 else None
-revocations = Revocations(sys.argv[2], authorization=authorization, clock=lambda: time.monotonic() + sum(shifts))
+revocations = Revocations(
+    sys.argv[2], every=0.25, authorization=authorization, clock=lambda: time.monotonic() + sum(shifts)
+)
 
 
 def part(text):
