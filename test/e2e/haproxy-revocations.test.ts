@@ -31,6 +31,9 @@ const world: Behind = { gatewayPort, origin, addresses, doorward: { url: feed.ur
 const files = await prepareHaproxy(t, world);
 const now = Math.floor(Date.now() / 1000);
 
+/** Most of an answer. */
+const EMPTY = { window: 1920, age: 0, sessions: '', tokens: '', users: [], clients: [], keys: [] };
+
 /** Until the last test ends, whichever one starts them. */
 const startProxy = () => startHaproxy(t, world, files);
 const startScript = (env = {}) => followRevocations(t, world, files, env);
@@ -281,11 +284,87 @@ t.test(
   },
 );
 
-t.test('says when Doorward itself is behind', async () => {
-  feed.revoke({ sessions: ['seven'] }, { age: 42.3 });
-  await isRefused(await mint({ sid: 'seven' }));
-  await eventually(() => /knows nothing of the last 42 s\n/.test(script.output()), 'a complaint');
+t.test('nothing is believed of an answer that is not as it must be', async (t) => {
+  await stop(script);
+  feed.restore('seven', [{ sessions: ['one'] }]);
+  const quick = startScript({ NODE_OPTIONS: `--import ${TOLD_PAUSES}` });
+  const whole = (changes: object) => JSON.stringify({ ...EMPTY, cursor: 'ten.1', from: null, ...changes });
+  const answers: [RegExp, body: string | Buffer][] = [
+    [/no end$/, whole({ more: true })],
+    [/too long$/, Buffer.alloc(64 * 2 ** 20 + 1, ' ')],
+    [/for hashes$/, whole({ sessions: 'A'.repeat(14) })],
+    [/for hashes$/, whole({ tokens: 'AAAAA!AAAAAA' })],
+    [/for hashes$/, whole({ users: [['A'.repeat(22), 1]] })],
+    [/for a number$/, whole({ clients: [['A'.repeat(11), Date.now()]] })],
+    [/for a number$/, whole({ window: 31_536_000 })],
+    [/for an age$/, whole({ age: undefined })],
+    [/for keys$/, whole({ keys: 'keys' })],
+  ];
+  for (const [said, body] of answers) {
+    feed.answer((response) => response.writeHead(503).end());
+    await eventually(() => /answers 503$/.test(lastLine(quick)), 'another complaint');
+    feed.answer((response) => response.end(body));
+    await eventually(() => said.test(lastLine(quick)), String(said));
+    t.equal(await statusOf(await mint({ sid: 'one' })), 401, String(said));
+  }
+  const next = feed.requests.length;
+  feed.answer(null);
+  await eventually(() => /all is well again$/.test(lastLine(quick)), 'the end of it');
+  t.equal(feed.requests[next]?.url, '/auth/revocations', 'it begins anew');
+  await stop(quick);
 });
+
+/** Without pauses. */
+function lastLine(program: Running): string {
+  const lines = program.output().split('\n');
+  return lines.findLast((line) => line !== '' && !line.startsWith('pause')) ?? '';
+}
+
+t.test('begins anew when the server does not know its cursor for one', async () => {
+  feed.restore('another format', [{ sessions: ['one'] }, { sessions: ['formatted'] }]);
+  script = startScript();
+  await isRefused(await mint({ sid: 'formatted' }));
+  await eventually(() => feed.requests.at(-1)?.url?.endsWith('=another%20format.2') === true, 'the cursor');
+  const sessions = Buffer.from(hashOf('known'), 'hex').toString('base64url');
+  const whole = JSON.stringify({ ...EMPTY, cursor: 'eleven.1', from: null, sessions });
+  feed.answer((response) => {
+    if (response.req.url?.includes('after')) response.writeHead(400).end();
+    else response.end(whole);
+  });
+  await isRefused(await mint({ sid: 'known' }));
+  feed.answer(null);
+});
+
+t.test(
+  'says once when Doorward, or a cache, is behind, and when the feed leaves something out',
+  async (t) => {
+    feed.restore('eight', [{ sessions: ['one'] }]);
+    await isRefused(await mint({ sid: 'one' }));
+    const before = script.output().length;
+    const lines = () => script.output().slice(before).split('\n');
+    let age = 42;
+    const answers = [
+      { age: () => (age += 1), header: '' },
+      { age: () => 0, header: '42' },
+    ];
+    for (const { age, header } of answers) {
+      feed.answer((response) => {
+        const from = new URL(response.req.url ?? '', feed.url).searchParams.get('after');
+        response.setHeader('age', header);
+        response.end(JSON.stringify({ ...EMPTY, cursor: from, from, age: age() }));
+      });
+      await eventually(() => /more than 10 s old$/.test(lines().at(-2) ?? ''), 'a complaint');
+      await anotherRound();
+      feed.answer(null);
+      await eventually(() => /all is well again$/.test(lines().at(-2) ?? ''), 'the end of it');
+    }
+    t.equal(lines().length, 5, 'two complaints, and two ends');
+    feed.restore('nine', [{ sessions: ['one'] }, { sessions: ['nine'] }], { overflow: true });
+    await eventually(() => /more than it keeps$/.test(lines().at(-2) ?? ''), 'a complaint');
+    await anotherRound();
+    t.equal(lines().length, 6);
+  },
+);
 
 t.test(
   'forgets what has left the window, in HAProxy and in the files, and shows its credentials',

@@ -12,7 +12,7 @@ const KEY_SCRIPT = 'examples/gateway/haproxy/jwks-to-pem.js';
 
 const FEED_SCRIPT = 'examples/gateway/haproxy/revocations-to-maps.js';
 
-/** For `node --import`: long pauses are told, and not waited for. Of its jitter one has none, the next a half. */
+/** For `node --import`: pauses are told, and hardly waited for. Of its jitter one has none, the next a half. */
 export const TOLD_PAUSES = `data:text/javascript,${encodeURIComponent(`
   import { syncBuiltinESMExports } from 'node:module';
   import timers from 'node:timers/promises';
@@ -21,7 +21,7 @@ export const TOLD_PAUSES = `data:text/javascript,${encodeURIComponent(`
   Math.random = () => (draw = 0.5 - draw);
   timers.setTimeout = (ms) => {
     console.log('pause', ms);
-    return setTimeout(ms > 1000 ? 50 : ms);
+    return setTimeout(50);
   };
   syncBuiltinESMExports();
 `)}`;

@@ -19,6 +19,9 @@ const KINDS = ['sessions', 'tokens', 'users', 'clients', 'keys'];
 const ASK_EVERY_MS = 1000;
 const GIVE_UP_AFTER_MS = 5000;
 const MOST_PATIENCE_MS = 60_000;
+const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_PAGES = 100;
+const MOST_WINDOW = 7 * 86_400;
 /** An entry that stays for longer than its window does no harm: its tokens have expired. */
 const FORGET_EVERY_MS = 60_000;
 /** Doorward itself may be behind, when it has lost its database. */
@@ -40,6 +43,8 @@ let forgetNextAt = performance.now() + FORGET_EVERY_MS;
 const unwritten = new Set();
 /** What HAProxy is to be told of next. */
 let untold = [];
+/** Until when there may be something that Doorward has left out. */
+let lacksUntil = 0;
 /** The process of HAProxy whose maps have all of `held` but that; null if there may be none. */
 let toldPid = null;
 
@@ -81,52 +86,85 @@ function complain(complaints, known) {
   return complaints;
 }
 
-/** Asks once. */
+/** Asks once. @throws Error also if what came is not all that there should be */
 async function learn() {
   const news = await readFeed();
   if (news.isWhole) forgetAll();
   untold = add(news.entries);
   cursor = news.cursor;
+  lacksUntil = news.lacksUntil;
   forget();
   if (news.age > COMPLAIN_FROM_AGE)
-    throw new Error(`Doorward knows nothing of the last ${Math.round(news.age)} s`);
+    throw new Error(`what Doorward says is more than ${COMPLAIN_FROM_AGE} s old`);
+  if (performance.now() < lacksUntil)
+    throw new Error('Doorward has left out the oldest entries: it has more than it keeps');
 }
 
-/** What came after the cursor, or everything. Parts are joined first, so that no half of a list replaces a whole one. */
+/**
+ * What came after the cursor, or everything. Parts are joined first, so that no half of a list replaces a whole one. After
+ * an answer that is of no use, everything is asked for anew.
+ */
 async function readFeed() {
-  let news = { cursor, isWhole: false, entries: [] };
-  for (let more = true; more; ) {
-    const part = await fetchPart(news.cursor);
-    if (part.from === null) news = { isWhole: true, entries: [] };
-    else if (part.from !== news.cursor) {
+  let news = { cursor, lacksUntil, entries: [] };
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const answer = await fetchPart(news.cursor);
+    try {
+      news = joined(news, answer);
+    } catch (error) {
       cursor = null;
-      throw new Error('the feed has answered another question');
+      throw error;
     }
-    for (const entry of entriesOf(part)) news.entries.push(entry);
-    news.cursor = part.cursor;
-    news.age = part.age;
-    more = part.more === true;
+    if (!news.more) return news;
   }
-  return news;
+  cursor = null;
+  throw new Error('the feed has no end');
+}
+
+/** @throws Error or TypeError if the answer is not as it must be */
+function joined(news, { text, cachedFor }) {
+  const part = JSON.parse(text);
+  const [entries, more, age] = [entriesOf(part), part.more === true, ageOf(part) + cachedFor];
+  if (part.from === null) {
+    const lacksUntil = part.overflow === true ? performance.now() + part.window * 1000 : 0;
+    return { cursor: part.cursor, isWhole: true, lacksUntil, entries, more, age };
+  }
+  if (part.from !== news.cursor) throw new Error('the feed has answered another question');
+  return { ...news, cursor: part.cursor, entries: news.entries.concat(entries), more, age };
 }
 
 async function fetchPart(after) {
-  const address = after === null ? url : `${url}?after=${after}`;
+  const address = after === null ? url : `${url}?after=${encodeURIComponent(after)}`;
   const headers = { accept: 'application/json', ...credentials() };
   const signal = AbortSignal.timeout(GIVE_UP_AFTER_MS);
   const response = await fetch(address, { headers, redirect: 'error', signal });
+  // It cannot read the cursor.
+  if (response.status === 400) cursor = null;
   if (!response.ok)
     throw Object.assign(new Error(`${url} answers ${response.status}`), { pauseMs: pauseAfter(response) });
-  return response.json();
+  return { text: await textOf(response), cachedFor: seconds(response, 'age') };
+}
+
+async function textOf({ body }) {
+  const pieces = [];
+  let length = 0;
+  for await (const piece of body ?? []) {
+    length += piece.length;
+    if (length > MOST_BYTES) throw new Error('the feed is too long');
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 /**
  * What Retry-After asks for, within reason; a date would compare two clocks. With jitter, or all would come back at once,
  * but never earlier than asked.
  */
-function pauseAfter({ headers }) {
-  const askedMs = Number(headers.get('retry-after')) * 1000 || 0;
-  return Math.min(askedMs, MOST_PATIENCE_MS) * (1 + Math.random() / 4);
+function pauseAfter(response) {
+  return Math.min(seconds(response, 'retry-after') * 1000, MOST_PATIENCE_MS) * (1 + Math.random() / 4);
+}
+
+function seconds({ headers }, name) {
+  return Math.max(Number(headers.get(name)) || 0, 0);
 }
 
 function credentials() {
@@ -137,28 +175,40 @@ function credentials() {
 
 /** @throws TypeError if it is no part of a feed */
 function entriesOf({ window, sessions, tokens, users, clients, keys }) {
-  const expiresAt = performance.now() + number(window) * 1000;
-  const entry = (kind) => (hash, value) => ({ kind, hash, value: number(value), expiresAt });
+  const expiresAt = performance.now() + number(window, MOST_WINDOW) * 1000;
+  const entry = (kind, hash, value) => ({ kind, hash, value: number(value, 2 ** 32), expiresAt });
+  if (!Array.isArray(keys)) throw new TypeError('the feed has something else for keys');
   return [
-    ...hashesIn(sessions).map((hash) => entry('sessions')(hash, 1)),
-    ...hashesIn(tokens).map((hash) => entry('tokens')(hash, 1)),
-    ...users.map(([hash, leastVersion]) => entry('users')(hexOf(hash), leastVersion)),
-    ...clients.map(([hash, until]) => entry('clients')(hexOf(hash), until)),
-    ...keys.map((kid) => entry('keys')(createHash('sha256').update(kid).digest('hex').slice(0, 16), 1)),
+    ...hashesIn(sessions).map((hash) => entry('sessions', hash, 1)),
+    ...hashesIn(tokens).map((hash) => entry('tokens', hash, 1)),
+    ...users.map(([hash, leastVersion]) => entry('users', hashIn(hash), leastVersion)),
+    ...clients.map(([hash, until]) => entry('clients', hashIn(hash), until)),
+    ...keys.map((kid) => entry('keys', createHash('sha256').update(kid).digest('hex').slice(0, 16), 1)),
   ];
 }
 
-function number(value) {
-  if (!Number.isSafeInteger(value)) throw new TypeError('the feed has something else for a number');
-  return value;
+function ageOf({ age }) {
+  if (!(typeof age === 'number' && age >= 0)) throw new TypeError('the feed has something else for an age');
+  return age;
 }
 
-function hashesIn(joined) {
-  return hexOf(joined).match(/.{16}/g) ?? [];
+function number(value, most) {
+  if (Number.isInteger(value) && value > 0 && value <= most) return value;
+  throw new TypeError('the feed has something else for a number');
 }
 
-function hexOf(base64url) {
-  return Buffer.from(base64url, 'base64url').toString('hex');
+function hashIn(base64url) {
+  const [hash, ...others] = hashesIn(base64url);
+  if (hash === undefined || others.length > 0) throw new TypeError('the feed has something else for hashes');
+  return hash;
+}
+
+function hashesIn(base64url) {
+  const joined = Buffer.from(base64url, 'base64url');
+  // Node leaves out letters that are none.
+  if (joined.length % 8 > 0 || joined.toString('base64url') !== base64url)
+    throw new TypeError('the feed has something else for hashes');
+  return joined.toString('hex').match(/.{16}/g) ?? [];
 }
 
 function nothing() {
