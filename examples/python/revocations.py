@@ -48,7 +48,10 @@ class Revocations:
         threading.Thread(target=self._run, name="revocations", daemon=True).start()
 
     def lag(self):
-        """For how many seconds nothing is known. Infinite before the first answer; it grows while Doorward is away."""
+        """
+        For how many seconds nothing is known; it grows while Doorward is away. Infinite before the first answer, and for the
+        window after one that leaves out the oldest.
+        """
         now = self._clock()
         return math.inf if now < self._held.lacks_until else now - self._complete_until
 
@@ -74,10 +77,12 @@ class Revocations:
             raise
 
     def _ask_for_all(self):
-        held = self._held
+        held, bytes_left = self._held, MOST_BYTES
         for _ in range(MOST_PAGES):
             began = self._clock()
-            part, age_in_caches = self._ask(held.cursor)
+            body, age_in_caches = self._ask(held.cursor, bytes_left)
+            bytes_left -= len(body)
+            part = json.loads(body)
             if part["from"] is None:
                 held = _Held()  # built beside, so that what is revoked stays revoked meanwhile
             elif part["from"] != held.cursor:
@@ -93,18 +98,18 @@ class Revocations:
             held.forget(began)
             self._forget_at = began + FORGET_EVERY
 
-    def _ask(self, cursor):
+    def _ask(self, cursor, most_bytes):
         url = self._url if cursor is None else f"{self._url}?after={urllib.parse.quote(cursor)}"
         until = self._clock() + self._timeout  # of the whole answer: the other timeout is for each of its pieces
         body = bytearray()
         with self._open(urllib.request.Request(url, headers=self._headers), timeout=self._timeout) as response:
             while piece := response.read1(PIECE_BYTES):
                 body += piece
-                if len(body) > MOST_BYTES:
+                if len(body) > most_bytes:
                     raise ValueError("the feed is too long")
                 if self._clock() > until:
                     raise TimeoutError("the feed is too slow")
-            return json.loads(body), _seconds(response.headers.get("Age"))
+            return body, _seconds(response.headers.get("Age"))
 
     def _run(self):
         while True:

@@ -106,23 +106,28 @@ async function learn() {
  */
 async function readFeed() {
   let news = { cursor, lacksUntil, entries: [] };
+  let bytesLeft = MOST_BYTES;
   for (let page = 0; page < MOST_PAGES; page += 1) {
-    const answer = await fetchPart(news.cursor);
+    const answer = await fetchPart(news.cursor, bytesLeft);
+    bytesLeft -= answer.body.length;
     try {
       news = joined(news, answer);
     } catch (error) {
-      cursor = null;
-      throw error;
+      throw beginAnew(error.message);
     }
     if (!news.more) return news;
   }
+  throw beginAnew('the feed has no end');
+}
+
+function beginAnew(reason) {
   cursor = null;
-  throw new Error('the feed has no end');
+  return new Error(reason);
 }
 
 /** @throws Error or TypeError if the answer is not as it must be */
-function joined(news, { text, cachedFor }) {
-  const part = JSON.parse(text);
+function joined(news, { body, cachedFor }) {
+  const part = JSON.parse(body);
   const [entries, more, age] = [entriesOf(part), part.more === true, ageOf(part) + cachedFor];
   if (part.from === null) {
     const lacksUntil = part.overflow === true ? performance.now() + part.window * 1000 : 0;
@@ -132,7 +137,7 @@ function joined(news, { text, cachedFor }) {
   return { ...news, cursor: part.cursor, entries: news.entries.concat(entries), more, age };
 }
 
-async function fetchPart(after) {
+async function fetchPart(after, mostBytes) {
   const address = after === null ? url : `${url}?after=${encodeURIComponent(after)}`;
   const headers = { accept: 'application/json', ...credentials() };
   const signal = AbortSignal.timeout(GIVE_UP_AFTER_MS);
@@ -141,18 +146,18 @@ async function fetchPart(after) {
   if (response.status === 400) cursor = null;
   if (!response.ok)
     throw Object.assign(new Error(`${url} answers ${response.status}`), { pauseMs: pauseAfter(response) });
-  return { text: await textOf(response), cachedFor: seconds(response, 'age') };
+  return { body: await bodyOf(response, mostBytes), cachedFor: seconds(response, 'age') };
 }
 
-async function textOf({ body }) {
+async function bodyOf({ body }, mostBytes) {
   const pieces = [];
   let length = 0;
   for await (const piece of body ?? []) {
     length += piece.length;
-    if (length > MOST_BYTES) throw new Error('the feed is too long');
+    if (length > mostBytes) throw beginAnew('the feed is too long');
     pieces.push(piece);
   }
-  return Buffer.concat(pieces).toString();
+  return Buffer.concat(pieces);
 }
 
 /**
