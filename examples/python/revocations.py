@@ -136,7 +136,7 @@ class _Held:
 
     def add(self, part, now):
         """All of a part, or nothing if it is not as it must be."""
-        until = now + _integer(part["window"], MOST_WINDOW)
+        cursor, until = part["cursor"], now + _integer(part["window"], MOST_WINDOW)
         entries = [("keys", kid, 1) for kid in part["keys"]]
         for kind in ("sessions", "tokens"):
             entries += [(kind, each, 1) for each in _hashes(part[kind])]
@@ -150,7 +150,7 @@ class _Held:
             self._kinds[kind][key] = (max(value, self.find(kind, key) or 0), until)
         if part["from"] is None and part.get("overflow") is True:
             self.lacks_until = until  # this is the newest part, and nothing is known of the rest
-        self.cursor = part["cursor"]
+        self.cursor = cursor
 
     def forget(self, now):
         for held in self._kinds.values():

@@ -152,6 +152,16 @@ t.test('begins anew when the server does not know its cursor for one', async () 
   feed.answer(null);
 });
 
+t.test('takes nothing of a part that names no cursor', async (t) => {
+  feed.restore('halves', [{ sessions: ['one'] }]);
+  await eventually(() => feed.requests.at(-1)?.url === '/?after=halves.1', 'the reset');
+  feed.revoke({ sessions: ['from a half'] }, { cursor: undefined });
+  const half = await mint({ sid: 'from a half' });
+  await eventually(async () => /cursor/.test((await python.says(half)).error ?? ''), 'an error');
+  t.equal(await isRevoked(half), false);
+  t.equal(await isRevoked(await mint({ sid: 'one' })), true);
+});
+
 t.test('does not know what an overflowing feed has left out', async (t) => {
   feed.restore('twelve', [{ sessions: ['one'] }]);
   feed.keepFor(300);
