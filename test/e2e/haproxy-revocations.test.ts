@@ -299,6 +299,7 @@ t.test('nothing is believed of an answer that is not as it must be', async (t) =
     [/for a number$/, whole({ window: 31_536_000 })],
     [/for an age$/, whole({ age: undefined })],
     [/for keys$/, whole({ keys: 'keys' })],
+    [/for a cursor$/, whole({ cursor: undefined })],
   ];
   for (const [said, body] of answers) {
     feed.answer((response) => response.writeHead(503).end());

@@ -128,6 +128,7 @@ function beginAnew(reason) {
 /** @throws Error or TypeError if the answer is not as it must be */
 function joined(news, { body, cachedFor }) {
   const part = JSON.parse(body);
+  if (typeof part.cursor !== 'string') throw new TypeError('the feed has something else for a cursor');
   const [entries, more, age] = [entriesOf(part), part.more === true, ageOf(part) + cachedFor];
   if (part.from === null) {
     const lacksUntil = part.overflow === true ? performance.now() + part.window * 1000 : 0;
