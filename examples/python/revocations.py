@@ -14,13 +14,19 @@ import base64
 import hashlib
 import json
 import math
+import random
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 MOST_BYTES = 64 * 1024 * 1024
+MOST_PAGES = 100
+MOST_WINDOW = 7 * 86400
 PIECE_BYTES = 64 * 1024
 FORGET_EVERY = 60
+MOST_PATIENCE = 60
 
 
 class Revocations:
@@ -42,8 +48,12 @@ class Revocations:
         threading.Thread(target=self._run, name="revocations", daemon=True).start()
 
     def lag(self):
-        """For how many seconds nothing is known. Infinite before the first answer; it grows while Doorward is away."""
-        return self._clock() - self._complete_until
+        """
+        For how many seconds nothing is known; it grows while Doorward is away. Infinite before the first answer, and for the
+        window after one that leaves out the oldest.
+        """
+        now = self._clock()
+        return math.inf if now < self._held.lacks_until else now - self._complete_until
 
     def is_revoked(self, claims, kid=None):
         """Whether a token with these verified claims, signed by this key, is void."""
@@ -59,44 +69,58 @@ class Revocations:
 
     def poll(self):
         """Asks for what is new, and for all of it. Raises when that fails; what was known before stays."""
-        held, more = self._held, True
-        while more:
+        try:
+            self._ask_for_all()
+        except Exception as error:
+            if not isinstance(error, OSError) or getattr(error, "code", None) == 400:
+                self._held.cursor = None  # begin anew: what comes after it is of no use, or the server cannot read it
+            raise
+
+    def _ask_for_all(self):
+        held, bytes_left = self._held, MOST_BYTES
+        for _ in range(MOST_PAGES):
             began = self._clock()
-            part, age_in_caches = self._ask(held.cursor)
+            body, age_in_caches = self._ask(held.cursor, bytes_left)
+            bytes_left -= len(body)
+            part = json.loads(body)
             if part["from"] is None:
                 held = _Held()  # built beside, so that what is revoked stays revoked meanwhile
             elif part["from"] != held.cursor:
-                self._held.cursor = None
                 raise ValueError("the feed has answered another question")
             held.add(part, self._clock())
-            more = part.get("more") is True
+            if part.get("more") is not True:
+                break
+        else:
+            raise ValueError("the feed has no end")
         self._held = held
-        self._complete_until = began - max(part["age"], 0) - age_in_caches
+        self._complete_until = began - part["age"] - age_in_caches
         if began >= self._forget_at:
             held.forget(began)
             self._forget_at = began + FORGET_EVERY
 
-    def _ask(self, cursor):
-        url = self._url if cursor is None else f"{self._url}?after={cursor}"
+    def _ask(self, cursor, most_bytes):
+        url = self._url if cursor is None else f"{self._url}?after={urllib.parse.quote(cursor)}"
         until = self._clock() + self._timeout  # of the whole answer: the other timeout is for each of its pieces
         body = bytearray()
         with self._open(urllib.request.Request(url, headers=self._headers), timeout=self._timeout) as response:
             while piece := response.read1(PIECE_BYTES):
                 body += piece
-                if len(body) > MOST_BYTES:
+                if len(body) > most_bytes:
                     raise ValueError("the feed is too long")
                 if self._clock() > until:
-                    raise ValueError("the feed is too slow")
-            return json.loads(body), max(int(response.headers.get("Age") or 0), 0)
+                    raise TimeoutError("the feed is too slow")
+            return body, _seconds(response.headers.get("Age"))
 
     def _run(self):
         while True:
+            pause = self._every
             try:
                 self.poll()
                 self.last_error = None
             except Exception as error:  # the thread must live on, whatever it was; lag() tells for how long it goes wrong
                 self.last_error = error
-            time.sleep(self._every)
+                pause = max(pause, _pause_after(error))
+            time.sleep(pause)
 
 
 class _Held:
@@ -104,22 +128,29 @@ class _Held:
 
     def __init__(self):
         self.cursor = None
+        self.lacks_until = -math.inf
         self._kinds = {kind: {} for kind in ("sessions", "tokens", "users", "clients", "keys")}
 
     def find(self, kind, key):
         return self._kinds[kind].get(key, (None, 0))[0]
 
     def add(self, part, now):
-        until = now + part["window"]
+        """All of a part, or nothing if it is not as it must be."""
+        cursor, until = part["cursor"], now + _integer(part["window"], MOST_WINDOW)
         entries = [("keys", kid, 1) for kid in part["keys"]]
         for kind in ("sessions", "tokens"):
-            hashes = _decode(part[kind])
-            entries += [(kind, hashes[at : at + 8], 1) for at in range(0, len(hashes), 8)]
+            entries += [(kind, each, 1) for each in _hashes(part[kind])]
         for kind in ("users", "clients"):
-            entries += [(kind, _decode(text), value) for text, value in part[kind]]
+            for text, value in part[kind]:
+                (each,) = _hashes(text)
+                entries.append((kind, each, _integer(value, 2**32)))
+        if not part["age"] >= 0:  # nor NaN, which Python takes for JSON
+            raise ValueError("the feed has something else for an age")
         for kind, key, value in entries:
             self._kinds[kind][key] = (max(value, self.find(kind, key) or 0), until)
-        self.cursor = part["cursor"]
+        if part["from"] is None and part.get("overflow") is True:
+            self.lacks_until = until  # this is the newest part, and nothing is known of the rest
+        self.cursor = cursor
 
     def forget(self, now):
         for held in self._kinds.values():
@@ -132,9 +163,29 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None  # credentials are for the one address
 
 
+def _pause_after(error):
+    """What Retry-After asks for, within reason. With jitter, or all would come back at once, but never earlier than asked."""
+    asked = _seconds(error.headers.get("Retry-After")) if isinstance(error, urllib.error.HTTPError) else 0
+    return min(asked, MOST_PATIENCE) * (1 + random.random() / 4)
+
+
+def _seconds(header):
+    """0 for anything but a number. A date would compare two clocks."""
+    return float(header) if header is not None and header.isdecimal() else 0
+
+
 def _hash(text):
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
-def _decode(base64url):
-    return base64.urlsafe_b64decode(base64url + "=" * (-len(base64url) % 4))
+def _hashes(base64url):
+    joined = base64.b64decode(base64url + "=" * (-len(base64url) % 4), altchars="-_", validate=True)
+    if len(joined) % 8 > 0:
+        raise ValueError("the feed has something else for hashes")
+    return [joined[at : at + 8] for at in range(0, len(joined), 8)]
+
+
+def _integer(value, most):
+    if type(value) is not int or not 0 < value <= most:
+        raise ValueError("the feed has something else for a number")
+    return value

@@ -243,8 +243,9 @@ t.test("Doorward's own answers come through whole", async (t) => {
 
 t.test('the script keeps up with new keys, and keeps the files when the keys cannot be had', async (t) => {
   const folder = haproxy.keyFolder;
-  t.same(readdirSync(folder).sort(), ['1.pem', '2.pem', '3.pem', '4.pem']);
-  const pems = () => readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const names = ['1.pem', '2.pem', '3.pem', '4.pem'];
+  t.same(readdirSync(folder).sort(), [...names, 'kids.map']);
+  const pems = () => names.map((name) => readFileSync(join(folder, name), 'utf8'));
   t.equal(new Set(pems()).size, 1);
   t.equal((await writeKeys(world, folder)).code, 2, 'nothing to do');
   const rotated = await doorward(world.settings, 'keys', 'rotate');
@@ -254,6 +255,7 @@ t.test('the script keeps up with new keys, and keeps the files when the keys can
   const [newest = '', ...others] = pems();
   t.equal(new Set(others).size, 1);
   t.notOk(others.includes(newest), 'the new one, then the one before');
+  t.match(readFileSync(join(folder, 'kids.map'), 'utf8'), /^[0-9a-f]{16} 1\n[0-9a-f]{16} 2\n$/);
   await world.doorward.stop('SIGKILL');
   const failed = await writeKeys(world, folder);
   t.equal(failed.code, 1);

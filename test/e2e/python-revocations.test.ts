@@ -1,4 +1,5 @@
 /** The example for Python, with answers that a server rarely gives, and with Doorward's own. */
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
@@ -88,9 +89,14 @@ t.test(
       response.end(JSON.stringify({ ...EMPTY, cursor: 'three.2', from: 'three.2', age: 100.5 }));
     });
     await eventually(async () => (await lag()) > 300, 'a lag of five minutes');
+    feed.answer((response) => {
+      response.setHeader('age', 'unknown');
+      response.end(JSON.stringify({ ...EMPTY, cursor: 'three.2', from: 'three.2', age: 100.5 }));
+    });
+    await eventually(async () => (await lag()) < 200, 'a lag without that of the cache');
     feed.answer((response) => response.destroy());
     process.kill(python.pid, 'SIGHUP');
-    await eventually(async () => (await lag()) > 900, 'ten minutes more');
+    await eventually(async () => (await lag()) > 700, 'ten minutes more');
     t.equal(await isRevoked(await mint({ sid: 'one' })), true, 'and goes on with what it has');
     feed.answer(null);
     await eventually(async () => (await lag()) < 30, 'the end of it');
@@ -101,14 +107,96 @@ t.test('follows no redirect, and believes nothing of an answer that is none', as
   feed.answer((response) => response.writeHead(302, { location: feed.url }).end());
   const token = await mint({ sid: 'one' });
   await eventually(async () => /302/.test((await python.says(token)).error ?? ''), 'an error');
-  for (const body of ['<h1>', '[]', JSON.stringify({ ...EMPTY, from: null, sessions: 7 })]) {
-    const before = feed.requests.length;
+  const whole = (changes: object) => JSON.stringify({ ...EMPTY, cursor: 'ten.1', from: null, ...changes });
+  const answers = {
+    'no end': whole({ more: true }),
+    'too long': `${' '.repeat(30 * 2 ** 20)}${whole({ more: true })}`,
+    'no object': '[]',
+    'no keys': whole({ keys: undefined }),
+    'a number for hashes': whole({ sessions: 7 }),
+    'hashes that are cut': whole({ sessions: 'A'.repeat(14) }),
+    'letters that are none': whole({ tokens: 'AAAAA!AAAAAA' }),
+    'a pair with two hashes': whole({ users: [['A'.repeat(22), 1]] }),
+    'a version that is none': whole({ users: [['A'.repeat(11), 1.5]] }),
+    'milliseconds for seconds': whole({ clients: [['A'.repeat(11), Date.now()]] }),
+    'a window of a year': whole({ window: 31_536_000 }),
+    'an age that is none': whole({}).replace('"age":0', '"age":NaN'),
+    'no JSON': '<h1>',
+  };
+  const error = async () => (await python.says(token)).error;
+  for (const [what, body] of Object.entries(answers)) {
+    feed.answer((response) => response.writeHead(503).end());
+    await eventually(async () => /503/.test((await error()) ?? ''), 'another error');
     feed.answer((response) => response.end(body));
-    await eventually(() => feed.requests.length > before + 1, 'an answer');
-    t.equal(await isRevoked(token), true);
-    t.not((await python.says(token)).error, null);
+    await eventually(async () => !/503|slow/.test((await error()) ?? '503'), what);
+    t.equal(await isRevoked(token), true, what);
+    if (/no end|too long/.test(what)) t.match(await error(), what);
+  }
+  const next = feed.requests.length;
+  feed.answer(null);
+  await eventually(async () => (await error()) === null, 'an answer');
+  t.equal(feed.requests[next]?.url, '/', 'it begins anew');
+});
+
+t.test('begins anew when the server does not know its cursor for one', async () => {
+  feed.restore('another format', [{ sessions: ['one'] }, { sessions: ['formatted'] }]);
+  await becomesRevoked({ sid: 'formatted' });
+  await eventually(() => feed.requests.at(-1)?.url === '/?after=another%20format.2', 'the cursor');
+  const sessions = createHash('sha256').update('known').digest().subarray(0, 8).toString('base64url');
+  const whole = JSON.stringify({ ...EMPTY, cursor: 'eleven.1', from: null, sessions });
+  feed.answer((response) => {
+    if (response.req.url === '/') response.end(whole);
+    else response.writeHead(400).end();
+  });
+  await becomesRevoked({ sid: 'known' });
+  feed.answer(null);
+});
+
+t.test('takes nothing of a part that names no cursor', async (t) => {
+  feed.restore('halves', [{ sessions: ['one'] }]);
+  await eventually(() => feed.requests.at(-1)?.url === '/?after=halves.1', 'the reset');
+  feed.revoke({ sessions: ['from a half'] }, { cursor: undefined });
+  const half = await mint({ sid: 'from a half' });
+  await eventually(async () => /cursor/.test((await python.says(half)).error ?? ''), 'an error');
+  t.equal(await isRevoked(half), false);
+  t.equal(await isRevoked(await mint({ sid: 'one' })), true);
+});
+
+t.test('does not know what an overflowing feed has left out', async (t) => {
+  feed.restore('twelve', [{ sessions: ['one'] }]);
+  feed.keepFor(300);
+  feed.revoke({ sessions: ['two'] }, { overflow: true });
+  await becomesRevoked({ sid: 'two' });
+  await eventually(async () => (await lag()) < 30, 'a lag: nothing is left out of what is held');
+  feed.restore('thirteen', [{ sessions: ['three'] }, { sessions: ['four'] }], { overflow: true });
+  await becomesRevoked({ sid: 'four' });
+  t.equal(await lag(), Number.POSITIVE_INFINITY);
+  process.kill(python.pid, 'SIGHUP');
+  await eventually(async () => (await lag()) < 30, 'the end of the window');
+  feed.keepFor(1920);
+  feed.restore('fourteen', [{ sessions: ['one'] }]);
+  await becomesRevoked({ sid: 'one' });
+});
+
+t.test('waits for as long as Retry-After says, or longer, but not for hours', async (t) => {
+  const token = await mint();
+  const pauses: [status: number, said: string, seconds: number[]][] = [
+    [429, '7', [7, 7.875]],
+    [503, '7', [7, 7.875]],
+    [503, '86400', [60, 67.5]],
+    [503, '9'.repeat(5000), [60, 67.5]],
+    [503, '²', [0.25, 0.25]],
+    [503, new Date(Date.now() + 60_000).toUTCString(), [0.25, 0.25]],
+    [404, '7', [7, 7.875]],
+  ];
+  for (const [status, said, seconds] of pauses) {
+    feed.answer((response) => response.writeHead(status, { 'retry-after': said }).end());
+    const before = feed.requests.length;
+    await eventually(() => feed.requests.length > before + 2, 'two pauses');
+    t.same((await python.says(token)).pauses, seconds, `${status} ${said.slice(0, 30)}`);
   }
   feed.answer(null);
+  await eventually(async () => (await python.says(token)).error === null, 'an answer');
 });
 
 t.test('gives up an answer that comes too slowly', async (t) => {

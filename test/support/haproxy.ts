@@ -12,6 +12,20 @@ const KEY_SCRIPT = 'examples/gateway/haproxy/jwks-to-pem.js';
 
 const FEED_SCRIPT = 'examples/gateway/haproxy/revocations-to-maps.js';
 
+/** For `node --import`: pauses are told, and hardly waited for. Of its jitter one has none, the next a half. */
+export const TOLD_PAUSES = `data:text/javascript,${encodeURIComponent(`
+  import { syncBuiltinESMExports } from 'node:module';
+  import timers from 'node:timers/promises';
+  const { setTimeout } = timers;
+  let draw = 0;
+  Math.random = () => (draw = 0.5 - draw);
+  timers.setTimeout = (ms) => {
+    console.log('pause', ms);
+    return setTimeout(50);
+  };
+  syncBuiltinESMExports();
+`)}`;
+
 /** What HAProxy and its scripts need of a world. */
 export type Behind = Pick<World, 'gatewayPort' | 'origin' | 'addresses'> & { doorward: { url: string } };
 

@@ -3,8 +3,8 @@ import { ask, bearer } from './gateway-world.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
-/** What examples/python/revocations.py says of a token. */
-type Verdict = { revoked: boolean; lag: number | null; error: string | null };
+/** What examples/python/revocations.py says of a token, and its last two pauses: of its jitter one has none, the other a half. */
+type Verdict = { revoked: boolean; lag: number | null; error: string | null; pauses: number[] };
 
 /** Follows a feed with the example for Python, in a process of its own. @param credentials for `Authorization` */
 export async function startPythonFollower(t: Teardown, feedUrl: string, ...credentials: string[]) {

@@ -1,6 +1,6 @@
 /**
- * Writes the public keys of a JWKS where HAProxy reads them: 1.pem to 4.pem, the newest first. HAProxy knows no key
- * ids, so its configuration tries them all; with fewer keys the last one fills what is left.
+ * Writes the public keys of a JWKS where HAProxy reads them: 1.pem to 4.pem, the newest first; with fewer keys the last one
+ * fills what is left. HAProxy knows no key ids, so kids.map says which file is meant by a `kid`, or rather by its hash.
  *
  *     node jwks-to-pem.js https://auth.example.com/.well-known/jwks.json /etc/haproxy/jwt && systemctl reload haproxy
  *
@@ -8,7 +8,7 @@
  * at once. Ends with 0 when the files have changed, 2 when there was nothing to do, 1 when the keys could not be had;
  * then the files stay as they are.
  */
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -17,9 +17,11 @@ const [url, folder] = process.argv.slice(2);
 
 try {
   if (folder === undefined) throw new Error('usage: jwks-to-pem.js JWKS-URL FOLDER');
-  const pems = await fetchKeys(url);
+  const keys = (await fetchKeys(url)).slice(0, SLOTS);
   mkdirSync(folder, { recursive: true });
-  const changed = Array.from({ length: SLOTS }, (_, at) => write(`${at + 1}.pem`, pems[at] ?? pems.at(-1)));
+  const slots = Array.from({ length: SLOTS }, (_, at) => keys[at] ?? keys.at(-1));
+  const changed = slots.map((key, at) => write(`${at + 1}.pem`, pemOf(key)));
+  changed.push(write('kids.map', keys.map(({ kid }, at) => `${hashOf(kid)} ${at + 1}\n`).join('')));
   process.exitCode = changed.includes(true) ? 0 : 2;
 } catch (error) {
   process.stderr.write(`jwks-to-pem: ${error.cause?.code ?? error.message}\n`);
@@ -33,16 +35,23 @@ async function fetchKeys(from) {
   // Only keys that HAProxy is configured for. Doorward lists the oldest key first.
   const usable = keys.filter(({ alg, crv, use }) => alg === 'ES256' && crv === 'P-256' && use === 'sig');
   if (usable.length === 0) throw new Error(`${from} has no ES256 key`);
-  return usable
-    .reverse()
-    .map((key) => createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' }));
+  return usable.reverse();
+}
+
+function pemOf(key) {
+  return createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+}
+
+/** As in the other maps. */
+function hashOf(kid) {
+  return createHash('sha256').update(kid).digest('hex').slice(0, 16);
 }
 
 /** Writes the file as a whole, because HAProxy may read it at this moment. @returns whether it has changed */
-function write(name, pem) {
+function write(name, text) {
   const path = join(folder, name);
-  if (read(path) === pem) return false;
-  writeFileSync(`${path}.new`, pem);
+  if (read(path) === text) return false;
+  writeFileSync(`${path}.new`, text);
   renameSync(`${path}.new`, path);
   return true;
 }
