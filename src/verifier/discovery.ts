@@ -8,6 +8,16 @@ const NAME = 'oauth-authorization-server';
 const JWKS_PATH = '/.well-known/jwks.json';
 /** `Date` has whole seconds, and the answer takes a moment. */
 const DATE_TOLERANCE_SECONDS = 2;
+/** What is said of the metadata where the keys are kept apart from the auth server, as at a CDN. */
+const ELSEWHERE = ['refused', 'redirect', 'content', 'issuer'].map((kind) => `metadata ${kind}`);
+
+/** What is known of a feed before it is looked for. */
+export type Expectation = {
+  /** The options name it. */
+  isAskedFor: boolean;
+  /** It has been found before. */
+  wasThere: boolean;
+};
 
 /**
  * Finds the address of the key set in the issuer's metadata (RFC 8414 §3).
@@ -25,12 +35,14 @@ export async function discoverJwksUri(settings: VerifierSettings): Promise<strin
  * Finds the address of the revocation feed in the same way; null if the auth server has none.
  *
  * With `jwksUri` the metadata beside it tells whether there is a feed. This service may not reach the address in there, so
- * the feed is then looked for beside the keys as well, where Doorward has it; and no metadata there means no feed.
+ * the feed is then looked for beside the keys as well, where Doorward has it; and no metadata there means no feed, unless
+ * there was one.
  * @throws SetupFault when that cannot be known
  */
 export async function discoverRevocationsUri(
   settings: VerifierSettings,
   jwksUri: string | undefined,
+  expectation: Expectation,
 ): Promise<string | null> {
   if (jwksUri === undefined) {
     const { metadata } = await fetchMetadata(settings, metadataUrl(settings.issuer));
@@ -41,7 +53,7 @@ export async function discoverRevocationsUri(
     const { metadata } = await fetchMetadata(settings, new URL(NAME, jwksUri).href);
     if (metadata.revocations_uri === undefined) return null;
   } catch (error) {
-    if ((error as SetupFault).kind === 'metadata missing') return null;
+    if (meansNone(error as SetupFault, expectation)) return null;
     throw error;
   }
   if (jwksUri.endsWith(JWKS_PATH)) return new URL('../revocations', jwksUri).href;
@@ -49,6 +61,12 @@ export async function discoverRevocationsUri(
     'revocation feed address',
     'The auth server has a revocation feed, but jwksUri does not tell where: set revocationsUri',
   );
+}
+
+/** A feed that was there still is, behind something that is broken. Who asks for one is to know what is in its way. */
+function meansNone({ kind }: SetupFault, { isAskedFor, wasThere }: Expectation): boolean {
+  if (wasThere) return false;
+  return kind === 'metadata missing' || (!isAskedFor && ELSEWHERE.includes(kind));
 }
 
 /** @throws SetupFault for an address that cannot be trusted */

@@ -61,7 +61,7 @@ export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions
   const doors = createDoors(options);
   const find = createDoorFinder(doors, fallback);
   app.addHook('onClose', () => doors.close());
-  if (checkAtStart) app.addHook('onReady', () => doors.checkSetup());
+  if (checkAtStart) app.addHook('onReady', () => checkOrClose(doors));
 
   // Throws if it is registered twice in one scope: each token would be redeemed twice.
   app.decorateRequest('doorwardVisit', null);
@@ -86,6 +86,16 @@ export async function doorwardFastify(app: Host, options: DoorwardFastifyOptions
     if (visit) return finish(find(request.routeOptions.config.door), visit, request, reply);
     return undefined;
   });
+}
+
+/** Fastify runs no `onClose` when a start fails, and an open feed keeps a process alive that is to end. */
+async function checkOrClose(doors: Doors): Promise<void> {
+  try {
+    await doors.checkSetup();
+  } catch (error) {
+    await doors.close();
+    throw error;
+  }
 }
 
 // Its hooks apply to the scope that registers it, as with the package fastify-plugin.

@@ -7,7 +7,15 @@ const MAX_BYTES = 64 * 1024;
 
 /** An answer that says nothing. The message completes "The metadata at …". */
 export class UnusableAnswer extends Error {
-  readonly kind: 'redirect' | 'missing' | 'status' | 'content' | 'keys' | 'silence' | 'credentials';
+  readonly kind:
+    | 'redirect'
+    | 'missing'
+    | 'refused'
+    | 'status'
+    | 'content'
+    | 'keys'
+    | 'silence'
+    | 'credentials';
 
   constructor(kind: UnusableAnswer['kind'], message: string) {
     super(message);
@@ -61,7 +69,8 @@ export function wrongStatus(status: number): UnusableAnswer {
   if (status === 404) return new UnusableAnswer('missing', 'is not there (404)');
   if (status >= 300 && status < 400)
     return new UnusableAnswer('redirect', `is answered with a redirect (${status}), which is not followed`);
-  return new UnusableAnswer('status', `is answered with the status ${status}`);
+  const kind = status === 401 || status === 403 ? 'refused' : 'status';
+  return new UnusableAnswer(kind, `is answered with the status ${status}`);
 }
 
 /** Undefined for a text that is not JSON. The parser's error would quote it. */

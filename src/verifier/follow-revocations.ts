@@ -1,3 +1,4 @@
+import { type Later, later as laterInProcess } from './answer-patience.ts';
 import { discoverRevocationsUri } from './discovery.ts';
 import { type Fetch, secureUrl } from './fetch-document.ts';
 import { createRevocationFollower, type RevocationFollower } from './revocation-follower.ts';
@@ -19,13 +20,14 @@ export function followRevocations(
   options: VerifierOptions,
   settings: VerifierSettings,
   dropKeys: (kids: string[]) => void,
+  later: Later = laterInProcess,
 ): RevocationFollower {
   const { revocations: mode = 'stream' } = options;
   if (!['stream', 'poll', false].includes(mode))
     throw new TypeError("revocations must be 'stream', 'poll' or false");
   return mode === false
     ? NO_FEED
-    : createRevocationFollower({ settings, mode, dropKeys, ...addressOf(options, settings) });
+    : createRevocationFollower({ settings, mode, dropKeys, later, ...addressOf(options, settings) });
 }
 
 function addressOf({ revocations, revocationsUri, jwksUri }: VerifierOptions, settings: VerifierSettings) {
@@ -37,11 +39,13 @@ function addressOf({ revocations, revocationsUri, jwksUri }: VerifierOptions, se
     jwksUri === undefined
       ? 'check PUBLIC_URL of the auth server, or set revocationsUri'
       : 'check jwksUri, or set revocationsUri';
+  const expectation = { isAskedFor: revocations !== undefined, wasThere: false };
   return { findUrl, cure };
 
   async function findUrl(fetch: Fetch): Promise<string | null> {
-    const url = await discoverRevocationsUri({ ...settings, fetch }, jwksUri);
-    if (url === null && revocations !== undefined) settings.warn(noFeed());
+    const url = await discoverRevocationsUri({ ...settings, fetch }, jwksUri, expectation);
+    if (url === null && expectation.isAskedFor) settings.warn(noFeed());
+    expectation.wasThere = url !== null;
     return url;
   }
 }

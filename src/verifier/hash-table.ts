@@ -32,6 +32,9 @@ export function createHashTable() {
   return {
     size: () => size,
 
+    /** How many places there are, taken or empty. */
+    capacity: (): number => parts.reduce((sum, { places }) => sum + places.byteLength / PLACE, 0),
+
     /** The value of a hash; 0 if there is none. */
     get(high: number, low: number): number {
       const { places } = partOf(high);

@@ -45,7 +45,7 @@ const MAX_PAGES = 100;
 const SHORTEST_STREAM_MS = 5000;
 const MAX_STREAM_FAILURES = 2;
 const STREAM_AGAIN_MS = 60_000;
-/** After a good stream: within the time that a door may be behind. */
+/** After a good answer: within the time that a door may be behind. */
 const RECONNECT_MS = 250;
 const FIRST_BACKOFF_MS = 1000;
 const MIN_BACKOFF_MS = 500;
@@ -61,6 +61,8 @@ export function createRevocationReader(parts: ReaderParts) {
   let url: string | null = null;
   let isOn = false;
   let failures = 0;
+  /** Whether something good has come since the last failure: of a poll, all its pages. */
+  let isWell = false;
   let firstBackoffMs = FIRST_BACKOFF_MS;
   let streamFailures = 0;
   let streamAgainAt = 0;
@@ -120,6 +122,7 @@ export function createRevocationReader(parts: ReaderParts) {
     } catch (error) {
       if (deliveredAt - openedAt < SHORTEST_STREAM_MS) return streamFailed(error as SetupFault);
       if (!isClosed) tell(on.revocationsFailed, error);
+      noteFailure();
     }
     streamFailures = 0;
     return random() * RECONNECT_MS;
@@ -131,7 +134,10 @@ export function createRevocationReader(parts: ReaderParts) {
     for await (const { type, data, retryMs } of readEvents(chunks, lengthOf)) {
       noteProgress();
       if (retryMs !== null) firstBackoffMs = Math.min(Math.max(retryMs, MIN_BACKOFF_MS), MAX_BACKOFF_MS);
-      if (type === 'revocations') listener.message(data, opening);
+      if (type === 'revocations') {
+        listener.message(data, opening);
+        isWell = true;
+      }
       failures = 0;
       yield type === 'beat' && listener.beat(data, opening);
     }
@@ -140,13 +146,15 @@ export function createRevocationReader(parts: ReaderParts) {
   /** Where streams do not get through, polls do. Then nothing is lost by asking at once. */
   function streamFailed(error: SetupFault): number {
     if (isClosed) return 0;
+    const isFirst = noteFailure();
     // A server that has too many streams, or ends, says when to come again.
     const retryAfterMs = retryAfterOf(error);
     streamFailures += retryAfterMs > 0 ? MAX_STREAM_FAILURES : 1;
     streamAgainAt = steadyNow() + Math.max(retryAfterMs, jittered(retryAfterMs || STREAM_AGAIN_MS));
     tell(on.revocationsFailed, error);
     warn(error);
-    return streamFailures < MAX_STREAM_FAILURES ? jittered(firstBackoffMs) : 0;
+    if (streamFailures >= MAX_STREAM_FAILURES) return 0;
+    return isFirst ? random() * RECONNECT_MS : jittered(firstBackoffMs);
   }
 
   async function poll(from: string): Promise<number> {
@@ -157,6 +165,7 @@ export function createRevocationReader(parts: ReaderParts) {
     // The auth server is back, and so may be its streams.
     if (failures > 0) streamFailures = 0;
     failures = 0;
+    isWell = true;
     return jittered(POLL_MS);
   }
 
@@ -177,11 +186,20 @@ export function createRevocationReader(parts: ReaderParts) {
     tell(on.revocationsFailed, error);
     warn(error);
     const retryAfterMs = retryAfterOf(error);
-    // Of several servers one may be down, and a balancer asks another one now.
-    if (failures === 1 && listener.cursor() !== null && retryAfterMs === 0) return random() * RECONNECT_MS;
+    if (noteFailure() && retryAfterMs === 0) return random() * RECONNECT_MS;
     const backoffMs = Math.min(firstBackoffMs * 2 ** (failures - 1), MAX_BACKOFF_MS);
     // Jitter makes nobody come before the time.
     return Math.max(retryAfterMs, jittered(Math.max(backoffMs, retryAfterMs)));
+  }
+
+  /**
+   * @returns whether all was well before: then it is tried again at once. Of several servers one may be down, and a balancer
+   *   asks another one now; and what was not valid leaves this service behind until it is fetched anew
+   */
+  function noteFailure(): boolean {
+    const wasWell = isWell;
+    isWell = false;
+    return wasWell;
   }
 
   function aboutFeed<T>(from: string, step: () => Promise<T>): Promise<T> {

@@ -9,10 +9,13 @@ export type Source = {
   cure: string;
 };
 
+const READ_LOG = 'look into the log of the auth server';
+
 /** What to do when the URL is not the reason. */
 const CURES: Record<string, string> = {
   tls: 'check the certificate and the host name in it; if its CA is your own, name it in NODE_EXTRA_CA_CERTS',
-  status: 'look into the log of the auth server',
+  refused: READ_LOG,
+  status: READ_LOG,
   credentials: 'set REVOCATIONS=public there, or give createVerifier a fetch that sends them',
   silence: 'look for what holds answers back on the way from the auth server',
   keys: 'set algorithms to SIGNING_ALGORITHM of the auth server',

@@ -22,7 +22,18 @@ export function createTokenHash(runtime: Runtime = globalThis): TokenHash {
   const node = runtime.process?.getBuiltinModule?.('node:crypto') as Partial<NodeCrypto> | undefined;
   const { hash } = node ?? {};
   if (!hash) return { later: hashLater };
-  return { later: hashLater, now: remember((text) => hashOf(hash('sha256', text, 'latin1'))) };
+  const now = (text: string) => hashOf(hash('sha256', text, 'latin1'));
+  return isRight(now) ? { later: hashLater, now: remember(now) } : { later: hashLater };
+}
+
+/** In another runtime, what has this name may throw, or give something else: then no revoked token would be found. */
+function isRight(hash: (text: string) => Hash): boolean {
+  try {
+    const { high, low } = hash('Zoë 🔑');
+    return high === 0x84e51a60 && low === 0x65620fd7;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -88,6 +88,12 @@ test('knows types in every spelling, and takes only those asked for', async (t) 
   t.equal(type, 'one-time+jwt');
 });
 
+test('takes a token for any service only if it is told so', async (t) => {
+  const token = await signer.sign({ aud: 'payments' });
+  t.equal(await check(token), 'audience_mismatch');
+  t.equal(await check(token, { audiences: null }), 'ok');
+});
+
 test('refuses every forgery', async (t) => {
   const token = await signer.sign();
   const [head = '', body = '', signature = ''] = token.split('.');

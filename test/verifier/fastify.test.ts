@@ -174,6 +174,19 @@ test('with checkAtStart, does not start with a wrong setup', async (t) => {
   await build(t, auth, routes, { introspection });
 });
 
+test('a start that its check refuses leaves no feed open, which would keep the process alive', async (t) => {
+  const auth = await startAuthServer(t, { tellsRevocations: true });
+  const app = Fastify();
+  t.teardown(() => app.close());
+  const introspection = { clientId: 'shop', clientSecret: 'wrong' };
+  await app.register(doorwardFastify, { ...auth.doors, introspection, checkAtStart: true });
+  const isThere = (count: number) => () => auth.countStreams() === count;
+  const complaint = () => `${auth.countStreams()} streams`;
+  await until(isThere(1), complaint);
+  await t.rejects(async () => app.ready(), { name: 'SetupError' });
+  await until(isThere(0), complaint);
+});
+
 test('closing the app ends the feed of a verifier that it made, and of no other', async (t) => {
   const auth = await startAuthServer(t, { tellsRevocations: true });
   const verifier = createVerifier(auth.doors.verifier);

@@ -2,11 +2,15 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'tap';
 import {
   type Answer,
+  beginStream,
   createTime,
+  type FeedServer,
   feedAnswers,
   follow,
   sendEvent,
+  sendJson,
   startFeedServer,
+  type Time,
   until,
 } from './support/feed.ts';
 import { messageOf } from './support/revocations.ts';
@@ -359,7 +363,7 @@ test('an answer that is not valid is not used: all is fetched anew, and it is co
       const feed = follow(t, server, time, { revocations });
       const next = async () => {
         if (revocations === 'stream') server.latest()?.destroy();
-        await until(() => time.waits().some((ms) => ms === 1000 || ms === 2000));
+        await until(() => time.waits().some((ms) => ms === 125 || ms === 2000));
         time.advance(2000);
       };
       await until(() => feed.count('revocationsReceived') === 1);
@@ -581,6 +585,87 @@ test('the first failure after an answer may be that of one server of several, so
     server.state.answer = good;
     time.advance(wait);
   }
+});
+
+/** Lets the time pass until the next try. @returns how long that took */
+async function nextWait(server: FeedServer, time: Time, asked: number): Promise<number> {
+  // Those of a request that is under way are no pauses.
+  const pause = () => time.waits().find((ms) => ms !== 1900 && ms !== 3500);
+  await until(() => server.asked.length >= asked && server.open() === 0 && pause() !== undefined);
+  const ms = Number(pause());
+  time.advance(ms);
+  return ms;
+}
+
+test('what is not valid is asked for anew at once, but a feed that lies for ever is asked ever less', async (t) => {
+  for (const [revocations, waits] of [
+    ['poll', [2000, 125, 2000, 4000, 8000, 16_000, 30_000, 30_000]],
+    // The second stream that fails is followed by a poll, without a pause.
+    ['stream', [125, 1000, 2000, 4000, 8000, 16_000, 30_000]],
+  ] as const)
+    for (const lie of [{ window: 0 }, { from: 'x.7' }]) {
+      const time = createTime();
+      const server = await startFeedServer(t);
+      server.state.answer = (response, { accept }) => {
+        const isFirst = server.asked.length === 1;
+        const good = messageOf({ sessions: ['s1'] }, { as_of: time.now() });
+        const bad = messageOf({}, { as_of: time.now(), ...lie });
+        if (accept === json) return sendJson(response, isFirst ? good : bad);
+        beginStream(response, ...(isFirst ? [good, bad] : [bad]));
+        return response.end();
+      };
+      const feed = follow(t, server, time, { revocations });
+      const waited: number[] = [];
+      for (const _ of waits) {
+        const isPolling = revocations === 'stream' && waited.length > 0;
+        waited.push(await nextWait(server, time, waited.length + (isPolling ? 2 : 1)));
+      }
+      t.strictSame(waited, waits);
+      t.ok(await feed.isOver('s1'));
+      await feed.close();
+    }
+});
+
+test('a stream that was good for long and lies is opened again at once, but not twice', async (t) => {
+  const time = createTime();
+  const server = await startFeedServer(t);
+  const bad = messageOf({}, { from: 'x.7' });
+  server.state.answer = (response) => {
+    if (server.asked.length > 1) return beginStream(response, bad);
+    return beginStream(response, messageOf({}, { as_of: time.now() }));
+  };
+  const feed = follow(t, server, time);
+  for (let second = 0; second < 6; second += 3) {
+    await until(() => feed.lagMs() === 0 && time.waits().includes(3500));
+    time.advance(3000);
+    sendEvent(server.latest(), 'beat', { as_of: time.now(), age: 0 });
+  }
+  await until(() => feed.lagMs() === 0);
+  sendEvent(server.latest(), 'revocations', bad);
+  t.equal(await nextWait(server, time, 1), 125);
+  t.equal(await nextWait(server, time, 2), 1000);
+});
+
+test('a feed that lies now and then, however it does, does not keep it busy', async (t) => {
+  for (const revocations of ['poll', 'stream'] as const)
+    for (const polls of ['good lie', 'good good lie', 'page lie', 'good page lie', 'lie lie good']) {
+      const time = createTime();
+      const server = await startFeedServer(t);
+      const says: Record<string, object> = { good: {}, page: { more: true }, lie: { from: 'x.7' } };
+      const message = (what: string) => messageOf({ sessions: ['s1'] }, { as_of: time.now(), ...says[what] });
+      let polled = 0;
+      server.state.answer = (response, { accept }) => {
+        if (accept !== json) return beginStream(response, ...['good', 'page', 'lie'].map(message));
+        const words = polls.split(' ');
+        polled += 1;
+        return sendJson(response, message(String(words[polled % words.length])));
+      };
+      const feed = follow(t, server, time, { revocations });
+      for (let ms = 0; ms < 60_000; ) ms += await nextWait(server, time, 1);
+      const count = server.asked.length;
+      t.ok(count < 120, `${revocations} ${polls}: ${count} requests in a minute`);
+      await feed.close();
+    }
 });
 
 test('if the server keeps less than the window, nothing counts as known until the window has passed', async (t) => {

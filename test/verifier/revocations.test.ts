@@ -1,8 +1,12 @@
 import { test } from 'tap';
+import { createDoors } from '../../src/verifier/doors.ts';
+import { followRevocations } from '../../src/verifier/follow-revocations.ts';
+import type { Introspection } from '../../src/verifier/introspection.ts';
+import { createTokenHash } from '../../src/verifier/token-hash.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
-import type { VerifierOptions } from '../../src/verifier/verifier-settings.ts';
+import { settingsOf, type VerifierOptions } from '../../src/verifier/verifier-settings.ts';
 import { createFakeIssuer, jwksUri, settle } from './support/fake-issuer.ts';
-import { beginStream, sendEvent, sendJson, startFeedServer, until } from './support/feed.ts';
+import { beginStream, createTime, sendEvent, sendJson, startFeedServer, until } from './support/feed.ts';
 import { messageOf, type Revoked } from './support/revocations.ts';
 import { codeOf, createSigner, issuer } from './support/tokens.ts';
 
@@ -31,6 +35,7 @@ async function setUp(t: Teardown) {
   };
   return {
     ...fake,
+    fetch,
     feed: state,
     asked,
     warnings,
@@ -61,6 +66,7 @@ test('does so too where hashing takes a turn of the event loop', async (t) => {
   const { getBuiltinModule } = process;
   t.teardown(() => Object.assign(process, { getBuiltinModule }));
   Object.assign(process, { getBuiltinModule: undefined });
+  t.equal(createTokenHash().now, undefined, 'as here');
   const { feed, verifier, sign, signer } = await setUp(t);
   feed.revoked = { sessions: ['session-1'] };
   const { verify, revocationLag } = verifier();
@@ -230,6 +236,104 @@ test('with jwksUri and no metadata beside it, there is no feed; what else is wro
   verifier({ jwksUri });
   await until(() => warnings.length > 0);
   t.match(warnings, [/^The metadata at \S+ is answered with the status 500: /]);
+});
+
+/** What a CDN may say that has the keys alone. */
+const elsewhere: [what: string, answer: () => Response, warning: RegExp][] = [
+  ['401', () => new Response(null, { status: 401 }), /is answered with the status 401: /],
+  ['403', () => new Response('<Error>', { status: 403 }), /is answered with the status 403: /],
+  ['a redirect', () => new Response(null, { status: 302 }), /is answered with a redirect \(302\)/],
+  ['a page', () => new Response('<html>'), /is not a JSON object: /],
+  ['a list', () => Response.json([]), /is not a JSON object: /],
+  ['another issuer', () => Response.json({ issuer: 'https://b.example.com' }), /is of the issuer /],
+];
+
+test('where the keys are elsewhere and nobody asked for a feed, what is no metadata beside them is no failure', async (t) => {
+  for (const [what, answer, warning] of elsewhere) {
+    const { verifier, warnings, asked, fetch } = await setUp(t);
+    const failures: unknown[] = [];
+    const options = {
+      jwksUri: 'https://cdn.example.com/.well-known/jwks.json',
+      fetch: async (url: string, init: RequestInit) => (url.includes('cdn') ? answer() : fetch(url, init)),
+      on: { revocationsFailed: (error: unknown) => failures.push(error) },
+    };
+    const { revocationLag, close } = verifier({ ...options, revocations: undefined as never });
+    await settle();
+    t.strictSame([warnings, failures, asked], [[], [], []], what);
+    t.equal(revocationLag(), Number.POSITIVE_INFINITY);
+    await close();
+    verifier(options);
+    await until(() => warnings.length > 0);
+    t.match(warnings, [warning], 'who asked for one is told');
+  }
+});
+
+test('without a feed, a door with maxRevocationLag asks, or refuses for now', async (t) => {
+  const { verifier, fetch, sign } = await setUp(t);
+  const guarded = verifier({
+    jwksUri: 'https://cdn.example.com/.well-known/jwks.json',
+    fetch: async (url, init) =>
+      url.endsWith('oauth-authorization-server') ? new Response(null, { status: 403 }) : fetch(url, init),
+    revocations: undefined as never,
+  });
+  await settle();
+  const authorization = `Bearer ${await sign()}`;
+  const door = { door: 'verified', maxRevocationLag: 2 } as const;
+  t.match(await createDoors({ verifier: guarded }).check(door, { authorization }), {
+    status: 503,
+    code: 'revocations_unavailable',
+  });
+  const confirmed: string[] = [];
+  const introspection: Introspection = {
+    check: async () => {},
+    introspect: async () => ({ active: true }),
+    confirm: async (token) => void confirmed.push(token),
+  };
+  const asking = createDoors({ verifier: guarded, introspection });
+  t.match([await asking.check(door, { authorization }), confirmed.length], [{ user: { sub: 'user-1' } }, 1]);
+});
+
+test('a feed that was there is missed, whatever is said of it but that there is none', async (t) => {
+  for (const revocations of ['poll', undefined] as const) {
+    const time = createTime();
+    const failures: string[] = [];
+    let metadata = () => Response.json({ issuer, revocations_uri: `${issuer}/revocations` });
+    const settings = settingsOf({
+      ...{ issuer, audience: 'shop', logger: false, steadyNow: time.steadyNow },
+      on: { revocationsFailed: (error) => failures.push(String(error)) },
+      fetch: async (url) => (url.endsWith('/revocations') ? new Response(null, { status: 503 }) : metadata()),
+    });
+    const options = { issuer, audience: 'shop', jwksUri, ...(revocations && { revocations }) };
+    t.teardown(followRevocations(options, settings, () => {}, time.later).close);
+    const goOnUntil = async (isSo: () => boolean) => {
+      for (let turn = 0; turn < 5 && !isSo(); turn += 1) {
+        time.advance(60_000);
+        await settle();
+      }
+      t.ok(isSo(), `${isSo} ${failures.at(-1)}`);
+    };
+    await goOnUntil(() => /revocation feed .* the status 503/.test(`${failures.at(-1)}`));
+    metadata = () => Response.json({}, { status: 404 });
+    await goOnUntil(() => /metadata .* is not there/.test(`${failures.at(-1)}`));
+    metadata = () => Response.json({}, { status: 403 });
+    await goOnUntil(() => /metadata .* the status 403/.test(`${failures.at(-1)}`));
+    metadata = () => Response.json({ issuer });
+    await goOnUntil(() => Math.max(...time.waits()) > 400_000);
+  }
+});
+
+test('trouble is no answer: the feed is asked for again', async (t) => {
+  const trouble = [
+    () => new Response(null, { status: 503 }),
+    () => new Response(null, { status: 429 }),
+    () => Promise.reject(new TypeError('fetch failed')),
+  ];
+  for (const answer of trouble) {
+    const { verifier, warnings } = await setUp(t);
+    verifier({ jwksUri, fetch: async () => answer(), revocations: undefined as never });
+    await until(() => warnings.length > 0);
+    t.match(warnings, [/^The metadata at /]);
+  }
 });
 
 test('without a feed, warns only who asks for one', async (t) => {

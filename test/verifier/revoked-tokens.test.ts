@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { test } from 'tap';
 import { readMessage } from '../../src/verifier/revocation-message.ts';
 import { createRevokedTokens } from '../../src/verifier/revoked-tokens.ts';
@@ -13,17 +14,20 @@ function setUp(hash?: ReturnType<typeof createTokenHash>, mostEntries?: number) 
   let steady = -5000;
   const revoked = createRevokedTokens(() => steady, hash, mostEntries);
   let sequence = 0;
+  const take = (what: Revoked, members: Record<string, unknown> = {}) => {
+    sequence += 1;
+    const all = { cursor: `a.${sequence}`, from: revoked.cursor(), ...members };
+    revoked.take(readMessage(JSON.stringify(messageOf(what, all))));
+  };
   return {
     ...revoked,
     advance: (ms: number) => {
       steady += ms;
     },
     /** Takes in a message that continues what is held, unless it says otherwise. */
-    take: (what: Revoked, members: Record<string, unknown> = {}) => {
-      sequence += 1;
-      const all = { cursor: `a.${sequence}`, from: revoked.cursor(), ...members };
-      revoked.take(readMessage(JSON.stringify(messageOf(what, all))));
-    },
+    take,
+    /** Takes in as many sessions that have ended. */
+    takeMany: (count: number) => take({}, { sessions: randomBytes(8 * count).toString('base64url') }),
     has: (claims: Partial<TokenClaims> = {}, kid = 'key-1') =>
       revoked.isRevoked({ ...claimsAt(seconds), jti: 'token-1', ...claims } as TokenClaims, kid),
   };
@@ -126,24 +130,50 @@ test('an entry with a lower version, or fewer seconds, never lowers what is held
 });
 
 test('entries are dropped when the window is over, by a clock that nobody sets', async (t) => {
-  const { take, has, advance, sweep, keys } = setUp();
   const all = { sessions: ['session-1'], keys: ['key-1'] };
-  take(all, { window: 100 });
-  advance(60_000);
-  take({ tokens: ['token-1'] }, { window: 100 });
-  const state = async () => [await has({ jti: 'x' }), await has({ sid: 'x' }, 'x'), keys().length];
-  const sweepAll = () => {
-    for (let round = 0; round < 3; round += 1) sweep();
-  };
-  advance(39_999);
-  sweepAll();
-  t.strictSame(await state(), [true, true, 1]);
-  advance(1001);
-  sweepAll();
-  t.strictSame(await state(), [false, true, 0]);
-  advance(60_000);
-  sweepAll();
-  t.strictSame(await state(), [false, false, 0]);
+  for (const [afterMs, isHeld] of [
+    [999_999, true],
+    [1_001_000, false],
+  ] as const) {
+    const { take, has, advance, sweep, keys } = setUp();
+    take(all, { window: 1000 });
+    advance(600_000);
+    take({ tokens: ['token-1'] }, { window: 1000 });
+    advance(afterMs - 600_000);
+    sweep();
+    t.strictSame([await has({ jti: 'x' }), keys().length], [isHeld, isHeld ? 1 : 0]);
+    t.ok(await has({ sid: 'x' }, 'x'));
+    advance(602_000);
+    sweep();
+    t.notOk(await has({ sid: 'x' }, 'x'));
+  }
+});
+
+test('however many there are and however seldom it looks, all are dropped within ten minutes', (t) => {
+  for (const [entries, everyMs] of [
+    [500_000, 2000],
+    [100, 100],
+  ] as const) {
+    const { advance, sweep, takeMany } = setUp(undefined, entries);
+    takeMany(entries);
+    sweep();
+    advance(1_920_000);
+    for (let ms = 0; ms < 600_000; ms += everyMs) {
+      advance(everyMs);
+      sweep();
+    }
+    t.doesNotThrow(() => takeMany(entries), `${entries}`);
+  }
+  t.end();
+});
+
+test('after a long time without a look, it does not drop all at once, which would take long', (t) => {
+  const { advance, sweep, takeMany } = setUp(undefined, 50_000);
+  takeMany(50_000);
+  advance(86_400_000);
+  sweep();
+  t.throws(() => takeMany(10_000), { message: 'sends more than 50000 entries' });
+  t.end();
 });
 
 test('more than can be kept is refused, of whatever kind', (t) => {

@@ -25,6 +25,26 @@ test('hashes by WebCrypto where there is no crypto of Node, to the same', async 
   }
 });
 
+test('hashes by WebCrypto where what has the name of the crypto of Node is something else', async (t) => {
+  const others: Record<string, (...args: [string, string, string]) => unknown> = {
+    'knows no such encoding': () => {
+      throw new TypeError('Unknown encoding: latin1');
+    },
+    'gives bytes': (algorithm, text) => createHash(algorithm).update(text).digest(),
+    'gives hexadecimal digits': (algorithm, text) => createHash(algorithm).update(text).digest('hex'),
+    'gives nothing': () => '',
+    'takes another algorithm': (_, text) => createHash('sha512').update(text).digest('latin1'),
+    'takes texts in another encoding': (algorithm, text) =>
+      createHash(algorithm).update(text, 'latin1').digest('latin1'),
+  };
+  for (const [what, other] of Object.entries(others)) {
+    const { now, later } = createTokenHash({ process: { getBuiltinModule: () => ({ hash: other }) } });
+    t.equal(now, undefined, what);
+    t.strictSame(await later('session-1'), expected('session-1'));
+  }
+  t.equal(createTokenHash({ process: { getBuiltinModule: () => ({}) } }).now, undefined, 'has none');
+});
+
 test('remembers some, and hashes again what it has forgotten', (t) => {
   const { now } = createTokenHash();
   for (let count = 0; count < 10_000; count += 1) now?.(`session-${count}`);
@@ -34,13 +54,14 @@ test('remembers some, and hashes again what it has forgotten', (t) => {
 
 test('hashes a text once while it keeps it', (t) => {
   const hashed: string[] = [];
-  const hash = (_algorithm: string, text: string) => {
+  const hash = (algorithm: string, text: string) => {
     hashed.push(text);
-    return '\x00\x00\x00\x01\x00\x00\x00\x02';
+    return createHash(algorithm).update(text).digest('latin1');
   };
   const { now } = createTokenHash({ process: { getBuiltinModule: () => ({ hash }) } });
+  hashed.length = 0;
   for (const text of ['session-1', 'token-9', 'session-1', 'token-9'])
-    t.strictSame(now?.(text), { high: 1, low: 2 });
+    t.strictSame(now?.(text), expected(text));
   t.strictSame(hashed, ['session-1', 'token-9']);
   t.end();
 });
