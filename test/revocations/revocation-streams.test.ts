@@ -4,17 +4,16 @@ import { type Test, test } from 'tap';
 import { channels, listenTo } from '../../src/core/channels.ts';
 import { createRevocationStreams } from '../../src/revocations/revocation-streams.ts';
 import { eventually } from '../support/adapters.ts';
-import { fakeFeed } from './fake-feed.ts';
+import { type FakeFeed, fakeFeed } from './fake-feed.ts';
 
 const MINUTE_MS = 60_000;
 
-function setUp(
-  t: Test,
-  { most = 10, feed = fakeFeed(), random = 0.5, pause = (): Promise<unknown> => nextTurn() } = {},
-) {
+type Options = { most?: number; feed?: FakeFeed; random?: number; pause?: () => Promise<unknown> };
+
+function setUp(t: Test, { most = 50, feed = fakeFeed(), random = 0.5, ...rest }: Options = {}) {
   let nowMs = 1_000_000;
   const streams = createRevocationStreams({
-    ...{ feed: feed.feed, most, now: () => nowMs, random: () => random, pause },
+    ...{ feed: feed.feed, most, now: () => nowMs, random: () => random, ...rest },
   });
   t.teardown(streams.close);
   const passTime = (ms: number) => {
@@ -85,7 +84,7 @@ test('a client that has gone while its request was checked takes no place', asyn
 
 test('what is new goes to all streams, made once', async (t) => {
   const { add, feed } = setUp(t);
-  const readers = Array.from({ length: 10 }, reader);
+  const readers = Array.from({ length: 50 }, reader);
   for (const { line } of readers) add(line, 'e.0');
   await Promise.all(readers.map(({ got }) => got(1)));
   t.equal(feed.asked(), 1);
