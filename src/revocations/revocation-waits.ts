@@ -36,8 +36,9 @@ export function createRevocationWaits(feed: Pick<RevocationFeed, 'answer' | 'onA
      * @throws AppError `unavailable`
      */
     async answer({ after, waitMs, line }: Question): Promise<string> {
+      let woken = Promise.withResolvers<void>();
       // A line that was destroyed says no more that it is closed.
-      const asked: Waiting = { wake: () => {}, isOver: waitMs === 0 || line.destroyed };
+      const asked: Waiting = { wake: () => woken.resolve(), isOver: waitMs === 0 || line.destroyed };
       const giveUp = () => {
         asked.isOver = true;
         asked.wake();
@@ -48,12 +49,10 @@ export function createRevocationWaits(feed: Pick<RevocationFeed, 'answer' | 'onA
       try {
         for (;;) {
           // Before the feed is asked: what comes in between must not be missed.
-          const woken = new Promise<void>((resolve) => {
-            asked.wake = resolve;
-          });
+          woken = Promise.withResolvers();
           const { text, isEmpty } = await parts.after(after);
           if (!isEmpty || asked.isOver || isEnding) return text;
-          await woken;
+          await woken.promise;
         }
       } finally {
         clearTimeout(timer);
