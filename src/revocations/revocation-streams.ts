@@ -126,7 +126,7 @@ export function createRevocationStreams(parts: StreamsParts) {
     const all = [...streams];
     for (let at = 0; at < all.length; at += SENT_AT_ONCE) {
       if (at > 0) await pause();
-      yield all.slice(at, at + SENT_AT_ONCE).filter((stream) => streams.has(stream));
+      yield all.slice(at, at + SENT_AT_ONCE);
     }
   }
 
