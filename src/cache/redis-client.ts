@@ -33,7 +33,13 @@ export function connectRedis<Scripts>(
     if (target.kind === 'plain') return new BatchedRedis(target.url, single);
     const { nodes, credentials, name, db } = target;
     if (target.kind === 'sentinel') {
-      const sentinel = { sentinels: nodes, name, sentinelRetryStrategy: backOff };
+      const sentinel = {
+        sentinels: nodes,
+        name,
+        sentinelRetryStrategy: backOff,
+        // One that hangs is passed over for the next one.
+        sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+      };
       return new BatchedRedis({ ...single, ...credentials, ...sentinel, db });
     }
     return new Cluster(nodes, {

@@ -1,15 +1,26 @@
 import { test } from 'tap';
-import { eventually, openCacheOn } from '../support/adapters.ts';
+import { eventually, openCacheOn, redisTarget } from '../support/adapters.ts';
 import { cacheContract } from '../support/cache-contract.ts';
 import { ask, startCluster, startSentinelSet, untilItSays } from '../support/redis-sets.ts';
+import { startSentinel } from '../support/servers.ts';
 
 const MINUTE_MS = 60_000;
 
 test('Sentinel', async (t) => {
-  const { master, replica, target } = await startSentinelSet(t);
+  const { master, replica, sentinel, target } = await startSentinelSet(t);
   await t.test('the cache does all that a cache must', (t) =>
     cacheContract(t, (t) => openCacheOn(t, target, [master.url])),
   );
+
+  await t.test('a Sentinel that hangs is passed over for the next one', async (t) => {
+    const frozen = await startSentinel(master.port);
+    t.teardown(() => frozen.stop());
+    frozen.signal('SIGSTOP');
+    const both = `redis+sentinel://127.0.0.1:${frozen.port},127.0.0.1:${sentinel.port}/main`;
+    const { cache } = await openCacheOn(t, redisTarget(both), []);
+    await cache.put('a', '1', MINUTE_MS);
+    t.equal(await cache.get('a'), '1');
+  });
 
   t.test('when the master is killed, the cache works again by itself, on the replica', async (t) => {
     const { cache } = await openCacheOn(t, target, [], 'p:');

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, globSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { chown, mkdtemp, writeFile } from 'node:fs/promises';
@@ -206,14 +207,26 @@ function sentinelConfiguration(masterPort: number): string {
   ].join('\n');
 }
 
+/** Below those that systems give to outgoing connections: one of these could take the port before the server does. */
+const PORTS = { least: 15_000, below: 32_000 };
+
 /** A TCP port on 127.0.0.1 that is free at this moment. */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
+  for (;;) {
+    const port = randomInt(PORTS.least, PORTS.below);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(probe, 'listening');
+  } catch {
+    return false;
+  }
   await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('not a TCP address');
-  return address.port;
+  return true;
 }
 
 async function findOrStart(program: Program): Promise<TestServer> {

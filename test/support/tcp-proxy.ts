@@ -36,7 +36,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   let mended = Promise.withResolvers<void>();
 
   const server = createServer((client) => {
-    if (refuses) return void client.resetAndDestroy();
+    if (refuses) return reset(client);
     const link = { client, upstream: connect(target), isHalfOpen: false };
     links.add(link);
     carry(link, link.client, link.upstream, 'questions');
@@ -78,7 +78,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
     },
     mend: () => {
       set({});
-      for (const link of links) if (link.isHalfOpen) link.client.resetAndDestroy();
+      for (const link of links) if (link.isHalfOpen) reset(link.client);
     },
   };
 
@@ -92,7 +92,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
 
   function endLinks(): void {
     for (const { client, upstream } of links) {
-      client.resetAndDestroy();
+      reset(client);
       upstream.destroy();
     }
   }
@@ -116,6 +116,12 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
       void sent.then(() => to.destroy());
     });
   }
+}
+
+/** A socket that is just ending is not reset: Node would never close it, and this process would never end. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function usualPortOf({ protocol }: URL): number {
