@@ -23,6 +23,8 @@ export function connectRedis<Scripts>(
     socketTimeout: SOCKET_TIMEOUT_MS,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    // ioredis does not catch its failure, which would end the process. Whoever listens subscribes anew when it is ready.
+    autoResubscribe: false,
     // After a failover the old master may go on as a replica, with its connections still open.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
