@@ -1,4 +1,4 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page, Response } from 'playwright-core';
 import type { Credentials } from '../../helper.ts';
 import type { Club } from './club.ts';
 
@@ -16,15 +16,29 @@ export async function newVisitor(
   return context;
 }
 
-/** Fills in the form that is there, and sends it. */
+/** Fills in the form that is there, and sends it; again, as a person would, when the server is too busy to take it. */
 export async function submit(
   page: Page,
   { email, password }: Credentials,
   verb: 'Join' | 'Sign in',
 ): Promise<void> {
-  await page.getByLabel('E-mail address').fill(email);
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: verb }).click();
+  const button = page.getByRole('button', { name: verb });
+  for (let tries = 1; ; tries += 1) {
+    await page.getByLabel('E-mail address').fill(email);
+    await page.getByLabel('Password').fill(password);
+    const [answer] = await Promise.all([page.waitForResponse(isCredentialsCall), button.click()]);
+    if (answer.status() !== 503 || tries === MOST_TRIES) return;
+    await page.getByText('Try again in a moment').waitFor();
+  }
+}
+
+const MOST_TRIES = 5;
+
+function isCredentialsCall(response: Response): boolean {
+  return (
+    response.request().method() === 'POST' &&
+    /^\/auth\/(signup|login)$/.test(new URL(response.url()).pathname)
+  );
 }
 
 /** Makes an account through the page, and waits until the page shows the user. */
@@ -37,7 +51,12 @@ export async function join(page: Page, credentials: Credentials): Promise<void> 
 }
 
 export async function seeHeading(page: Page, name: string): Promise<void> {
-  await page.getByRole('heading', { name, level: 1 }).waitFor();
+  try {
+    await page.getByRole('heading', { name, level: 1 }).waitFor();
+  } catch (cause) {
+    const shown = await page.locator('body').innerText();
+    throw new Error(`there is no heading "${name}"; the page says: ${shown}`, { cause });
+  }
 }
 
 /** By the link at the top, as a user would. */
