@@ -23,7 +23,8 @@ export function connectRedis<Scripts>(
     socketTimeout: SOCKET_TIMEOUT_MS,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // ioredis does not catch its failure, which would end the process. Whoever listens subscribes anew when it is ready.
+    // ioredis does not catch the failure of a subscription that it renews by itself, and that would end the process. Whoever
+    // listens subscribes anew when the client is ready.
     autoResubscribe: false,
     // After a failover the old master may go on as a replica, with its connections still open.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),

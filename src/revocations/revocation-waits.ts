@@ -48,11 +48,11 @@ export function createRevocationWaits(feed: Pick<RevocationFeed, 'answer' | 'onA
       const timer = setTimeout(giveUp, waitMs);
       try {
         for (;;) {
-          // Before the feed is asked: what comes in between must not be missed.
-          woken = Promise.withResolvers();
           const { text, isEmpty } = await parts.after(after);
           if (!isEmpty || asked.isOver || isEnding) return text;
           await woken.promise;
+          // Before the feed is asked again: what comes in between must not be missed.
+          woken = Promise.withResolvers();
         }
       } finally {
         clearTimeout(timer);

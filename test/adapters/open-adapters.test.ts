@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'tap';
 import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 
 test('with the URLs of servers it is those', async (t) => {
   const key = randomBytes(32);

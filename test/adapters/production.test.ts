@@ -14,7 +14,7 @@ import { MIGRATIONS_FOLDER } from '../../src/db/migrations.ts';
 import { outbox, users } from '../../src/db/schema.ts';
 import { eventually, redisTarget } from '../support/adapters.ts';
 import { createTestDatabase, createTestRedis } from '../support/database.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 
 const keyEncryptionKey = randomBytes(32);

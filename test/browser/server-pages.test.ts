@@ -1,7 +1,7 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { t as root, test } from 'tap';
 import { build } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { checkAccessibility, SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
 
@@ -14,7 +14,7 @@ root.setTimeout(300_000);
 
 /** A server that can be visited; the URL is its PUBLIC_URL. */
 async function listen(t: Teardown, prefix: string): Promise<string> {
-  const port = await quietPort();
+  const port = await freePort();
   const publicUrl = `http://localhost:${port}${prefix}`;
   const { app } = await build(t, { PORT: String(port), PUBLIC_URL: publicUrl, PATH_PREFIX: prefix });
   await app.listen({ port, host: 'localhost' });

@@ -3,7 +3,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { t as root, type Test, test } from 'tap';
 import { AppError } from '../../src/core/errors.ts';
 import { newCredentials } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { type FakeServer, openFakeServer } from '../ui/fake-server.ts';
 import { checkAccessibility, SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
@@ -32,7 +32,7 @@ const codePages: [page: string, action: string, button: string, heading: string]
 
 root.setTimeout(300_000);
 
-const port = await quietPort();
+const port = await freePort();
 const origin = `http://localhost:${port}`;
 const [server, browser] = await Promise.all([listen(), launchChromium(root)]);
 

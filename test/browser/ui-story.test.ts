@@ -1,7 +1,7 @@
 import type { BrowserContext, Page } from 'playwright-core';
 import { t as root, type Test, test } from 'tap';
 import { build, createPlace, newCredentials, runSql } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { catchMails } from '../support/mail-catcher.ts';
 import { launchChromium } from './support/chromium.ts';
 
@@ -13,7 +13,7 @@ root.setTimeout(300_000);
 const browser = await launchChromium(root);
 
 async function openWorld(t: Test, settings: Record<string, string>) {
-  const [port, place, mails] = [await quietPort(), await createPlace(t), await catchMails(t)];
+  const [port, place, mails] = [await freePort(), await createPlace(t), await catchMails(t)];
   const origin = `http://localhost:${port}`;
   const at = { PORT: String(port), PUBLIC_URL: origin, SMTP_URL: mails.smtpUrl };
   const server = await build(t, { ...at, ...settings }, place);

@@ -1,7 +1,7 @@
 import { type Test, test } from 'tap';
 import { BatchedRedis } from '../../src/cache/batched-redis.ts';
 import { createTestRedis } from '../support/database.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 
 /** For tests that are not about time: a busy machine may keep a command waiting. */
 const GENEROUS_DEADLINE_MS = 10_000;

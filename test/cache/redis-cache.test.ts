@@ -8,7 +8,8 @@ import type { Cache } from '../../src/cache/cache.ts';
 import { createRedisCache, type RedisCacheEvents } from '../../src/cache/redis-cache.ts';
 import { eventually, redisTarget } from '../support/adapters.ts';
 import { createTestRedis } from '../support/database.ts';
-import { freePort, startRedis } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
+import { startRedis } from '../support/servers.ts';
 
 const MINUTE_MS = 60_000;
 /** For tests that are not about time: a busy machine may keep a command waiting. */

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
 import { type Test, test } from 'tap';
 import { createRedisCache } from '../../src/cache/redis-cache.ts';
 import { createRedisHints, NO_HINTS } from '../../src/cache/redis-hints.ts';
@@ -101,51 +99,18 @@ test('a connection that is dead without a sign of it is given up', async (t) => 
   t.pass('on a new one');
 });
 
-/** Passes everything on to Redis, but for subscriptions on the second connection, which get no answer. */
-async function loseSubscriptions(t: Test, url: string) {
-  const clients: Socket[] = [];
-  const port = Number(new URL(url).port) || 6379;
-  const server = createServer((client) => {
-    const number = clients.push(client);
-    const redis = connect(port, '127.0.0.1');
-    client.on('data', (bytes) => {
-      if (number !== 2 || !bytes.includes('subscribe')) redis.write(bytes);
-    });
-    redis.pipe(client);
-    for (const [socket, other] of [
-      [client, redis],
-      [redis, client],
-    ] as const)
-      socket.on('error', () => {}).on('close', () => other.destroy());
-  });
-  t.teardown(() => server.close());
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port: own } = server.address() as { port: number };
-  return { clients, target: redisTarget(`redis://127.0.0.1:${own}`) };
-}
-
 test('Redis that comes back and does not answer a subscription ends no process', async (t) => {
   const { url, keyPrefix } = await createTestRedis(t);
-  const { clients, target } = await loseSubscriptions(t, url);
-  const heard: string[] = [];
-  const events = { onHintsRefused: () => {} };
-  const hints = createRedisHints({ target, keyPrefix, publish: async () => {}, events, renewEveryMs: 100 });
-  t.teardown(() => hints.close());
-  hints.listen((head) => heard.push(head));
-  const sender = open(t, redisTarget(url), keyPrefix);
-  const untilItHears = async () => {
-    const before = heard.length;
-    await eventually(() => {
-      sender.announce('e.1');
-      if (heard.length === before) throw new Error('not heard');
-    });
-  };
-  await untilItHears();
-  clients[0]?.destroy();
+  const proxy = await createTcpProxy(t, url);
+  const [one, two] = [open(t, redisTarget(url), keyPrefix), open(t, redisTarget(proxy.url), keyPrefix)];
+  await untilHeard(one, two);
+  proxy.reset();
+  const lostSubscriptions = proxy.lose('subscribe');
   await eventually(() => {
-    if (clients.length < 3) throw new Error('still on the connection without answers');
+    if (lostSubscriptions() < 4) throw new Error('still waiting for an answer');
   });
-  await untilItHears();
+  proxy.mend();
+  await untilHeard(one, two);
   t.pass('and it listens again');
 });
 

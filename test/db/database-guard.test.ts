@@ -21,7 +21,7 @@ import { loadPostgresDriver } from '../../src/db/drizzle.ts';
 import * as schema from '../../src/db/schema.ts';
 import { eventually } from '../support/adapters.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 
 const { drizzle } = loadPostgresDriver();
 

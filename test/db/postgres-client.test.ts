@@ -8,7 +8,8 @@ import { openClient } from '../../src/db/postgres-client.ts';
 import { explainError } from '../../src/operator/explain-error.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { freePort, startPostgres, startTlsPostgres } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
+import { startPostgres, startTlsPostgres } from '../support/servers.ts';
 
 const folder = root.testdir({ right: {}, other: {} });
 const { caFile, certificate, key } = await makeCertificates(join(folder, 'right'), 'IP:127.0.0.1');

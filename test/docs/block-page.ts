@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import type { Test } from 'tap';
 import { portOf } from '../browser/support/club.ts';
 import { build, signUp } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { catchMails, type MailCatcher } from '../support/mail-catcher.ts';
 
 /** Where a page's blocks of code run: an empty page, Doorward and a shop, each at an origin of its own. */
@@ -73,7 +73,7 @@ async function listen(t: Test, app: FastifyInstance): Promise<string> {
 }
 
 async function openDoorward(t: Test, pageOrigin: string) {
-  const port = await quietPort();
+  const port = await freePort();
   const doorward = `http://localhost:${port}`;
   const mails = await catchMails(t);
   const settings = {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { namesIn, readPage, section, snippet } from './pages.ts';
 
 /** Commands and the answer shown for them. In the answer, … stands for a varying part, or for any lines. */

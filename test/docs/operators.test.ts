@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import t from 'tap';
 import { createPlace } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { doorward, startServer } from '../support/processes.ts';
 import { captures, pages, readPage } from './pages.ts';
 
@@ -23,7 +23,7 @@ const commandLines = [...new Set(pages.flatMap((page) => captures(readPage(page)
 
 t.test('every command line for operators works beside a running server', async (t) => {
   t.ok(commandLines.length > 10, 'the command lines were found');
-  const port = await quietPort();
+  const port = await freePort();
   const place = {
     ...(await createPlace(t)),
     ...{ PORT: String(port), PUBLIC_URL: `http://localhost:${port}`, AUDIENCES: 'api,shop,payments' },

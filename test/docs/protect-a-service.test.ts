@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { freePort } from '../support/free-port.ts';
 import { testHandover } from '../support/gateway-checks.ts';
-import { findOrInstall, listens, quietPort, type Running, says, start } from '../support/gateway-program.ts';
+import { findOrInstall, listens, type Running, says, start } from '../support/gateway-program.ts';
 import { addClient, ask, bearer, mint, openWorld, signUp } from '../support/gateway-world.ts';
 import { shortFolder } from '../support/processes.ts';
 import { snippet, snippets } from './pages.ts';
@@ -23,7 +24,7 @@ const pageOf = (name: string) => `docs/protect-a-service/${name}.md`;
  * port, and Doorward's URL.
  */
 async function serve(t: Test, name: string): Promise<{ url: string; service: Running }> {
-  const port = await quietPort();
+  const port = await freePort();
   const code = atDoorward(snippet(pageOf(name), 'js'))
     .replace('listen(4000)', `listen(${port})`)
     .replace('port: 4000', `port: ${port}`);

@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'tap';
 import { captures, readPage } from '../docs/pages.ts';
 import { createPlace, newCredentials } from '../helper.ts';
+import { freePort } from '../support/free-port.ts';
 import { doorward, shortFolder } from '../support/processes.ts';
-import { freePort } from '../support/servers.ts';
 import { cookiesOf, postJson, startServer } from './server-process.ts';
 
 /** The commands of the page, in their order. */

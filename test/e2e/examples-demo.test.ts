@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t from 'tap';
-import { quietPort, says, start, until } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { says, start, until } from '../support/gateway-program.ts';
 import { ask, bearer, mint, signUp } from '../support/gateway-world.ts';
 import { shortFolder } from '../support/processes.ts';
 
@@ -19,7 +20,7 @@ function descendantsOf(pid: number): number[] {
 }
 
 t.test('one command starts it all on one origin, and Ctrl-C leaves nothing behind', async (t) => {
-  const port = await quietPort();
+  const port = await freePort();
   const origin = `http://localhost:${port}`;
   const env = {
     PORT: String(port),

@@ -1,6 +1,6 @@
 import t from 'tap';
+import { freePort } from '../support/free-port.ts';
 import { hasBeats, testHandover, testRefusals } from '../support/gateway-checks.ts';
-import { quietPort } from '../support/gateway-program.ts';
 import {
   ask,
   bearer,
@@ -308,7 +308,7 @@ t.test('the guarded service gets what is its own', async (t) => {
 
 t.test('a service with an open door gets the cookies without the session, and no identity', async (t) => {
   const addresses = { ...world.addresses, payments: world.addresses.members };
-  const open = { ...world, gatewayPort: await quietPort(), addresses };
+  const open = { ...world, gatewayPort: await freePort(), addresses };
   await startNginx(t, open);
   const ask = (cookie: string, headers = {}) =>
     fetch(`http://127.0.0.1:${open.gatewayPort}/payments/x`, { headers: { cookie, ...headers } });

@@ -8,7 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { STEPPED_CLOCK } from '../recipes/support/recipe-services.ts';
 import { startFakeFeed } from '../support/fake-feed.ts';
-import { quietPort, type Running } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import type { Running } from '../support/gateway-program.ts';
 import { ask, bearer, eventually } from '../support/gateway-world.ts';
 import {
   type Behind,
@@ -23,7 +24,7 @@ t.setTimeout(300_000);
 
 const [signer, other] = [await createSigner(), await createSigner()];
 const feed = await startFakeFeed(t, { '/auth/.well-known/jwks.json': { keys: [signer.jwk, other.jwk] } });
-const gatewayPort = await quietPort();
+const gatewayPort = await freePort();
 const origin = `http://localhost:${gatewayPort}`;
 const members = await startService();
 const addresses = { doorward: new URL(feed.url).host, shop: members, payments: members, members };

@@ -7,9 +7,9 @@ import { type Test, test } from 'tap';
 import { createPlace, newCredentials, type Place, runSql } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 import { emptySchemas } from '../support/database-roles.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { askOver, keptAlive } from '../support/kept-alive.ts';
-import { freePort, type PrivateServer, startPostgres, startRedis, startStandby } from '../support/servers.ts';
+import { type PrivateServer, startPostgres, startRedis, startStandby } from '../support/servers.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { cookiesOf, postJson, runCommand, startServer, type TestProcess } from './server-process.ts';
 
@@ -37,7 +37,7 @@ async function startLockedRedis(t: Test): Promise<PrivateServer> {
 
 /** A server on a port that is known before it says so. */
 async function startAt(t: Test, env: Record<string, string>) {
-  const port = await quietPort();
+  const port = await freePort();
   const server = startServer(t, { STARTUP_TIMEOUT: LONG, ...env, PORT: String(port) });
   return { server, url: `http://127.0.0.1:${port}` };
 }

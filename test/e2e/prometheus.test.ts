@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { newCredentials } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
-import { findOrInstall, listens, quietPort, start } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { findOrInstall, listens, start } from '../support/gateway-program.ts';
 import { cookiesOf, emptyFolder, postJson, startServer } from './server-process.ts';
 
 type Answer = {
@@ -24,7 +25,7 @@ async function startPrometheus(t: Test, target: string): Promise<(query: string)
     debianPackage: 'prometheus',
   });
   const folder = await emptyFolder(t);
-  const port = await quietPort();
+  const port = await freePort();
   const jobs = [{ job_name: 'doorward', scrape_interval: '1s', static_configs: [{ targets: [target] }] }];
   writeFileSync(join(folder, 'prometheus.yml'), JSON.stringify({ scrape_configs: jobs }));
   const prometheus = start(t, binary, [

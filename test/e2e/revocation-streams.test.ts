@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { createPlace, runSql } from '../helper.ts';
 import { openStream } from '../support/event-stream.ts';
-import { findOrInstall, listens, quietPort, start } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { findOrInstall, listens, start } from '../support/gateway-program.ts';
 import { startServer, type TestProcess } from './server-process.ts';
 
 const FIRST_EVENT = /event: revocations\nid: .*\ndata: .*\n\n/;
@@ -80,7 +81,7 @@ const SIGN_OUT = `insert into revocations (kind, subject) values ('session', dec
 
 /** nginx with the defaults of a distribution, and nothing about streams. */
 async function startNginx(t: Test, behind: string): Promise<number> {
-  const port = await quietPort();
+  const port = await freePort();
   const folder = t.testdir();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,

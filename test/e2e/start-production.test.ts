@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { build, createPlace, newCredentials, runSql } from '../helper.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { emptyFolder, postJson, runCommand, startServer } from './server-process.ts';
 
 test('runs on PostgreSQL and Redis, with secrets from files, and tells no credential', async (t) => {

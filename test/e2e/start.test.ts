@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'tap';
 import { newCredentials } from '../helper.ts';
-import { freePort } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { cookiesOf, emptyFolder, postJson, runCommand, startServer } from './server-process.ts';
 
 test('starts in an empty folder, keeps its data there, and shares it with nobody', async (t) => {

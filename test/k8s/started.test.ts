@@ -5,7 +5,8 @@ import { Redis } from 'ioredis';
 import { type Test, test } from 'tap';
 import { cookiesOf, emptyFolder, postJson } from '../e2e/server-process.ts';
 import { createPlace } from '../helper.ts';
-import { findOrInstall, listens, quietPort, type Running, start, until } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { findOrInstall, listens, type Running, start, until } from '../support/gateway-program.ts';
 import { buildPackage } from '../support/gateway-world.ts';
 import { renderOverlay } from './rendering.ts';
 import { makeSecrets, secretData } from './secrets.ts';
@@ -45,8 +46,8 @@ test('the migration ends well, the server gets ready, and the shop takes its tok
   const [place, folder, port, shopPort] = await Promise.all([
     createPlace(t),
     emptyFolder(t),
-    quietPort(),
-    quietPort(),
+    freePort(),
+    freePort(),
   ]);
   mount(folder, 'doorward', {
     'database-url': place.DATABASE_URL,
@@ -94,7 +95,7 @@ test('the migration ends well, the server gets ready, and the shop takes its tok
 
 test('the Redis of the dev overlay asks for its password, and forgets the oldest when it is full', async (t) => {
   const folder = await emptyFolder(t);
-  const port = await quietPort();
+  const port = await freePort();
   const config = secretData(await makeSecrets(), 'redis');
   mount(folder, 'redis', config);
   const { command = [], args = [] } = getWorkload(objects, 'redis').pod.containers[0] ?? {};

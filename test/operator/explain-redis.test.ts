@@ -3,7 +3,8 @@ import { Redis } from 'ioredis';
 import { test } from 'tap';
 import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-target.ts';
 import { explainRedis } from '../../src/operator/explain-redis.ts';
-import { freePort, startRedis } from '../support/servers.ts';
+import { freePort } from '../support/free-port.ts';
+import { startRedis } from '../support/servers.ts';
 
 const password = randomBytes(8).toString('hex');
 

@@ -12,9 +12,9 @@ import Value from 'typebox/value';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/config.ts';
 import { build, createPlace, signUp } from '../helper.ts';
+import { freePort } from '../support/free-port.ts';
 import { findOrInstall } from '../support/gateway-program.ts';
 import { readDockerfile } from '../support/image/dockerfile.ts';
-import { freePort } from '../support/servers.ts';
 
 const run = promisify(execFile);
 

@@ -9,9 +9,10 @@ import t, { type Test, test } from 'tap';
 import { makeSbom } from '../../release/sbom.ts';
 import { cookiesOf, postJson } from '../e2e/server-process.ts';
 import { createPlace, newCredentials, quickSettings, runSql } from '../helper.ts';
+import { freePort } from '../support/free-port.ts';
 import { buildImages, type Image } from '../support/image/build-image.ts';
 import { type Entry, enter, insideOf, runInside } from '../support/image/sandbox.ts';
-import { endWithThisProcess, freePort } from '../support/servers.ts';
+import { endWithThisProcess } from '../support/servers.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'doorward-image-'));
 // Hundreds of megabytes: they go even if the test runs out of time.

@@ -6,7 +6,8 @@ import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { launchChromium } from '../browser/support/chromium.ts';
 import { captures, section } from '../docs/pages.ts';
-import { findOrInstall, listens, quietPort, start } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { findOrInstall, listens, start } from '../support/gateway-program.ts';
 import { ask, bearer } from '../support/gateway-world.ts';
 import { codeOfPage, compileRecipes, startRecipe } from './support/recipe-services.ts';
 import { openRecipeWorld } from './support/recipe-world.ts';
@@ -110,7 +111,7 @@ function fileOf(name: string): string {
 
 /** nginx with the page's block, in front of a service without CORS. */
 async function startNginx(t: Test, behind: string): Promise<string> {
-  const port = await quietPort();
+  const port = await freePort();
   const folder = join(t.testdirName, 'nginx');
   const block = blockOf('nginx')
     .replace(shownOrigin, pageOrigin)

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { findOrInstall, listens, quietPort, start, until } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
+import { findOrInstall, listens, start, until } from '../support/gateway-program.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 
@@ -25,7 +26,7 @@ export function startProxy(t: Teardown, name: ProxyName, addresses: string[]): P
 /** It asks no server for its health: it learns that one is gone when a connection is refused. */
 async function startNginx(t: Teardown, addresses: string[]): Promise<Balancer> {
   const binary = await findOrInstall({ name: 'nginx', binary: 'nginx', debianPackage: 'nginx-light' });
-  const port = await quietPort();
+  const port = await freePort();
   const folder = folderWith(t, 'nginx.conf', nginxConfiguration(port, addresses));
   const nginx = start(t, binary, ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr']);
   await listens(nginx, port);
@@ -66,7 +67,7 @@ function nginxConfiguration(port: number, addresses: string[]): string {
 /** It asks each server for its health, every second. */
 async function startHaproxy(t: Teardown, addresses: string[]): Promise<Balancer> {
   const binary = await findOrInstall({ name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' });
-  const [port, statsPort] = [await quietPort(), await quietPort()];
+  const [port, statsPort] = [await freePort(), await freePort()];
   const folder = folderWith(t, 'haproxy.cfg', haproxyConfiguration(port, statsPort, addresses));
   const haproxy = start(t, binary, ['-db', '-f', join(folder, 'haproxy.cfg')]);
   await listens(haproxy, port);

@@ -1,5 +1,5 @@
 import { createPlace, newCredentials } from '../helper.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { type ServerProcess, startServer } from '../support/processes.ts';
 import { type Call, type Failure, startLoad } from './load.ts';
 import { type Balancer, type ProxyName, startProxy } from './proxies.ts';
@@ -52,7 +52,7 @@ export async function restartUnderLoad(t: Teardown, plan: Plan): Promise<Outcome
 }
 
 async function openReplica(t: Teardown, place: Record<string, string>, drainDelay: number): Promise<Replica> {
-  const port = await quietPort();
+  const port = await freePort();
   const settings = {
     ...place,
     PORT: String(port),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryToInstall } from './debian-package.ts';
@@ -37,22 +37,6 @@ export async function findOrInstall(program: Program): Promise<string> {
 function find({ binary }: Program): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), SERVER_FOLDER];
   return folders.map((folder) => join(folder, binary)).find((path) => existsSync(path));
-}
-
-/**
- * A free TCP port outside of the range for outgoing connections, so that it is still free when a program listens on it
- * later.
- */
-export async function quietPort(): Promise<number> {
-  const port = 20_000 + Math.floor(Math.random() * 12_000);
-  const probe = createServer();
-  const isFree = await new Promise<boolean>((resolve) => {
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => resolve(true));
-  });
-  if (!isFree) return quietPort();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 /** A program that runs until the test ends. */

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createPlace, createWire, newCredentials, type Place, type Wire } from '../helper.ts';
-import { endWithThisProcess, quietPort, type Running, says, start, until } from './gateway-program.ts';
+import { freePort } from './free-port.ts';
+import { endWithThisProcess, type Running, says, start, until } from './gateway-program.ts';
 import { doorward, type ServerProcess, startServer } from './processes.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
@@ -35,7 +36,7 @@ export type World = {
 
 /** Starts everything but the gateway. */
 export async function openWorld(t: Teardown, wishes: Settings = {}): Promise<World> {
-  const [place, gatewayPort] = [await createPlace(t), await quietPort()];
+  const [place, gatewayPort] = [await createPlace(t), await freePort()];
   const origin = `http://localhost:${gatewayPort}`;
   const database = await createWire(t, place.DATABASE_URL);
   const settings = {

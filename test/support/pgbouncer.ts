@@ -1,8 +1,8 @@
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './free-port.ts';
 import { findOrInstall, listens, start } from './gateway-program.ts';
-import { freePort } from './servers.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
 

@@ -1,4 +1,5 @@
-import { findOrInstall, listens, quietPort, start } from './gateway-program.ts';
+import { freePort } from './free-port.ts';
+import { findOrInstall, listens, start } from './gateway-program.ts';
 import { ask, bearer } from './gateway-world.ts';
 
 type Teardown = { teardown(undo: () => unknown): void };
@@ -9,7 +10,7 @@ type Verdict = { revoked: boolean; lag: number | null; error: string | null; pau
 /** Follows a feed with the example for Python, in a process of its own. @param credentials for `Authorization` */
 export async function startPythonFollower(t: Teardown, feedUrl: string, ...credentials: string[]) {
   const binary = await findOrInstall({ name: 'Python 3', binary: 'python3', debianPackage: 'python3' });
-  const port = await quietPort();
+  const port = await freePort();
   const args = ['test/support/revocations_service.py', String(port), feedUrl, ...credentials];
   // It must not leave its bytecode in the examples.
   const follower = start(t, binary, args, { PYTHONDONTWRITEBYTECODE: '1' });

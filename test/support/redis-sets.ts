@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import type { Test } from 'tap';
 import { eventually, redisTarget } from './adapters.ts';
-import { freePort, type PrivateServer, startRedis, startSentinel } from './servers.ts';
+import { freePort } from './free-port.ts';
+import { type PrivateServer, startRedis, startSentinel } from './servers.ts';
 
 const SLOTS = 16_384;
 

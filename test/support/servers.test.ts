@@ -3,7 +3,8 @@ import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
-import { freePort, type PrivateServer, startPostgres, startRedis } from './servers.ts';
+import { freePort } from './free-port.ts';
+import { type PrivateServer, startPostgres, startRedis } from './servers.ts';
 
 const answerWithinMs = 500;
 

@@ -1,9 +1,7 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, globSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { chown, mkdtemp, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,6 +9,7 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { tryToInstall } from './debian-package.ts';
+import { freePort } from './free-port.ts';
 
 /** A server that tests may use. `stop` ends it only if it was started here. */
 export type TestServer = { url: string; stop(): Promise<void> };
@@ -205,28 +204,6 @@ function sentinelConfiguration(masterPort: number): string {
     'sentinel down-after-milliseconds main 500',
     'sentinel failover-timeout main 2000\n',
   ].join('\n');
-}
-
-/** Below those that systems give to outgoing connections: one of these could take the port before the server does. */
-const PORTS = { least: 15_000, below: 32_000 };
-
-/** A TCP port on 127.0.0.1 that is free at this moment. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(PORTS.least, PORTS.below);
-    if (await isFree(port)) return port;
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer().listen(port, '127.0.0.1');
-  try {
-    await once(probe, 'listening');
-  } catch {
-    return false;
-  }
-  await new Promise((resolve) => probe.close(resolve));
-  return true;
 }
 
 async function findOrStart(program: Program): Promise<TestServer> {

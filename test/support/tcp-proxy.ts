@@ -14,6 +14,8 @@ export type TcpProxy = {
   slow(ms: number): void;
   /** Bytes wait in the proxy, also those of new connections. As after a real partition, `mend` delivers them. */
   blackhole(...held: Direction[]): void;
+  /** Questions with this text are lost, also on new connections. @returns how many have been, until now */
+  lose(text: string): () => number;
   /** Connections are reset, and so is every new one. */
   reset(): void;
   /** The server's side of each connection is gone, but the client does not see that. New connections work. */
@@ -33,6 +35,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   let answerDelayMs = 0;
   let refuses = false;
   let held: Direction[] = [];
+  let lost: { text: string; count: number } | null = null;
   let mended = Promise.withResolvers<void>();
 
   const server = createServer((client) => {
@@ -60,6 +63,11 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
     slow: (ms) => set({ slowMs: ms }),
     blackhole: (...directions) =>
       set({ hold: directions.length > 0 ? directions : ['questions', 'answers'] }),
+    lose: (text) => {
+      const losing = { text, count: 0 };
+      set({ loss: losing });
+      return () => losing.count;
+    },
     reset: () => {
       set({ refuse: true });
       endLinks();
@@ -82,9 +90,10 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
     },
   };
 
-  function set({ slowMs = 0, hold = [] as Direction[], refuse = false }): void {
+  function set({ slowMs = 0, hold = [] as Direction[], loss = null as typeof lost, refuse = false }): void {
     answerDelayMs = slowMs;
     held = hold;
+    lost = loss;
     refuses = refuse;
     mended.resolve();
     mended = Promise.withResolvers<void>();
@@ -101,6 +110,10 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   function carry(link: Link, from: Socket, to: Socket, direction: Direction): void {
     let sent: Promise<unknown> = Promise.resolve();
     from.on('data', (bytes) => {
+      if (lost !== null && direction === 'questions' && bytes.includes(lost.text)) {
+        lost.count += 1;
+        return;
+      }
       const dueAt = Date.now() + (direction === 'answers' ? answerDelayMs : 0);
       sent = sent.then(async () => {
         if (dueAt > Date.now()) await delay(dueAt - Date.now());

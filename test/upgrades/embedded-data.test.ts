@@ -4,8 +4,8 @@ import { test } from 'tap';
 import { readMigrations } from '../../src/db/migrations.ts';
 import { cookiesOf, postJson, runCommand, startServer } from '../e2e/server-process.ts';
 import { newCredentials } from '../helper.ts';
+import { freePort } from '../support/free-port.ts';
 import { shortFolder } from '../support/processes.ts';
-import { freePort } from '../support/servers.ts';
 import { unpackPreviousRelease } from './previous-release.ts';
 
 test('data of the release before opens, backed up first, and goes back to that release from the backup', async (t) => {

@@ -3,7 +3,7 @@ import { createDoors } from '../../src/verifier/doors.ts';
 import { createIntrospection } from '../../src/verifier/introspection.ts';
 import type { TokenType } from '../../src/verifier/token-type.ts';
 import { createVerifier } from '../../src/verifier/verifier.ts';
-import { quietPort } from '../support/gateway-program.ts';
+import { freePort } from '../support/free-port.ts';
 import { createFakeIssuer, jwksUri } from './support/fake-issuer.ts';
 import { codeOf, createSigner, issuer, onceAtShop } from './support/tokens.ts';
 
@@ -74,7 +74,7 @@ test('warns, with the cause and the cure, when the metadata cannot be used', asy
 });
 
 test('warns when nothing listens at the address, as the network says it', async (t) => {
-  const local = `http://127.0.0.1:${await quietPort()}`;
+  const local = `http://127.0.0.1:${await freePort()}`;
   const warnings: string[] = [];
   const logger = { warn: (text: string) => warnings.push(text) };
   await codeOf(createVerifier({ issuer: local, audience: 'shop', logger, timeoutMs: minute }).load());

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { createGateway } from '../../../examples/demo/gateway.js';
-import { quietPort } from '../../support/gateway-program.ts';
+import { freePort } from '../../support/free-port.ts';
 import { openWorld } from '../../support/gateway-world.ts';
 import { type ServerProcess, startServer } from '../../support/processes.ts';
 import { takeChildrenAlong } from '../../support/servers.ts';
@@ -21,7 +21,7 @@ export type Club = {
 export async function openClub(t: Teardown, wishes: Record<string, string> = {}): Promise<Club> {
   takeChildrenAlong();
   // Chosen before the start, because the services and the gateway get Doorward's URL only once.
-  const world = await openWorld(t, { ...wishes, PORT: String(await quietPort()) });
+  const world = await openWorld(t, { ...wishes, PORT: String(await freePort()) });
   const { doorward, shop, payments } = world.addresses;
   const gateway = createGateway(
     { doorward: `http://${doorward}`, shop: `http://${shop}`, payments: `http://${payments}` },

@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { snippet } from '../../docs/pages.ts';
 import { tryToInstall } from '../../support/debian-package.ts';
-import { listens, quietPort, start } from '../../support/gateway-program.ts';
+import { freePort } from '../../support/free-port.ts';
+import { listens, start } from '../../support/gateway-program.ts';
 import { type RecipeService, withIssuer } from './recipe-services.ts';
 
 const run = promisify(execFile);
@@ -23,7 +24,7 @@ export const pythonNames = Object.keys(pages);
 
 /** Starts a page's code in Python, behind a server of the standard library. */
 export async function startPython(t: Test, name: string, issuer: string): Promise<RecipeService> {
-  const [python, port] = [await findPython(name), await quietPort()];
+  const [python, port] = [await findPython(name), await freePort()];
   const folder = join(t.testdirName, name);
   mkdirSync(folder, { recursive: true });
   writeFileSync(

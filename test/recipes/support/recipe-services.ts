@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { compile } from '../../browser/support/built-module.ts';
 import { snippet } from '../../docs/pages.ts';
-import { listens, quietPort, type Running, start } from '../../support/gateway-program.ts';
+import { freePort } from '../../support/free-port.ts';
+import { listens, type Running, start } from '../../support/gateway-program.ts';
 
 /** A service that runs the code of its page, and nothing but it. */
 export type RecipeService = { url: string; service: Running };
@@ -74,7 +75,7 @@ export async function startRecipe(
   t: Test,
   { compiled, name, issuer }: { compiled: string; name: string; issuer: string },
 ): Promise<RecipeService> {
-  const port = await quietPort();
+  const port = await freePort();
   const folder = join(compiled, name);
   mkdirSync(folder);
   const code = withIssuer(readFileSync(join(compiled, `${name}.js`), 'utf8'), issuer);
