@@ -1,7 +1,12 @@
-/** What can happen to an account. A released name keeps its meaning. */
+/** What can happen. A released name keeps its meaning. */
 export type AuditKind =
+  | 'sign_in.failed'
   | 'account.created'
   | 'account.profile_changed'
+  | 'account.changed'
+  | 'account.banned'
+  | 'account.unbanned'
+  | 'account.roles_changed'
   | 'account.deletion_asked'
   | 'account.deletion_undone'
   | 'account.deleted'
@@ -11,10 +16,41 @@ export type AuditKind =
   | 'session.disowned'
   | 'password.changed'
   | 'password.reset'
+  | 'password.reset_forced'
   | 'password.found_leaked'
   | 'email.verified'
   | 'email.changed'
-  | 'email.change_undone';
+  | 'email.change_undone'
+  | 'role.changed'
+  | 'role.removed'
+  | 'client.added'
+  | 'client.changed'
+  | 'client.secret_rotated'
+  | 'client.disabled'
+  | 'client.enabled'
+  | 'key.rotated'
+  | 'key.revoked'
+  | 'outbox.retried'
+  | 'outbox.dropped'
+  | 'users.imported'
+  | 'users.exported';
+
+/** What an actor can be: a user or a service client with a token, whoever runs a command on the machine, or a timer. */
+export type ActorKind = 'user' | 'client' | 'operator' | 'server';
+
+/** Who does something, for the record. */
+export type Actor = {
+  kind: ActorKind;
+  /** Of a user or a client; null for the others. */
+  id: string | null;
+  sessionId?: string;
+  device?: { ip: string | null; userAgent: string | null };
+  /** Of the request, as in the log. */
+  requestId?: string;
+};
+
+/** Whoever runs a command on the machine. */
+export const OPERATOR: Actor = { kind: 'operator', id: null };
 
 export type NewAuditEvent = {
   kind: AuditKind;
@@ -22,6 +58,8 @@ export type NewAuditEvent = {
   userId: string | null;
   /** Who did it, if that is known: a user or a service client, by id. */
   actorId: string | null;
+  actorKind?: ActorKind;
+  requestId?: string;
   sessionId?: string;
   device?: { ip: string | null; userAgent: string | null };
   /** Never a secret. It is taken away with the account, so it may be personal. */
@@ -34,8 +72,15 @@ export type AuditEvent = {
   happenedAt: Date;
   userId: string | null;
   actorId: string | null;
+  actorKind: string | null;
+  requestId: string | null;
   sessionId: string | null;
   ip: string | null;
   userAgent: string | null;
   details: Record<string, unknown> | null;
 };
+
+/** An actor as the members of an event. */
+export function byActor({ kind, id, ...request }: Actor) {
+  return { actorKind: kind, actorId: id, ...request };
+}

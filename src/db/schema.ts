@@ -60,6 +60,15 @@ export const users = pgTable(
     status: text('status', { enum: ['active', 'banned'] })
       .notNull()
       .default('active'),
+    bannedAt: instant('banned_at'),
+    /** When the ban ends by itself; null: it does not. */
+    bannedUntil: instant('banned_until'),
+    /** For operators; the user is not told. */
+    banReason: text('ban_reason'),
+    /** Names of roles, in the order of their names. One that the table `roles` does not have gives no scope. */
+    roles: text('roles').array().notNull().default([]),
+    /** The user's id in the system that the account was imported from. */
+    externalId: text('external_id'),
     /** Incremented whenever the user's access tokens of before are void, such as when their claims change. */
     claimsVersion: integer('claims_version').notNull().default(1),
     createdAt: instant('created_at').notNull().default(sql`now()`),
@@ -67,6 +76,16 @@ export const users = pgTable(
   },
   (table) => [
     index('users_deletion_due_at_idx').on(table.deletionDueAt).where(sql`${table.deletionDueAt} is not null`),
+    // For the lists of operators.
+    index('users_created_at_idx').on(table.createdAt, table.id),
+    index('users_email_prefix_idx').on(table.email.op('text_pattern_ops')),
+    index('users_display_name_prefix_idx')
+      .on(sql`lower(${table.displayName}) text_pattern_ops`, table.id)
+      .where(sql`${table.displayName} is not null`),
+    index('users_with_roles_idx').on(table.createdAt, table.id).where(sql`${table.roles} <> '{}'`),
+    index('users_banned_idx').on(table.createdAt, table.id).where(sql`${table.status} = 'banned'`),
+    index('users_banned_until_idx').on(table.bannedUntil).where(sql`${table.bannedUntil} is not null`),
+    uniqueIndex('users_external_id_key').on(table.externalId).where(sql`${table.externalId} is not null`),
     check('users_status_check', sql`${table.status} in ('active', 'banned')`),
   ],
 );
@@ -158,6 +177,29 @@ export const outbox = pgTable(
   },
   (table) => [index('outbox_due_idx').on(table.kind, table.notBefore).where(sql`${table.deadAt} is null`)],
 );
+
+/** What a role lets its users do, wherever their access tokens are checked. */
+export const roles = pgTable('roles', {
+  name: text('name').primaryKey(),
+  /** In the `scope` of the access tokens of users with the role. */
+  scopes: text('scopes').array().notNull(),
+  /** For people. */
+  description: text('description').notNull().default(''),
+  createdAt: instant('created_at').notNull().default(sql`now()`),
+  updatedAt: instant('updated_at').notNull().default(sql`now()`),
+});
+
+/**
+ * The kinds of password hashes that came with imported users. An unknown address must cost what a check of one of them
+ * costs.
+ */
+export const importedHashes = pgTable('imported_hashes', {
+  /** How costly the check is: the stored form up to the salt, such as `$2b$10`. */
+  strength: text('strength').primaryKey(),
+  /** A key that the origin mixed into its hashes, AES-256-GCM under the key-encryption key; null if it has none. */
+  sealedKey: bytea('sealed_key'),
+  createdAt: instant('created_at').notNull().default(sql`now()`),
+});
 
 /** Machine callers with credentials of their own (RFC 6749 clients). */
 export const serviceClients = pgTable('service_clients', {
@@ -269,12 +311,20 @@ export const auditEvents = pgTable(
     userId: uuid('user_id'),
     /** Who did it: a user or a service client, by id; null if nobody had signed in. */
     actorId: text('actor_id'),
+    /** What the actor is. Null in events of earlier releases, and if nobody had signed in. */
+    actorKind: text('actor_kind', { enum: ['user', 'client', 'operator', 'server'] }),
+    /** Of the request that did it, as in the log. */
+    requestId: text('request_id'),
     sessionId: uuid('session_id'),
     ip: text('ip'),
     userAgent: text('user_agent'),
     details: jsonb('details').$type<Record<string, unknown>>(),
   },
-  (table) => [index('audit_events_user_id_idx').on(table.userId, table.id)],
+  (table) => [
+    index('audit_events_user_id_idx').on(table.userId, table.id),
+    index('audit_events_actor_id_idx').on(table.actorId, table.id),
+    index('audit_events_kind_idx').on(table.kind, table.id),
+  ],
 );
 
 /**

@@ -23,12 +23,16 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'Only at `GET /revocations` with `REVOCATIONS=clients`: there are no credentials of a service client, or they are wrong; the answer does not tell which part. Send its id and secret with HTTP Basic, or an access token of its own as a Bearer.',
   invalid_token:
     'The access token has expired, was signed by another server, is meant for another service, or is not one at all. Get a new one from `POST /token`, and try once more.',
+  insufficient_user_authentication:
+    'The token is good, but its user signed in longer ago than `ADMIN_MAX_AUTH_AGE`, and an operator is about to change something. Show the sign-in page, get a new token, and send the request again. The `WWW-Authenticate` header has `max_age` in seconds (RFC 9470).',
   password_required:
     'The code is right and still good, but it was used in another browser than the one that signed up, without the password or with a wrong one. Ask for the password of the account and send it along; or offer "This was not me", which is `POST /password/reset` with the same code and a new password.',
   reauthentication_required:
     'The user signed in more than ten minutes ago, and the change is a grave one. Ask for the password, and send it along.',
   insufficient_scope:
     'The access token is good, but lacks a scope that this call needs. Ask for a token with that scope; trying again does not help.',
+  only_on_the_machine:
+    'A role or a client with an `admin:` scope would be given by a request. Nothing in HTTP can make an admin: run the command that `detail` names on the machine of the server.',
   origin_not_allowed:
     'A page of an origin that is not in `APP_ORIGINS` made the call, or the browser did not say which page did. If the page is yours, add its exact origin to `APP_ORIGINS`.',
   forwarded_request_refused:
@@ -38,6 +42,8 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
     'Only at `POST /token`: no live session belongs to the cookie, or there is no cookie. The answer is the same, byte for byte, in every case. Drop the access token and show the sign-in page.',
   request_timeout: 'The headers or the body did not arrive in time. Send the request again.',
   email_taken: 'There is an account with this address already. Offer sign-in instead.',
+  last_admin:
+    'The change would leave no active user with the role `admin`. Give that role to another user first: `doorward users grant ADDRESS admin` on the machine of the server.',
   body_too_large: 'The body has more than 16 KiB. No call needs that much.',
   uri_too_long: 'A part of the path is longer than any id. Correct the URL.',
   unsupported_media_type:
