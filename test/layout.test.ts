@@ -24,6 +24,7 @@ type Import = [from: string, to: string];
 const rooms = [
   'operator',
   'admin',
+  'imports',
   'ui',
   'metrics',
   'gateway',
