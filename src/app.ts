@@ -110,7 +110,7 @@ export async function buildApp(
     credentials: true,
     // Otherwise the plugin refuses an OPTIONS request that is no preflight, in plain text.
     strictPreflight: false,
-    methods: ['GET', 'POST', 'PATCH', 'DELETE'],
+    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['retry-after', 'x-request-id'],
     maxAge: 600,
   });

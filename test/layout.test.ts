@@ -109,6 +109,7 @@ const fastifyFiles = [
   'accounts/sign-up-cookie.ts',
   'accounts/sign-into.ts',
   'accounts/visitor.ts',
+  'admin/require-operator.ts',
   'app.ts',
   'serve.ts',
   'server.ts',

@@ -242,6 +242,14 @@ const operations = {
   ),
 };
 
+const operators = {
+  ADMIN_MAX_AUTH_AGE: setting(
+    is.duration('1m', '400d'),
+    '15m',
+    'How long ago an operator may have signed in to change something through `/admin` with their own token',
+  ),
+};
+
 /** Every setting. */
 export const Settings = Type.Object({
   ...server,
@@ -251,6 +259,7 @@ export const Settings = Type.Object({
   ...passwordsAndLimits,
   ...accountsAndMail,
   ...operations,
+  ...operators,
 });
 
 /** Durations in milliseconds, lists as arrays, keys as bytes; named as in the environment. */
@@ -268,6 +277,7 @@ export const settingSections = [
   sectionOf('Passwords and limits', passwordsAndLimits),
   sectionOf('Accounts and mail', accountsAndMail),
   sectionOf('Operations', operations),
+  sectionOf('Operators', operators),
 ];
 
 function sectionOf(title: string, settings: Partial<typeof Settings.properties>) {

@@ -52,9 +52,9 @@ type Messages = {
   token: { kind: 'access' | 'single_use' | 'client' | 'reused' };
   /**
    * A request that a limit refused: on addresses that send passwords, on look-ups of unknown cookies, on guesses, on
-   * addresses that ask for revocations, or on streams of them.
+   * addresses that ask for revocations, on streams of them, or on addresses that call `/admin`.
    */
-  limitReached: { limit: 'credentials' | 'misses' | 'guesses' | 'revocations' | 'streams' };
+  limitReached: { limit: 'credentials' | 'misses' | 'guesses' | 'revocations' | 'streams' | 'admin' };
   /** An attempt to deliver a message. */
   delivery: {
     kind: string;

@@ -44,6 +44,8 @@ type AppErrorOptions = {
   retryAfterSeconds?: number;
   /** Whether an access token is accepted too: then a 401 has a Bearer challenge (RFC 6750 §3). */
   acceptsToken?: boolean;
+  /** How long ago the user of a token may have signed in: the challenge tells it (RFC 9470 §3). */
+  maxAuthAgeSeconds?: number;
   /** For the log only. */
   cause?: unknown;
 };
@@ -56,6 +58,7 @@ export class AppError extends Error {
   readonly errors: FieldError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly acceptsToken: boolean;
+  readonly maxAuthAgeSeconds: number | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(options.detail ?? code, { cause: options.cause });
@@ -64,6 +67,7 @@ export class AppError extends Error {
     this.errors = options.errors;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.acceptsToken = options.acceptsToken ?? false;
+    this.maxAuthAgeSeconds = options.maxAuthAgeSeconds;
   }
 }
 

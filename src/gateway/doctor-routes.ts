@@ -41,13 +41,13 @@ export const doctorRoutes: FastifyPluginAsyncTypebox<DoctorRoutesOptions> = asyn
   { statuses, settings },
 ) => {
   /** The ticket of the operator's command belongs to no client, and expires after a minute. */
-  const isLive = async (claims: TokenClaims) =>
-    claims.sub === DOCTOR_CLIENT_ID || (await statuses.findLive(claims)) !== null;
+  const findLive = async (claims: TokenClaims) =>
+    claims.sub === DOCTOR_CLIENT_ID ? claims : statuses.findLive(claims);
 
   app.get(
     '/admin/doctor',
     {
-      preHandler: requireScope({ scope: DOCTOR_SCOPE, isLive }),
+      preHandler: requireScope({ scope: DOCTOR_SCOPE, findLive }),
       schema: {
         tags: ['admin'],
         summary: 'What this very request looked like when it arrived, and what was made of it',

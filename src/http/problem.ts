@@ -113,9 +113,11 @@ export function refuseUrl(error: FastifyError, request: FastifyRequest, reply: F
 }
 
 /** RFC 6750 §3.1: a request without a token gets no error code. */
-function challenge({ code, acceptsToken }: AppError, reply: FastifyReply): void {
+function challenge({ code, acceptsToken, maxAuthAgeSeconds }: AppError, reply: FastifyReply): void {
   if (code === 'invalid_client') addChallenge(reply, 'Basic', { charset: 'UTF-8' });
   if (TOKEN_ERRORS.includes(code)) addChallenge(reply, 'Bearer', { error: code });
+  else if (maxAuthAgeSeconds !== undefined)
+    addChallenge(reply, 'Bearer', { error: code, max_age: maxAuthAgeSeconds });
   else if (acceptsToken) addChallenge(reply, 'Bearer');
 }
 

@@ -17,6 +17,12 @@ const MAX_NETWORKS = 50_000;
  */
 const FEED_REQUESTS = 60_000;
 
+/**
+ * Requests for `/admin` in a window. A script may go through many accounts, and each request asks the database before it
+ * knows who is calling.
+ */
+const ADMIN_REQUESTS = 1_200;
+
 type Window = { count: number; endsAt: number };
 type Count = { current: number; ttl: number };
 
@@ -69,6 +75,11 @@ function limitStore(
   };
 }
 
+function limitOf({ rateLimit }: FastifyContextConfig): 'credentials' | 'revocations' | 'admin' {
+  if (rateLimit === feedLimit.rateLimit) return 'revocations';
+  return rateLimit === adminLimit.rateLimit ? 'admin' : 'credentials';
+}
+
 /**
  * Prepares per-address limits; a route takes one with `config: { rateLimit }`.
  * @param now of this process alone
@@ -85,8 +96,7 @@ export async function addRateLimits(
     keyGenerator: clientNetwork,
     store: limitStore(shared, now, nameOf),
     errorResponseBuilder: ({ routeOptions }, { ttl }) => {
-      const isOfFeed = routeOptions.config.rateLimit === feedLimit.rateLimit;
-      tell(channels.limitReached, { limit: isOfFeed ? 'revocations' : 'credentials' });
+      tell(channels.limitReached, { limit: limitOf(routeOptions.config) });
       return new AppError('rate_limited', { retryAfterSeconds: Math.max(1, Math.ceil(ttl / 1000)) });
     },
   });
@@ -101,4 +111,9 @@ export function credentialLimit(perMinute: number): FastifyContextConfig {
 /** The limit of the feed of revocations, per network. A stream counts as one request. */
 export const feedLimit: FastifyContextConfig = {
   rateLimit: { max: FEED_REQUESTS, timeWindow: WINDOW_MS, groupId: ':revocations' },
+};
+
+/** The limit of the routes for operators, per network. */
+export const adminLimit: FastifyContextConfig = {
+  rateLimit: { max: ADMIN_REQUESTS, timeWindow: WINDOW_MS, groupId: ':admin' },
 };

@@ -162,11 +162,11 @@ function countTokens(registers: Registry[]): End {
 function countLimits(registers: Registry[]): End {
   const counter = new Counter({
     name: 'doorward_limit_refusals_total',
-    help: 'Requests that a limit refused: credentials per address, misses, which are guesses of cookies, guesses per account, revocations per address, or streams of them',
+    help: 'Requests that a limit refused: credentials per address, misses, which are guesses of cookies, guesses per account, revocations per address, streams of them, or calls of /admin per address',
     labelNames: ['limit'],
     registers,
   });
-  for (const limit of ['credentials', 'misses', 'guesses', 'revocations', 'streams'])
+  for (const limit of ['credentials', 'misses', 'guesses', 'revocations', 'streams', 'admin'])
     counter.inc({ limit }, 0);
   return listenTo(channels.limitReached, (fact) => counter.inc(fact));
 }

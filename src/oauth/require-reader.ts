@@ -23,7 +23,7 @@ type ReaderCheck = {
  */
 export function requireReader({ clients, issuer }: ReaderCheck): preHandlerAsyncHookHandler {
   // What was revoked is refused by the check of every Bearer.
-  const requireToken = requireScope({ scope: READ_SCOPE, isLive: async () => true });
+  const requireToken = requireScope({ scope: READ_SCOPE, findLive: async (claims) => claims });
   return async function (request, reply) {
     const authorization = readAuthorization(request);
     if (/^bearer\b/i.test(authorization ?? '')) return requireToken.call(this, request, reply);

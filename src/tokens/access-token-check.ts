@@ -90,19 +90,22 @@ function payloadOf({ input }: Pick<Decoded, 'input'>): Uint8Array {
 
 type ScopeCheck = {
   scope: string;
-  /** Whether the session or client of the token is still valid. */
-  isLive(claims: TokenClaims): Promise<boolean>;
+  /** What the token says now; null if its session or its client is no longer valid. */
+  findLive(claims: TokenClaims): Promise<Pick<TokenClaims, 'scope'> | null>;
 };
 
 /**
- * Accepts only requests with a live access token for this server that has the scope. Needs `addBearerCheck`.
+ * Accepts only requests with a live access token for this server that has the scope, and would have it if it were made
+ * now. Needs `addBearerCheck`.
  */
-export function requireScope({ scope, isLive }: ScopeCheck): preHandlerAsyncHookHandler {
+export function requireScope({ scope, findLive }: ScopeCheck): preHandlerAsyncHookHandler {
   return async (request: FastifyRequest) => {
     bearerOf(readAuthorization(request));
     const claims = await request.jwtVerify<TokenClaims>().catch(refuse);
-    if (!(await isLive(claims))) throw new AppError('invalid_token');
-    if (!claims.scope.split(' ').includes(scope)) throw new AppError('insufficient_scope');
+    const live = await findLive(claims);
+    if (live === null) throw new AppError('invalid_token');
+    for (const { scope: scopes } of [claims, live])
+      if (!scopes.split(' ').includes(scope)) throw new AppError('insufficient_scope');
   };
 }
 

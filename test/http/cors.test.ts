@@ -60,7 +60,7 @@ test('a preflight tells the methods and asks for no cookie', async (t) => {
     t.match(response.headers, {
       'access-control-allow-origin': appOrigin,
       'access-control-allow-credentials': 'true',
-      'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
       'access-control-allow-headers': 'content-type',
       'access-control-max-age': '600',
     });

@@ -3,7 +3,7 @@ import { type Test, test } from 'tap';
 import { createMemoryCache } from '../../src/cache/memory-cache.ts';
 import { channels, listenTo } from '../../src/core/channels.ts';
 import { sendProblem } from '../../src/http/problem.ts';
-import { addRateLimits, credentialLimit, feedLimit } from '../../src/http/rate-limits.ts';
+import { addRateLimits, adminLimit, credentialLimit, feedLimit } from '../../src/http/rate-limits.ts';
 import {
   build,
   buildEmbedded,
@@ -209,7 +209,7 @@ test('a full queue of password hashes answers 503 at once, and nothing is half d
   t.strictSame(row, { users: 100 - refused.length });
 });
 
-test('the feed of revocations has a limit of its own, of a thousand requests a second on average', async (t) => {
+test('the feed of revocations and the routes of operators have limits of their own', async (t) => {
   const facts: object[] = [];
   t.teardown(listenTo(channels.limitReached, (fact) => facts.push(fact)));
   const counts = new Map<string, number>();
@@ -227,6 +227,7 @@ test('the feed of revocations has a limit of its own, of a thousand requests a s
     (network) => network,
   );
   app.get('/revocations', { config: feedLimit }, async () => 'ok');
+  app.get('/admin/users', { config: adminLimit }, async () => 'ok');
   app.get('/login', { config: credentialLimit(30) }, async () => 'ok');
   counts.set('limit:127.0.0.1:revocations', 60_000);
   t.equal((await app.inject('/revocations')).statusCode, 200);
@@ -237,5 +238,9 @@ test('the feed of revocations has a limit of its own, of a thousand requests a s
   t.equal((await app.inject('/login')).statusCode, 200);
   counts.set('limit:127.0.0.1:credentials', 31);
   t.equal((await app.inject('/login')).statusCode, 429);
-  t.same(facts, [{ limit: 'revocations' }, { limit: 'credentials' }]);
+  counts.set('limit:127.0.0.1:admin', 1_200);
+  t.equal((await app.inject('/admin/users')).statusCode, 200);
+  counts.set('limit:127.0.0.1:admin', 1_201);
+  t.equal((await app.inject('/admin/users')).statusCode, 429);
+  t.same(facts, [{ limit: 'revocations' }, { limit: 'credentials' }, { limit: 'admin' }]);
 });

@@ -49,7 +49,7 @@ async function requireKey(kid: string): Promise<PublicKey> {
 async function build(
   t: Pick<Test, 'teardown'>,
   find = requireKey,
-  isLive = async () => true,
+  findLive: (claims: TokenClaims) => Promise<Pick<TokenClaims, 'scope'> | null> = async (claims) => claims,
   isRevoked = (_claims: TokenClaims, _kid: string) => false,
 ) {
   const app = Fastify();
@@ -60,7 +60,7 @@ async function build(
     return sendProblem(error as never, request, reply);
   });
   await addBearerCheck(app, { tokens: { requireKey: find, rulesFor: () => rules }, issuer, isRevoked });
-  app.get('/', { preHandler: requireScope({ scope: 'admin:doctor', isLive }) }, async ({ user }) => user);
+  app.get('/', { preHandler: requireScope({ scope: 'admin:doctor', findLive }) }, async ({ user }) => user);
   const ask = async (authorization?: string) => {
     const response = await app.inject({ url: '/', headers: { ...(authorization && { authorization }) } });
     return response.statusCode === 200 ? '200' : `${response.statusCode} ${response.json().code}`;
@@ -121,8 +121,10 @@ test('says which of the two it is: no token, or not this one', async (t) => {
   t.equal((await app.inject('/')).headers['www-authenticate'], 'Bearer realm="doorward"');
   t.equal(await ask(`Bearer ${make({}, { ...claims, scope: 'other' })}`), '403 insufficient_scope');
   t.equal(await ask(`Bearer ${make({}, { ...claims, scope: undefined })}`), '403 insufficient_scope');
-  const { ask: askRevoked } = await build(t, requireKey, async () => false);
+  const { ask: askRevoked } = await build(t, requireKey, async () => null);
   t.equal(await askRevoked(`Bearer ${make()}`), '401 invalid_token');
+  const { ask: askDemoted } = await build(t, requireKey, async () => ({ scope: 'admin:other' }));
+  t.equal(await askDemoted(`Bearer ${make()}`), '403 insufficient_scope', 'a scope that is lost since');
 });
 
 test('a request with another scheme has no token, and gets no error code (RFC 6750 §3.1)', async (t) => {
@@ -227,7 +229,7 @@ test('a clock that fails is an error of the server, and ends neither the request
   });
   const isRevoked = () => false;
   await addBearerCheck(app, { tokens: { requireKey, rulesFor: stopped }, issuer, isRevoked });
-  app.get('/', { preHandler: requireScope({ scope: '', isLive: async () => true }) }, async () => '');
+  app.get('/', { preHandler: requireScope({ scope: '', findLive: async (live) => live }) }, async () => '');
   const response = await app.inject({ url: '/', headers: { authorization: `Bearer ${make()}` } });
   t.match([response.statusCode, response.json()], [500, { message: 'no time' }]);
 });
