@@ -1,6 +1,7 @@
 import { openAccounts } from './accounts/open-accounts.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { openPlatform } from './adapters/platform.ts';
+import { openAdmin } from './admin/open-admin.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { openCodes } from './codes/open-codes.ts';
 import type { Config } from './config/config.ts';
@@ -46,11 +47,31 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     codes: codes.service,
   });
   const oauth = openOAuth(platform, tokens);
+  const admin = openAdmin(platform, {
+    sessions: sessions.service,
+    audit: audit.service,
+    mail: mail.service,
+    codes: codes.service,
+    accounts,
+  });
   const { isRevoked } = revocations.feed;
   const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
 
   // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
-  const opened = [mail, outbox, keys, audit, codes, sessions, revocations, tokens, accounts, oauth, gateway];
+  const opened = [
+    mail,
+    outbox,
+    keys,
+    audit,
+    codes,
+    sessions,
+    revocations,
+    tokens,
+    accounts,
+    oauth,
+    gateway,
+    admin,
+  ];
   outbox.service.start();
   await revocations.feed.start();
   const sweeping = startSweeping(
@@ -85,6 +106,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     clients: oauth.service,
     introspection: oauth.introspection,
     forwardAuth: gateway.service,
+    admin,
     commands: createOperatorCommands(platform, {
       adapters,
       sessions: sessions.service,
@@ -92,6 +114,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
       afterKeyChange: keys.schedule.look,
       // The schedule keeps the keys ready.
       prepareKeys: async () => {},
+      admin: async () => admin,
     }),
     async close(): Promise<void> {
       await sweeping.close();

@@ -2,6 +2,7 @@ import type { Database, Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
 import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
+import { currentStatus, isActiveUser } from '../db/user-status.ts';
 import type { User } from './user.ts';
 
 export type NewUser = { id: string; email: string; emailAsTyped: string; passwordHash: string };
@@ -25,7 +26,7 @@ export const userColumns = {
   email: users.email,
   emailAsTyped: users.emailAsTyped,
   emailVerifiedAt: users.emailVerifiedAt,
-  status: users.status,
+  status: currentStatus(),
   createdAt: users.createdAt,
   displayName: users.displayName,
   locale: users.locale,
@@ -50,7 +51,7 @@ export const holderColumns = {
   id: users.id,
   email: users.email,
   isVerified: sql<boolean>`${users.emailVerifiedAt} is not null`,
-  isActive: sql<boolean>`${users.status} = 'active'`,
+  isActive: isActiveUser(),
   locale: users.locale,
 };
 
@@ -114,7 +115,7 @@ export function createAccountStore(database: Database) {
             eq(users.id, id),
             eq(users.email, email),
             eq(users.credentialsVersion, credentialsVersion),
-            eq(users.status, 'active'),
+            isActiveUser(),
           ),
         )
         .for('no key update');

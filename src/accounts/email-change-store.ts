@@ -4,6 +4,7 @@ import { cleanError, DatabaseError } from '../db/database-guard.ts';
 import { and, eq, ne, sql } from '../db/drizzle.ts';
 import { isReserved } from '../db/reserved-address.ts';
 import { users } from '../db/schema.ts';
+import { isActiveUser } from '../db/user-status.ts';
 import { userColumns } from './account-store.ts';
 import type { User } from './user.ts';
 
@@ -41,7 +42,7 @@ export function createEmailChangeStore() {
         .where(
           and(
             eq(users.id, userId),
-            eq(users.status, 'active'),
+            isActiveUser(),
             sql`not exists ${taken}`,
             sql`not ${isReserved({ email, id: userId })}`,
           ),

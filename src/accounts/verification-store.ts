@@ -1,6 +1,7 @@
 import type { Transaction } from '../db/database.ts';
 import { and, eq, sql } from '../db/drizzle.ts';
 import { users } from '../db/schema.ts';
+import { isActiveUser } from '../db/user-status.ts';
 import { type AccountHolder, holderColumns, userColumns } from './account-store.ts';
 import type { User } from './user.ts';
 
@@ -40,7 +41,7 @@ export function createVerificationStore() {
       const [verified] = await database
         .update(users)
         .set({ emailVerifiedAt: sql`coalesce(${users.emailVerifiedAt}, now())`, updatedAt: sql`now()` })
-        .where(and(eq(users.id, id), eq(users.email, email), eq(users.status, 'active')))
+        .where(and(eq(users.id, id), eq(users.email, email), isActiveUser()))
         .returning(userColumns);
       return verified ?? null;
     },

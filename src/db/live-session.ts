@@ -1,6 +1,7 @@
 import type { SQL } from 'drizzle-orm';
-import { and, eq, gt, isNull, sql } from './drizzle.ts';
-import { sessions, users } from './schema.ts';
+import { and, gt, isNull, sql } from './drizzle.ts';
+import { sessions } from './schema.ts';
+import { isActiveUser } from './user-status.ts';
 
 /** Condition: the row of `sessions` has neither ended nor expired, in database time. */
 export function isOpenSession(): SQL | undefined {
@@ -16,5 +17,5 @@ export function isOpenSession(): SQL | undefined {
  * sessions/session-rules.ts is the same rule for a cached copy of the row: a test compares the two.
  */
 export function isLiveSession(): SQL | undefined {
-  return and(isOpenSession(), eq(users.status, 'active'));
+  return and(isOpenSession(), isActiveUser());
 }

@@ -1,6 +1,7 @@
 import type { Adapters } from '../adapters/adapters.ts';
 import type { BackupReceipt } from '../adapters/backup-file.ts';
 import type { Platform } from '../adapters/platform.ts';
+import type { Admin } from '../admin/open-admin.ts';
 import { createDoctorCommand, DOCTOR_CLIENT_ID } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
 import { openClientCommands } from '../oauth/open-oauth.ts';
@@ -19,12 +20,14 @@ type OperatorCommandParts = {
   afterKeyChange(): Promise<void>;
   /** Makes the keys ready to sign, if nothing else does that. */
   prepareKeys(): Promise<unknown>;
+  /** Opened by the first command that needs it: it loads much. */
+  admin(): Promise<Admin>;
 };
 
 /** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
   platform: Platform,
-  { adapters, sessions, keys, afterKeyChange, prepareKeys }: OperatorCommandParts,
+  { adapters, sessions, keys, afterKeyChange, prepareKeys, admin }: OperatorCommandParts,
 ) {
   const { config, clock } = platform;
   const signing = keys.commands(afterKeyChange);
@@ -46,6 +49,7 @@ export function createOperatorCommands(
     'outbox.retry': outbox.retry,
     'outbox.drop': outbox.drop,
     'doctor.ticket': doctor.ticket,
+    'users.show': async ({ id }: { id: string }) => (await admin()).users.get(id),
     'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),
     'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),

@@ -34,24 +34,31 @@ export async function runCommand<Name extends keyof OperatorCommands>(
     }
   }
   const adapters = await openAdapters(config, steadyClock, IGNORE_EVENTS);
+  const closes = [adapters.close];
   try {
     await adapters.prepare();
     const platform = openCommandPlatform(config, adapters, createDatabaseClock(steadyClock));
     const keys = openKeys(platform);
+    const outbox = openOutbox(platform).service;
+    const audit = openAudit(platform).service;
+    const sessions = openSessions(platform, { outbox, audit });
     const commands = createOperatorCommands(platform, {
       adapters,
-      sessions: openSessions(platform, {
-        outbox: openOutbox(platform).service,
-        audit: openAudit(platform).service,
-      }).service,
+      sessions: sessions.service,
       keys,
       afterKeyChange: async () => {},
       prepareKeys: keys.service.refresh,
+      admin: async () => {
+        const { openCommandAdmin } = await import('./open-command-admin.ts');
+        const { admin, close } = openCommandAdmin(platform, { outbox, audit, sessions });
+        closes.unshift(close);
+        return admin;
+      },
     });
     const run = commands[name] as (...args: Parameters<OperatorCommands[Name]>) => Promise<Answer<Name>>;
     return await run(...args);
   } finally {
     // The command is done, or has failed with an error of its own: this must not hide its result, which may be a secret.
-    await Promise.allSettled([adapters.close()]);
+    for (const close of closes) await Promise.allSettled([close()]);
   }
 }

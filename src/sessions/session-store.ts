@@ -6,6 +6,7 @@ import { isOpenSession } from '../db/live-session.ts';
 import { tryLock } from '../db/locks.ts';
 import { sessions, users } from '../db/schema.ts';
 import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
+import { currentStatus } from '../db/user-status.ts';
 import type { Device } from './device.ts';
 import { createSessionEndStore, isOneOf, preferIndexOrder } from './session-end-store.ts';
 import type { SessionRecord } from './session-rules.ts';
@@ -196,7 +197,7 @@ function prepareFind(database: Database) {
         version: sessions.version,
       },
       claims: userClaimsColumns,
-      userStatus: users.status,
+      userStatus: currentStatus(),
       databaseNow: sql`now()`.mapWith(sessions.createdAt),
     })
     .from(sessions)

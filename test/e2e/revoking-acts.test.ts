@@ -325,6 +325,7 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
   'backup.write': [quiet(({ command }) => command('backup.write', { file: 'none' }).catch(() => {}))],
   'doctor.ticket': [quiet(({ command }) => command('doctor.ticket'))],
   'migrations.last': [quiet(({ command }) => command('migrations.last'))],
+  'users.show': [quiet(async ({ command, enter }) => command('users.show', { id: (await enter()).id }))],
   'sessions.end-all': [
     async ({ enter, command, openSessions }) => {
       await enter();

@@ -1,0 +1,47 @@
+import { AppError } from '../core/errors.ts';
+import { fromCursor, toCursor } from './user-cursor.ts';
+import type { UserFilter, UserListStore } from './user-list-store.ts';
+import { type AdminUser, toAdminUser } from './user-listing.ts';
+
+export type UserPageWish = UserFilter & {
+  limit: number;
+  /** `next` of the part before. */
+  after?: string | undefined;
+};
+
+/** A part of the list; `next` is where it goes on, null at its end. */
+export type UserPage = { users: AdminUser[]; next: string | null };
+
+export type UserListService = ReturnType<typeof createUserListService>;
+
+/** What operators see of the users. */
+export function createUserListService(store: UserListStore) {
+  return {
+    /**
+     * The newest first. A part may have fewer users than the limit, even none, although the list goes on.
+     * @throws AppError `validation_failed` for a cursor that is none; `unavailable`
+     */
+    async list({ limit, after, ...filter }: UserPageWish): Promise<UserPage> {
+      const place = after === undefined ? null : fromCursor(after);
+      const { users, next } = await store.list(filter, limit, place);
+      return { users: users.map(toAdminUser), next: next && toCursor(next) };
+    },
+
+    /** @throws AppError `not_found`, `unavailable` */
+    async get(id: string): Promise<AdminUser> {
+      const user = await store.find(id);
+      if (user === null) throw noSuchUser();
+      return toAdminUser(user);
+    },
+
+    /** @param email canonical @throws AppError `unavailable` */
+    async findByEmail(email: string): Promise<AdminUser | null> {
+      const user = await store.findByEmail(email);
+      return user && toAdminUser(user);
+    },
+  };
+}
+
+export function noSuchUser(): AppError {
+  return new AppError('not_found', { detail: 'There is no such user.' });
+}
