@@ -45,6 +45,8 @@ export type Place = {
 export type TestApp = {
   app: FastifyInstance;
   lifecycle: Lifecycle;
+  /** What the app stands on, for tests that act beside it. */
+  adapters: Adapters;
   /** Moves the time of the app and of its database together. */
   advance(ms: number): Promise<void>;
   /** Everything logged so far. */
@@ -148,7 +150,7 @@ async function assemble(
     await advance(ms);
     await keysConfirmed(app);
   };
-  return { app, lifecycle, advance: jump, log: () => lines.join('') };
+  return { app, lifecycle, adapters, advance: jump, log: () => lines.join('') };
 }
 
 /**

@@ -65,13 +65,13 @@ export function createForwardAuthService(parts: ForwardAuthServiceParts) {
       if (audience !== undefined) tokens.requireAudience(audience);
       const session = generateToken === null ? null : await sessions.find(generateToken, network);
       if (session === null) throw new AppError('not_signed_in', { acceptsToken: true });
-      if (checkSession && !(await statuses.isSessionLive(session.id, session.userId)))
-        throw new AppError('not_signed_in', { acceptsToken: true });
+      const claims = checkSession ? await statuses.findLiveUser(session.id, session.userId) : session.claims;
+      if (claims === null) throw new AppError('not_signed_in', { acceptsToken: true });
       return {
         subject: session.userId,
-        email: session.claims.email,
+        email: claims.email,
         session: session.id,
-        scope: '',
+        scope: claims.scope ?? '',
         accessToken: tokens.mintFor(session, { audience }).access_token,
       };
     },

@@ -72,6 +72,7 @@ const IntrospectionResponse = Type.Object(
     email: Type.Optional(Type.String()),
     email_verified: Type.Optional(Type.Boolean()),
     cv: Type.Optional(Type.Integer({ description: "The user's claims version" })),
+    roles: Type.Optional(Type.Array(Type.String())),
     auth_time: Type.Optional(Type.Integer()),
     amr: Type.Optional(Type.Array(Type.String())),
     acr: Type.Optional(Type.String()),

@@ -37,7 +37,7 @@ export type AccessTokenOptions = {
 };
 
 /** Claims that every access token has. */
-type CommonClaims = Omit<TokenClaims, 'nbf' | keyof SessionClaims | keyof UserClaims>;
+type CommonClaims = Omit<TokenClaims, 'nbf' | keyof SessionClaims | Exclude<keyof UserClaims, 'scope'>>;
 
 type SessionClaims = Required<Pick<TokenClaims, 'sid' | 'auth_time' | 'amr'>> & Pick<TokenClaims, 'acr'>;
 
@@ -48,7 +48,7 @@ const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 /**
  * The claims of RFC 9068 §2.2, `sid`, `email` and `email_verified` of OpenID Connect, and `cv`, the user's claims version,
- * by which a service knows that the token is from before a change. The token never outlives the session as it is now: a
+ * by which a service knows that the token is from before a change. `roles` and their `scope` if the user has some. The token never outlives the session as it is now: a
  * later use may put off the idle end, but it is unknown whether there will be one.
  */
 export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOptions): AccessTokenClaims {

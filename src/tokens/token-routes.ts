@@ -10,7 +10,8 @@ import type { TokenService } from './token-service.ts';
 const TokenRequest = OptionalBody({
   audience: Type.Optional(
     Text({
-      description: 'One of the configured audiences. When left out: `DEFAULT_AUDIENCE`, or all of them',
+      description:
+        'One of the configured audiences, or the issuer, for calls under `/admin`. When left out: `DEFAULT_AUDIENCE`, or all of them, and for a user with a scope `admin:…` the issuer too',
     }),
   ),
   single_use: Type.Optional(

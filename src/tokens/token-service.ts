@@ -1,3 +1,4 @@
+import { isAdminScope } from '../core/admin-scopes.ts';
 import { channels } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -48,16 +49,18 @@ export function createTokenService(parts: TokenServiceParts) {
   const { sessions, keys, findKey, now, issuer, clientId, audiences, defaultAudience, ttlMs, reuseMs } =
     parts;
   const reuse = createTokenReuse({ windowMs: reuseMs, keys, now });
+  const audiencesOfOperators = [...new Set([...audiences, issuer])];
 
   return {
     /**
-     * A token for the session of a generate token, for the requested audience, the default one, or all.
+     * A token for the session of a generate token, for the requested audience, the default one, or all. This server is an
+     * audience as well: of who asks for it, and of who has a scope of its own among all. It lets in by scope alone.
      * @param network of the client, for the limits
      * @throws AppError `unknown_audience`; `rate_limited`; `session_not_found` for every kind of mismatch;
      *   `unavailable`
      */
     async mint(generateToken: string | null, network: string, wish: TokenWish = {}): Promise<TokenResponse> {
-      if (wish.audience !== undefined) requireAudience(wish.audience);
+      if (wish.audience !== undefined && wish.audience !== issuer) requireAudience(wish.audience);
       const session = generateToken === null ? null : await sessions.find(generateToken, network);
       if (session === null) throw new AppError('session_not_found');
       return mintFor(session, wish);
@@ -96,7 +99,7 @@ export function createTokenService(parts: TokenServiceParts) {
   /** @throws AppError `unavailable` */
   function mintFor(session: SessionRecord, wish: TokenWish): TokenResponse {
     const { audience = defaultAudience, singleUse = false } = wish;
-    const tokenAudiences = audience === undefined ? audiences : [audience];
+    const tokenAudiences = audience === undefined ? audiencesOf(session) : [audience];
     if (singleUse)
       return told('single_use', signFor(session, tokenAudiences, 'one-time+jwt', SINGLE_USE_TTL_MS));
     const earlier = reuse.find(session, audience);
@@ -104,6 +107,11 @@ export function createTokenService(parts: TokenServiceParts) {
     const response = signFor(session, tokenAudiences, 'at+jwt', ttlMs);
     reuse.keep(session, audience, response);
     return told('access', response);
+  }
+
+  function audiencesOf({ claims: { scope } }: SessionRecord): string[] {
+    // Most users have no scope at all.
+    return scope?.split(' ').some(isAdminScope) ? audiencesOfOperators : audiences;
   }
 
   function signFor(session: SessionRecord, tokenAudiences: string[], type: TokenType, lifeMs: number) {

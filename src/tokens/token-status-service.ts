@@ -1,3 +1,4 @@
+import type { UserClaims } from '../core/user-claims.ts';
 import type { Transact } from '../db/database.ts';
 import type { RevocationLog } from '../db/revocation-log.ts';
 import type { TokenClaims } from '../verifier/check-token.ts';
@@ -27,12 +28,12 @@ export function createTokenStatusService({ store, transact, revocations }: Token
         return rights !== null && isWithin(claims, rights) ? claims : null;
       }
       const user = await store.findUserClaims({ jti, sessionId: sid, userId: sub });
-      return user && { ...claims, ...user };
+      return user && withClaimsOf(user, claims);
     },
 
-    /** Whether a session is live. @throws AppError `unavailable` */
-    async isSessionLive(sessionId: string, userId: string): Promise<boolean> {
-      return (await store.findUserClaims({ jti: NO_TOKEN, sessionId, userId })) !== null;
+    /** The current claims of the user of a session; null if it is not live. @throws AppError `unavailable` */
+    findLiveUser(sessionId: string, userId: string): Promise<UserClaims | null> {
+      return store.findUserClaims({ jti: NO_TOKEN, sessionId, userId });
     },
 
     /**
@@ -63,6 +64,11 @@ export function createTokenStatusService({ store, transact, revocations }: Token
      */
     spendAssertion: store.spendAssertion,
   };
+}
+
+/** A user who has lost all roles has neither them nor their scope. */
+function withClaimsOf(user: UserClaims, { roles: _before, ...claims }: TokenClaims): TokenClaims {
+  return { ...claims, scope: '', ...user };
 }
 
 /** Services compare the scope with the token itself, so a token that says too much is as good as revoked. */

@@ -19,6 +19,8 @@ export type TokenClaims = {
   cv?: number;
   email?: string;
   email_verified?: boolean;
+  /** Names; missing for a user without roles. The scopes of the roles are in `scope`. */
+  roles?: string[];
   /** When the user last showed who they are. */
   auth_time?: number;
   /** How: names of methods as in RFC 8176, such as `pwd`. */
@@ -48,6 +50,8 @@ const isVersion = (value: unknown): boolean => Number.isSafeInteger(value) && Nu
 const isAudience = (value: unknown): boolean =>
   isText(value) || (Array.isArray(value) && value.length > 0 && value.every(isText));
 
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+
 const REQUIRED: [claim: string, isValid: (value: unknown) => boolean][] = [
   ['iss', isText],
   ['sub', isText],
@@ -66,7 +70,8 @@ const OPTIONAL: typeof REQUIRED = [
   ['email', isText],
   ['email_verified', (value) => typeof value === 'boolean'],
   ['auth_time', isTime],
-  ['amr', (value) => Array.isArray(value) && value.every(isText)],
+  ['roles', isTexts],
+  ['amr', isTexts],
   ['acr', isText],
 ];
 

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
 import { createAccountStore } from '../../src/accounts/account-store.ts';
 import { eq, sql } from '../../src/db/drizzle.ts';
-import { spentTokens, users } from '../../src/db/schema.ts';
+import { roles, spentTokens, users } from '../../src/db/schema.ts';
 import { createClientStore } from '../../src/oauth/client-store.ts';
 import { createSessionStore } from '../../src/sessions/session-store.ts';
 import { createTokenStatusStore } from '../../src/tokens/token-status-store.ts';
@@ -57,6 +57,20 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const changes = { email: `new-${email}`, emailVerifiedAt: sql`now()`, claimsVersion: 2 };
     await database.update(users).set(changes);
     t.strictSame(await store.findUserClaims(token), { email: `new-${email}`, email_verified: true, cv: 2 });
+  });
+
+  t.test('a user with roles has them, and their scopes', async (t) => {
+    const { store, database, email, makeToken } = await setUp(t);
+    const [one, two] = [`r${randomUUID()}`, `s${randomUUID()}`];
+    await database.insert(roles).values([
+      { name: one, scopes: ['b', 'a:2', 'B'] },
+      { name: two, scopes: ['b', 'c'] },
+    ]);
+    await database.update(users).set({ roles: [one, two] });
+    t.strictSame(await store.findUserClaims(makeToken()), {
+      ...{ email, email_verified: false, cv: 1 },
+      ...{ roles: [one, two], scope: 'B a:2 b c' },
+    });
   });
 
   t.test('a token of another user, or of another session, has none', async (t) => {

@@ -52,6 +52,12 @@ test('says of the user what it was given, whole', async (t) => {
   t.notOk('cv' in said, 'a copy of the release before knows no claims version');
 });
 
+test('says the roles and their scope of a user who has some', async (t) => {
+  const roles = ['editor', 'reader'];
+  const claims = { ...subject.claims, roles, scope: 'posts:read posts:write' };
+  t.match(accessTokenClaims({ ...subject, claims }, options), { roles, scope: 'posts:read posts:write' });
+});
+
 test('says how strongly the user signed in, if that has a name', async (t) => {
   t.match(accessTokenClaims({ ...subject, amr: ['hwk', 'user'], acr: 'phr' }, options), {
     amr: ['hwk', 'user'],

@@ -41,6 +41,12 @@ test('refuses a claim that is missing, or of the wrong type', async (t) => {
     t.equal(check({ [claim]: '1800000000' }), 'claim_invalid', `${claim} as text`);
 });
 
+test('takes roles that are a list of names, and a token without them', async (t) => {
+  for (const roles of [undefined, [], ['editor'], ['admin', 'editor']]) t.equal(check({ roles }), 'ok');
+  for (const roles of [null, 'editor', {}, [1], [''], ['editor', null]])
+    t.equal(check({ roles }), 'claim_invalid', JSON.stringify(roles));
+});
+
 test('refuses numbers that JSON has and time has not', async (t) => {
   const text = JSON.stringify(claimsAt(seconds));
   for (const claim of ['exp', 'iat'])
