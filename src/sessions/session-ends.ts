@@ -1,4 +1,5 @@
 import { MAX } from 'uuid';
+import { type Actor, byActor, type NewAuditEvent, OPERATOR } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
@@ -17,8 +18,11 @@ const END_OTHERS_WITHIN_MS = 5_000;
 /** As many end with a change of the password or the address, in the same transaction. */
 const ENDED_WITH_A_CHANGE = 1_000;
 
-/** Reasons of those who had not signed in: the code of a mail was enough. And an operator is no user. */
-const BY_NO_USER: EndReason[] = ['password_reset', 'disowned', 'ended_by_operator'];
+/** Reasons of those who had not signed in: the code of a mail was enough. */
+const BY_NO_USER: EndReason[] = ['password_reset', 'disowned'];
+
+/** What is known of who ends sessions: the device of their user, or an operator. */
+export type EndedBy = Device | Actor;
 
 type SessionEndsParts = {
   store: SessionStore;
@@ -45,11 +49,11 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
     transaction: Transaction,
     selector: SessionSelector,
     reason: EndReason,
-    device?: Device,
+    by?: EndedBy,
   ): Promise<number> {
     const sessions = await store.end(transaction, selector, reason);
     await tell(transaction, sessions);
-    await record(transaction, sessions, reason, device);
+    await record(transaction, sessions, reason, by);
     return sessions.length;
   }
 
@@ -72,34 +76,27 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
 
   async function record(
     transaction: Transaction,
-    [first, ...others]: EndedSession[],
+    sessions: EndedSession[],
     reason: EndReason,
-    device?: Device,
+    by?: EndedBy,
   ): Promise<void> {
-    if (first === undefined) return;
-    const userId = reason === 'ended_by_operator' ? null : first.userId;
-    await audit.record(transaction, {
-      kind: 'session.ended',
-      userId,
-      actorId: BY_NO_USER.includes(reason) ? null : userId,
-      ...(others.length === 0 && { sessionId: first.id }),
-      ...(device && { device }),
-      details: { reason, count: others.length + 1 },
-    });
+    const [first] = sessions;
+    if (first !== undefined) await audit.record(transaction, eventOf(first, sessions.length, reason, by));
   }
 
   /**
    * Ends all of the user's sessions but one, in several transactions if there are many.
    * @param exceptSessionId null: all of them
+   * @returns how many
    * @throws AppError `unavailable` when some are left after five seconds: those that have ended stay ended
    */
   function endOthers(
     userId: string,
     exceptSessionId: string | null,
     reason: EndReason,
-    device?: Device,
-  ): Promise<void> {
-    return endMany({ userId, exceptSessionId, keep: 0 }, reason, device);
+    by?: EndedBy,
+  ): Promise<number> {
+    return endMany({ userId, exceptSessionId, keep: 0 }, reason, by);
   }
 
   /**
@@ -107,32 +104,33 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
    * transaction begins. Mostly there is nothing to do.
    * @throws AppError `unavailable` when too many are left after five seconds
    */
-  function endSurplus(
+  async function endSurplus(
     userId: string,
     exceptSessionId: string | null,
     reason: EndReason,
-    device?: Device,
+    by?: EndedBy,
   ): Promise<void> {
     const wish = { userId, exceptSessionId, keep: ENDED_WITH_A_CHANGE };
-    return endMany(wish, reason, device);
+    await endMany(wish, reason, by);
   }
 
   async function endMany(
     wish: Required<OthersWish>,
     reason: EndReason,
-    device: Device | undefined,
-  ): Promise<void> {
+    by: EndedBy | undefined,
+  ): Promise<number> {
     const giveUpAt = clock.local() + END_OTHERS_WITHIN_MS;
-    await inTurn(wish.userId, () => endUntil(giveUpAt, wish, reason, device));
+    return inTurn(wish.userId, () => endUntil(giveUpAt, wish, reason, by));
   }
 
   async function endUntil(
     giveUpAt: number,
     wish: Required<OthersWish>,
     reason: EndReason,
-    device: Device | undefined,
-  ): Promise<void> {
+    by: EndedBy | undefined,
+  ): Promise<number> {
     const list = () => transact((transaction) => store.listOthers(transaction, wish));
+    let count = 0;
     // Until there is none, not until none was ended: another request may have ended just those of this list.
     for (let sessionIds = await list(); sessionIds.length > 0; sessionIds = await list()) {
       if (clock.local() >= giveUpAt) {
@@ -140,8 +138,9 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
         throw new AppError('unavailable', { detail, retryAfterSeconds: 1 });
       }
       const selector = { userId: wish.userId, sessionIds };
-      await transact((transaction) => end(transaction, selector, reason, device));
+      count += await transact((transaction) => end(transaction, selector, reason, by));
     }
+    return count;
   }
 
   /**
@@ -156,10 +155,10 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
     userId: string,
     exceptSessionId: string | null,
     reason: EndReason,
-    device?: Device,
+    by?: EndedBy,
   ): Promise<number> {
     await store.lockUser(transaction, userId);
-    const count = await end(transaction, { userId, exceptSessionId }, reason, device);
+    const count = await end(transaction, { userId, exceptSessionId }, reason, by);
     await claimsChanged(transaction, userId);
     return count;
   }
@@ -194,4 +193,17 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
     await tellCache(transaction, changed.openTokenHashes);
     await revocations.claimsChanged(transaction, userId, changed.version);
   }
+}
+
+/** The end of some sessions. An operator without a name has ended those of all users. */
+function eventOf(first: EndedSession, count: number, reason: EndReason, by?: EndedBy): NewAuditEvent {
+  const { id, userId } = first;
+  const only = count === 1 ? { sessionId: id } : {};
+  const ended = { kind: 'session.ended' as const, details: { reason, count } };
+  // The session of the event is then that of the operator.
+  if (by !== undefined && 'kind' in by)
+    return { ...ended, userId, ...byActor(by), details: { ...ended.details, session_id: only.sessionId } };
+  if (reason === 'ended_by_operator') return { ...ended, ...only, userId: null, ...byActor(OPERATOR) };
+  const actorId = BY_NO_USER.includes(reason) ? null : userId;
+  return { ...ended, ...only, userId, actorId, ...(by && { device: by }) };
 }

@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import type { Actor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { MissLimit } from '../cache/miss-limit.ts';
 import type { DatabaseClock } from '../core/clock.ts';
@@ -129,6 +130,16 @@ export function createSessionService(parts: SessionServiceParts) {
       const selector = { userId, sessionId };
       const count = await transact((transaction) => ends.end(transaction, selector, 'ended_by_user', device));
       if (count === 0) throw new AppError('not_found', { detail: 'You have no such session.' });
+    },
+
+    /** Ends a session of any user, for an operator. @throws AppError `not_found` when there is none, or it has ended */
+    async endAnyOne(sessionId: string, actor: Actor): Promise<void> {
+      const selector = { sessionIds: [sessionId] };
+      const count = await transact((transaction) =>
+        ends.end(transaction, selector, 'ended_by_operator', actor),
+      );
+      if (count === 0)
+        throw new AppError('not_found', { detail: 'There is no such session, or it has ended.' });
     },
 
     /**

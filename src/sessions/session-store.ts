@@ -24,7 +24,12 @@ export type NewSession = {
 
 export type ListedSession = {
   id: string;
+  userId: string;
   createdAt: Date;
+  /** When the user last showed who they are. */
+  authenticatedAt: Date;
+  /** How (RFC 8176). */
+  amr: string[];
   lastSeenAt: Date;
   expiresAt: Date;
   ip: string | null;
@@ -46,6 +51,10 @@ export type SessionStore = ReturnType<typeof createSessionStore>;
  * `CURSOR_PATTERN` in session-rules.ts is its form.
  */
 const CURSOR = sql<string>`(extract(epoch from ${sessions.lastSeenAt}) * 1000000)::bigint || '.' || ${sessions.id}`;
+
+const authenticatedAt = sql<Date>`coalesce(${sessions.authenticatedAt}, ${sessions.createdAt})`.mapWith(
+  sessions.createdAt,
+);
 
 /** Condition: the session comes later in the list than that of the cursor. */
 function isAfter(cursor: string): SQL {
@@ -106,7 +115,10 @@ export function createSessionStore(database: Database) {
       return transaction.database
         .select({
           id: sessions.id,
+          userId: sessions.userId,
           createdAt: sessions.createdAt,
+          authenticatedAt,
+          amr: sessions.amr,
           lastSeenAt: sessions.lastSeenAt,
           expiresAt: sessions.expiresAt,
           ip: sessions.ip,
@@ -185,9 +197,7 @@ function prepareFind(database: Database) {
         userId: sessions.userId,
         tokenHash: sessions.generateToken,
         createdAt: sessions.createdAt,
-        authenticatedAt: sql`coalesce(${sessions.authenticatedAt}, ${sessions.createdAt})`.mapWith(
-          sessions.createdAt,
-        ),
+        authenticatedAt,
         amr: sessions.amr,
         acr: sessions.acr,
         lastSeenAt: sessions.lastSeenAt,

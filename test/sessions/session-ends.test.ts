@@ -214,6 +214,22 @@ test("one session ends in a transaction of another feature, and only if it is th
   t.ok(await sessions.find(kept.generateToken, client));
 });
 
+test('an operator ends one session of anyone, or all of one user, and stands in the record', async (t) => {
+  const { sessions, start, userId, eventsOf } = await setUp(t);
+  const [one] = [await start(), await start(), await start()];
+  const actor = { kind: 'client', id: 'console', requestId: 'a-request', device } as const;
+  await sessions.endAnyOne(one.id, actor);
+  await t.rejects(sessions.endAnyOne(one.id, actor), { code: 'not_found' });
+  t.equal(await sessions.find(one.generateToken, client), null);
+  t.equal(await sessions.endOthers(userId, null, 'ended_by_operator', actor), 2);
+  t.equal(await sessions.endOthers(userId, null, 'ended_by_operator', actor), 0);
+  const seen = { userId, actorKind: 'client', actorId: 'console', requestId: 'a-request', ip: device.ip };
+  t.match(await eventsOf(userId), [
+    { ...seen, sessionId: null, details: { reason: 'ended_by_operator', count: 1, session_id: one.id } },
+    { ...seen, sessionId: null, details: { reason: 'ended_by_operator', count: 2 } },
+  ]);
+});
+
 test('an operator who ends all sessions is in the record, which names no user', async (t) => {
   const { sessions, start, database } = await setUp(t);
   await start();
@@ -224,6 +240,7 @@ test('an operator who ends all sessions is in the record, which names no user', 
       kind: 'session.ended',
       userId: null,
       actorId: null,
+      actorKind: 'operator',
       sessionId: null,
       details: { reason: 'ended_by_operator', count: 2 },
     },
