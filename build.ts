@@ -94,6 +94,9 @@ function bundlePages(): void {
   const bundled = entries.browser.map((name) => `${name}.js`);
   for (const path of globSync('*.js', { cwd: browser }))
     if (!bundled.includes(path)) rmSync(join(browser, path));
+  // The server's console is such a page.
+  mkdirSync(join(draft, 'dist/browser'), { recursive: true });
+  copyFileSync(join(browser, 'index.js'), join(draft, 'dist/browser/index.js'));
 }
 
 /**

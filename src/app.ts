@@ -12,6 +12,7 @@ import { profileRoutes } from './accounts/profile-routes.ts';
 import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
 import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
+import { consoleRoutes } from './admin/console-routes.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
@@ -170,9 +171,13 @@ export async function buildApp(
               : undefined,
         });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
+      const ui = openUi(config);
+      if (config.ADMIN_CONSOLE === 'on')
+        await guarded.register(consoleRoutes, {
+          ...{ prefix: '/admin/ui', publicUrl: config.PUBLIC_URL, theme: ui.theme },
+        });
       await guarded.register(uiRoutes, {
-        prefix: '/ui',
-        ui: openUi(config),
+        ...{ prefix: '/ui', ui },
         actions: createAccountActions({ ...services, cookie, signUpCookie }),
         ...{ publicUrl: config.PUBLIC_URL, minPasswordLength: config.PASSWORD_MIN_LENGTH, limit },
       });

@@ -39,6 +39,10 @@ const unlessConnected: Derived = {
   from: ({ NODE_ENV, DATABASE_URL, REDIS_URL }) =>
     String(NODE_ENV !== 'production' && !DATABASE_URL && !REDIS_URL),
 };
+const onWhereEmbedded: Derived = {
+  says: 'on with EMBEDDED outside production, otherwise off',
+  from: ({ NODE_ENV, EMBEDDED }) => (NODE_ENV !== 'production' && EMBEDDED === 'true' ? 'on' : 'off'),
+};
 const spareCores: Derived = {
   says: 'one less than the cores, divided by WORKERS, at least 1',
   from: ({ WORKERS }) => String(Math.max(1, Math.floor((availableParallelism() - 1) / Number(WORKERS)))),
@@ -243,6 +247,11 @@ const operations = {
 };
 
 const operators = {
+  ADMIN_CONSOLE: setting(
+    is.oneOf('on', 'off'),
+    onWhereEmbedded,
+    'Whether operators find the console, a page in the browser, at `/admin/ui`',
+  ),
   ADMIN_MAX_AUTH_AGE: setting(
     is.duration('1m', '400d'),
     '15m',

@@ -15,6 +15,7 @@ export function openUi({ UI_THEME_FILE, UI_TEXTS_DIR }: UiSettings) {
   const theme = UI_THEME_FILE === undefined ? '' : read('UI_THEME_FILE', () => readText(UI_THEME_FILE));
   return {
     catalogue: makeCatalogue(UI_TEXTS_DIR === undefined ? {} : readTexts(UI_TEXTS_DIR)),
+    theme,
     stylesheet: `${ownFile('page.css')}${theme}`,
     script: ownFile('page.js'),
   };

@@ -111,6 +111,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     LOG_LEVEL: 'info',
     METRICS_PORT: undefined,
     OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
+    ADMIN_CONSOLE: 'on',
     ADMIN_MAX_AUTH_AGE: 900_000,
   } satisfies Config);
 });
