@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PGlite } from '@electric-sql/pglite';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
@@ -14,18 +13,11 @@ import { createMemoryCache } from '../src/cache/memory-cache.ts';
 import { NO_HINTS } from '../src/cache/redis-hints.ts';
 import { loadConfig } from '../src/config/config.ts';
 import { loadPGliteDriver } from '../src/db/drizzle.ts';
-import { migratePGlite } from '../src/db/migrate-pglite.ts';
-import { readMigrations } from '../src/db/migrations.ts';
 import * as schema from '../src/db/schema.ts';
 import type { Lifecycle } from '../src/http/health-routes.ts';
 import { createLogger } from '../src/http/logging.ts';
-import {
-  createTestDatabase,
-  createTestRedis,
-  moveDatabaseTime,
-  timeTravelSearchPath,
-  timeTravelSql,
-} from './support/database.ts';
+import { createTestDatabase, createTestRedis, moveDatabaseTime } from './support/database.ts';
+import { openMigratedPGlite } from './support/memory-database.ts';
 import { createTcpProxy } from './support/tcp-proxy.ts';
 
 const { drizzle } = loadPGliteDriver();
@@ -90,11 +82,8 @@ export async function build(t: Teardown, settings: Settings = {}, place?: Place)
 /** The same server on the embedded adapters, in memory. */
 export async function buildEmbedded(t: Teardown, settings: Settings = {}): Promise<TestApp> {
   const config = loadConfig({ ...quickSettings, DATA_DIR: makeFolder(t), ...settings });
-  const client = await PGlite.create();
-  await client.exec(timeTravelSql);
-  await client.exec(timeTravelSearchPath);
+  const client = await openMigratedPGlite();
   const database = drizzle(client, { schema });
-  await migratePGlite(client, readMigrations());
   const time = createTime((ms) => moveDatabaseTime(client, ms));
   const adapters: Adapters = {
     database,

@@ -10,6 +10,7 @@ import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Program, parseSync } from 'oxc-parser';
+import { createTemplate, dropDatabase } from './support/database-template.ts';
 import { failuresOf } from './support/failures.ts';
 import { findOrStartPostgres, findOrStartRedis } from './support/servers.ts';
 
@@ -24,11 +25,13 @@ if (!isPartialRun) execFileSync(process.execPath, ['build.ts'], { stdio: 'inheri
 
 const database = await findOrStartPostgres();
 const redis = await findOrStartRedis();
+const template = await createTemplate(database.url);
 try {
   process.exitCode = await runTap(isPartialRun ? ['--disable-coverage', ...args] : args);
   if (process.exitCode !== 0) repeatFailures();
   else if (!isPartialRun) failForFilesNeverLoaded();
 } finally {
+  await dropDatabase(database.url, template);
   await Promise.all([database.stop(), redis.stop()]);
 }
 
@@ -38,6 +41,7 @@ async function runTap(tapArgs: string[]): Promise<number> {
     ...process.env,
     TEST_DATABASE_URL: database.url,
     TEST_REDIS_URL: redis.url,
+    TEST_DATABASE_TEMPLATE: template,
     // For servers that are started with this environment: a test machine may stall for seconds.
     MAX_EVENT_LOOP_DELAY: '0s',
     // The first run after an install still has tap's TypeScript plugin, until tap has rebuilt itself without it.

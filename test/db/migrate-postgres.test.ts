@@ -1,4 +1,3 @@
-import { PGlite } from '@electric-sql/pglite';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
 import { migratePGlite } from '../../src/db/migrate-pglite.ts';
@@ -6,6 +5,7 @@ import { migratePostgres } from '../../src/db/migrate-postgres.ts';
 import { type Migration, readMigrations } from '../../src/db/migrations.ts';
 import { eventually } from '../support/adapters.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { openEmptyPGlite } from '../support/memory-database.ts';
 
 /** A database that is up to date, and a way to open clients on it. */
 async function setUp(t: Test) {
@@ -174,7 +174,7 @@ test('anything else beside such an index is refused: it would not be in a transa
 });
 
 test('an embedded database, which has one connection, builds the same index in the transaction', async (t) => {
-  const client = await PGlite.create();
+  const client = await openEmptyPGlite();
   t.teardown(() => client.close());
   await migratePGlite(client, withNext(INDEX));
   const { rows } = await client.query(

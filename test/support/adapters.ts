@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PGlite } from '@electric-sql/pglite';
+import type { PGlite } from '@electric-sql/pglite';
 import { getTableName, is, Table } from 'drizzle-orm';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
@@ -13,23 +13,17 @@ import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-target.t
 import type { Database, Transact } from '../../src/db/database.ts';
 import { createTransact, deadlineGuard } from '../../src/db/database-guard.ts';
 import { loadPGliteDriver, loadPostgresDriver, sql } from '../../src/db/drizzle.ts';
-import { migratePGlite } from '../../src/db/migrate-pglite.ts';
-import { readMigrations } from '../../src/db/migrations.ts';
 import * as schema from '../../src/db/schema.ts';
-import {
-  createTestDatabase,
-  createTestRedis,
-  moveDatabaseTime,
-  timeTravelSearchPath,
-  timeTravelSql,
-} from './database.ts';
+import { createTestDatabase, createTestRedis, moveDatabaseTime } from './database.ts';
+import { openMigratedPGlite } from './memory-database.ts';
 
 const { drizzle: drizzlePostgres } = loadPostgresDriver();
 const { drizzle: drizzlePGlite } = loadPGliteDriver();
 
 const tables = Object.values(schema)
   .filter((value) => is(value, Table))
-  .map(getTableName);
+  .map(getTableName)
+  .filter((name) => name !== 'roles');
 
 /** A migrated database, empty at first, whose time the test can move. */
 export type TestDatabase = {
@@ -83,16 +77,15 @@ async function createPostgres(): Promise<postgres.Sql> {
 }
 
 async function createPGlite(): Promise<PGlite> {
-  const client = await PGlite.create();
+  const client = await openMigratedPGlite();
   root.teardown(() => client.close());
-  await client.exec(timeTravelSql);
-  await client.exec(timeTravelSearchPath);
-  await migratePGlite(client, readMigrations());
   return client;
 }
 
 async function emptied(database: Database, moveTime: TestDatabase['moveTime']): Promise<TestDatabase> {
   await database.execute(sql.raw(`truncate ${tables.join(', ')}`));
+  // The migrations make one row: the role of the operators.
+  await database.execute(sql`delete from roles where name <> 'admin'`);
   await database.execute(sql`update public.test_time_shift set shift = interval '0'`);
   return { database, transact: createTransact(database, deadlineGuard(GENEROUS_DEADLINE_MS)), moveTime };
 }

@@ -1,16 +1,8 @@
-import { PGlite } from '@electric-sql/pglite';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { type Test, test } from 'tap';
-import { migratePGlite } from '../../src/db/migrate-pglite.ts';
-import { readMigrations } from '../../src/db/migrations.ts';
-import {
-  createTestDatabase,
-  createTestRedis,
-  moveDatabaseTime,
-  timeTravelSearchPath,
-  timeTravelSql,
-} from './database.ts';
+import { createTestDatabase, createTestRedis, moveDatabaseTime } from './database.ts';
+import { openMigratedPGlite } from './memory-database.ts';
 
 const hourMs = 3_600_000;
 const query = `select (extract(epoch from now() - pg_catalog.now()) * 1000)::float8 as "shiftMs"`;
@@ -33,11 +25,8 @@ test("moves now() and column defaults of a server's database, on every connectio
 });
 
 test('moves now() and column defaults of an embedded database', async (t) => {
-  const database = await PGlite.create();
+  const database = await openMigratedPGlite();
   t.teardown(() => database.close());
-  await database.exec(timeTravelSql);
-  await database.exec(timeTravelSearchPath);
-  await migratePGlite(database, readMigrations());
 
   await moveDatabaseTime(database, hourMs);
   t.same((await database.query(query)).rows, [{ shiftMs: hourMs }]);
