@@ -1,3 +1,4 @@
+import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService, PresentedCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
@@ -50,6 +51,26 @@ export function createDeletionService(parts: DeletionServiceParts) {
     },
 
     /**
+     * Deletes an account at once, for an operator.
+     * @param mayGo throws in the transaction when the account must stay
+     * @throws AppError `not_found`, `unavailable`; what `mayGo` throws
+     */
+    async deleteBy(
+      actor: Actor,
+      userId: string,
+      mayGo: (transaction: Transaction) => Promise<void>,
+    ): Promise<void> {
+      await sessions.endSurplus(userId, null, 'account_deleted', actor);
+      const work = async (transaction: Transaction) => {
+        await mayGo(transaction);
+        const user = await store.lock(transaction, userId);
+        if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
+        await remove(transaction, user, actor);
+      };
+      await inTurn(userId, () => transact(work));
+    },
+
+    /**
      * Keeps an account that was to be deleted, by the code of the mail.
      * @throws AppError `invalid_code`, `unavailable`
      */
@@ -72,7 +93,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
      */
     async sweep(transaction: Transaction, limit: number): Promise<number> {
       const due = await store.lockDue(transaction, DELETED_AT_ONCE);
-      for (const user of due) await remove(transaction, user, null);
+      for (const user of due) await remove(transaction, user, { kind: 'server', id: null });
       return due.length === DELETED_AT_ONCE ? limit : due.length;
     },
   };
@@ -87,7 +108,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
     // Its password may just have been reset, because somebody else was signed in with it.
     await sessions.requireOpen(transaction, user.id, session.id);
     if (delayMs > 0) return ask(transaction, user, session, device);
-    await remove(transaction, user, user.id);
+    await remove(transaction, user, { kind: 'user', id: user.id });
     return null;
   }
 
@@ -122,14 +143,14 @@ export function createDeletionService(parts: DeletionServiceParts) {
    * What is personal goes, and ids stay in the audit. The events come last: rows that refer to the user may hold back this
    * deletion, and the transactions that wrote them may have written events.
    */
-  async function remove(transaction: Transaction, user: User, actorId: string | null): Promise<void> {
+  async function remove(transaction: Transaction, user: User, actor: Actor): Promise<void> {
     const { id: userId, email, locale } = user;
     // Before their rows go: every replica and the services must learn that they have ended.
-    await sessions.endAllIn(transaction, userId, null, 'account_deleted');
+    await sessions.endAllIn(transaction, userId, null, 'account_deleted', actor);
     await mail.withdraw(transaction, userId);
     await store.delete(transaction, userId);
     await audit.forget(transaction, userId);
-    await audit.record(transaction, { kind: 'account.deleted', userId, actorId });
+    await audit.record(transaction, { kind: 'account.deleted', userId, ...byActor(actor) });
     await mail.send(transaction, { template: 'account_deleted', userId, to: email, locale, data: {} });
   }
 

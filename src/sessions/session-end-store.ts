@@ -26,6 +26,8 @@ export type EndReason =
   | 'password_reset'
   | 'email_changed'
   | 'disowned'
+  | 'banned'
+  | 'reset_forced'
   | 'account_deleted';
 
 /** The user's new claims version, and the token hashes of their open sessions: at most 1,000, the latest used first. */
