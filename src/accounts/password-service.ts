@@ -36,7 +36,7 @@ type PasswordServiceParts = {
 };
 
 /** The codes that set a new password: all that were sent to the address of the account, and say so. */
-const RESET_PURPOSES: CodePurpose[] = ['reset_password', 'verify_email', 'not_me'];
+const RESET_PURPOSES: CodePurpose[] = ['reset_password', 'invitation', 'verify_email', 'not_me'];
 
 export type PasswordChange = {
   /** Undefined: the session must have signed in a short while ago. */

@@ -7,6 +7,8 @@ const DAY_MS = 24 * HOUR_MS;
 export const CODE_LIFE_MS = {
   verify_email: DAY_MS,
   reset_password: 10 * 60_000,
+  /** Sent without being asked for, so whoever gets it needs time to see it. */
+  invitation: 7 * DAY_MS,
   change_email: 10 * 60_000,
   undo_email_change: 7 * DAY_MS,
   not_me: 7 * DAY_MS,

@@ -13,6 +13,7 @@ const OURS = fileURLToPath(new URL('./templates', import.meta.url));
 const MAILS: MailTemplate[] = [
   ...(['verify_email', 'known_address', 'reset_password', 'password_changed', 'change_email'] as const),
   ...(['email_changed', 'new_device', 'deletion_asked', 'account_deleted'] as const),
+  ...(['invitation', 'reset_forced'] as const),
 ];
 const PARTS = ['code', 'deed', 'foot'];
 /** What all languages share. */

@@ -17,6 +17,8 @@ const PAGES: Record<MailTemplate, string> = {
   verify_email: 'verify',
   known_address: 'reset',
   reset_password: 'reset',
+  invitation: 'reset',
+  reset_forced: 'reset',
   password_changed: 'not-me',
   new_device: 'not-me',
   change_email: 'email-change',

@@ -12,6 +12,10 @@ type MailData = {
   known_address: CodeInMail;
   /** The code sets a new password. */
   reset_password: CodeInMail;
+  /** An operator has made the account; the code sets its password. */
+  invitation: CodeInMail;
+  /** An operator has taken the password away; the code sets a new one. */
+  reset_forced: CodeInMail;
   /** The password was changed or reset; the code is for owners who did not do that. */
   password_changed: CodeInMail & Deed;
   /** To the new address: the code makes it the account's. */

@@ -10,7 +10,7 @@ const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Fir
 
 const deed = { at: AT, ip: '192.0.2.7', userAgent: USER_AGENT };
 
-/** The nine mails: what each says beside a code, and for how long its code is good (null: it has none). */
+/** The mails: what each says beside a code, and for how long its code is good (null: it has none). */
 export const MAILS: Record<MailTemplate, { goodForMs: number | null; data: FactsInMail; page: string }> = {
   verify_email: { goodForMs: DAY_MS, data: {}, page: 'verify' },
   known_address: { goodForMs: 10 * MINUTE_MS, data: {}, page: 'reset' },
@@ -24,6 +24,8 @@ export const MAILS: Record<MailTemplate, { goodForMs: number | null; data: Facts
   },
   new_device: { goodForMs: 7 * DAY_MS, data: deed, page: 'not-me' },
   deletion_asked: { goodForMs: 7 * DAY_MS, data: { dueAt: AT }, page: 'deletion-undo' },
+  invitation: { goodForMs: 7 * DAY_MS, data: {}, page: 'reset' },
+  reset_forced: { goodForMs: DAY_MS, data: {}, page: 'reset' },
   account_deleted: { goodForMs: null, data: {}, page: '' },
 };
 
