@@ -76,8 +76,9 @@ export function createAccountService(parts: AccountServiceParts) {
     const { user, session } = await transact(async (transaction) => {
       const user = await store.insert(transaction, values);
       if (user === null) throw new AppError('email_taken');
-      const session = await startSession(transaction, user.id, visitor);
-      await recordSignUp(transaction, user.id, session.id, visitor);
+      const sessionId = uuidv7();
+      await recordSignUp(transaction, user.id, sessionId, visitor);
+      const session = await startSession(transaction, user.id, sessionId, visitor);
       await signUps.welcome(transaction, user, visitor);
       return { user, session };
     });
@@ -111,7 +112,10 @@ export function createAccountService(parts: AccountServiceParts) {
     return { user, session, deviceCookie: devices.remember(device, found) };
   }
 
-  /** @throws AppError `invalid_credentials` when the account was changed after its password was checked */
+  /**
+   * The event goes first: it is on its way while the session is written, and so costs no round trip.
+   * @throws AppError `invalid_credentials` when the account was changed after its password was checked
+   */
   async function startChecked(
     transaction: Transaction,
     account: FoundAccount,
@@ -119,17 +123,18 @@ export function createAccountService(parts: AccountServiceParts) {
     mail: NoticeMail | null,
   ): Promise<StartedSession> {
     if (!(await store.stillHolds(transaction, account))) throw new AppError('invalid_credentials');
-    const session = await startSession(transaction, account.id, visitor);
-    await notice.record(transaction, { account, sessionId: session.id, visitor, mail });
-    return session;
+    const sessionId = uuidv7();
+    await notice.record(transaction, { account, sessionId, visitor, mail });
+    return startSession(transaction, account.id, sessionId, visitor);
   }
 
   function startSession(
     transaction: Transaction,
     userId: string,
+    id: string,
     { device, generateToken }: Visitor,
   ): Promise<StartedSession> {
-    return sessions.start(transaction, userId, device, { replaces: generateToken });
+    return sessions.start(transaction, userId, device, { id, replaces: generateToken });
   }
 
   function recordSignUp(

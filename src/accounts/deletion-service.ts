@@ -1,4 +1,4 @@
-import { type Actor, byActor } from '../audit/audit-event.ts';
+import { type Actor, byActor, SERVER } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService, PresentedCode } from '../codes/code-service.ts';
 import { AppError } from '../core/errors.ts';
@@ -93,7 +93,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
      */
     async sweep(transaction: Transaction, limit: number): Promise<number> {
       const due = await store.lockDue(transaction, DELETED_AT_ONCE);
-      for (const user of due) await remove(transaction, user, { kind: 'server', id: null });
+      for (const user of due) await remove(transaction, user, SERVER);
       return due.length === DELETED_AT_ONCE ? limit : due.length;
     },
   };
@@ -108,7 +108,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
     // Its password may just have been reset, because somebody else was signed in with it.
     await sessions.requireOpen(transaction, user.id, session.id);
     if (delayMs > 0) return ask(transaction, user, session, device);
-    await remove(transaction, user, { kind: 'user', id: user.id });
+    await remove(transaction, user, { kind: 'user', id: user.id, requestId: device.requestId });
     return null;
   }
 

@@ -121,14 +121,14 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   async function tellFormer(
     transaction: Transaction,
     { user, former }: ChangedAddress,
-    { device, acceptLanguage }: Asker,
+    { device: { ip, userAgent }, acceptLanguage }: Asker,
   ): Promise<void> {
     const context = { as_typed: former.asTyped };
     await sendCodeMail(transaction, parts, {
       template: 'email_changed',
       wish: { userId: user.id, purpose: 'undo_email_change', email: former.email, context },
       locale: user.locale ?? acceptLanguage,
-      more: { at: new Date(clock.now()), ...device, newEmail: user.emailAsTyped },
+      more: { at: new Date(clock.now()), ip, userAgent, newEmail: user.emailAsTyped },
     });
   }
 

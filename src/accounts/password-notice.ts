@@ -17,14 +17,14 @@ export function createPasswordNotice(parts: PasswordNoticeParts) {
     async send(
       transaction: Transaction,
       { id: userId, email, locale }: AccountHolder,
-      { device, acceptLanguage }: Visitor,
+      { device: { ip, userAgent }, acceptLanguage }: Visitor,
     ): Promise<void> {
       if (!parts.mail.isOn) return;
       await sendCodeMail(transaction, parts, {
         template: 'password_changed',
         wish: { userId, purpose: 'not_me', email },
         locale: locale ?? acceptLanguage,
-        more: { at: new Date(parts.clock.now()), ...device },
+        more: { at: new Date(parts.clock.now()), ip, userAgent },
       });
     },
   };

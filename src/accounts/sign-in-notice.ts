@@ -63,12 +63,13 @@ export function createSignInNotice(parts: SignInNoticeParts) {
 
   async function sendMail(transaction: Transaction, { account, sessionId, visitor }: SignIn): Promise<void> {
     const { id: userId, email, locale } = account;
+    const { ip, userAgent } = visitor.device;
     const wish = { userId, purpose: 'not_me', email, context: { session_id: sessionId } } as const;
     await sendCodeMail(transaction, parts, {
       template: 'new_device',
       wish,
       locale: locale ?? visitor.acceptLanguage,
-      more: { at: new Date(clock.now()), ...visitor.device },
+      more: { at: new Date(clock.now()), ip, userAgent },
     });
   }
 }

@@ -12,7 +12,11 @@ export const SignUp = Type.Object({
   passwordHash: Type.String(),
   /** SHA-256 of the browser's secret, in hexadecimal. */
   browserHash: Type.String(),
-  device: Type.Object({ ip: Type.String(), userAgent: Type.Union([Type.String(), Type.Null()]) }),
+  device: Type.Object({
+    ip: Type.String(),
+    userAgent: Type.Union([Type.String(), Type.Null()]),
+    requestId: Type.Optional(Type.String()),
+  }),
   /** The `Accept-Language` of the request. */
   languages: Type.Union([Type.String(), Type.Null()]),
 });

@@ -38,19 +38,25 @@ export type AuditKind =
 /** What an actor can be: a user or a service client with a token, whoever runs a command on the machine, or a timer. */
 export type ActorKind = 'user' | 'client' | 'operator' | 'server';
 
+/** Where a request came from, as far as it shows, and its id in the log. */
+type DeviceOfEvent = { ip: string | null; userAgent: string | null; requestId?: string | undefined };
+
 /** Who does something, for the record. */
 export type Actor = {
   kind: ActorKind;
   /** Of a user or a client; null for the others. */
   id: string | null;
   sessionId?: string;
-  device?: { ip: string | null; userAgent: string | null };
+  device?: DeviceOfEvent;
   /** Of the request, as in the log. */
-  requestId?: string;
+  requestId?: string | undefined;
 };
 
 /** Whoever runs a command on the machine. */
 export const OPERATOR: Actor = { kind: 'operator', id: null };
+
+/** What a timer does. */
+export const SERVER: Actor = { kind: 'server', id: null };
 
 export type NewAuditEvent = {
   kind: AuditKind;
@@ -58,10 +64,12 @@ export type NewAuditEvent = {
   userId: string | null;
   /** Who did it, if that is known: a user or a service client, by id. */
   actorId: string | null;
+  /** If left out, whoever has an id is a user. */
   actorKind?: ActorKind;
-  requestId?: string;
+  /** If left out, that of the device. */
+  requestId?: string | undefined;
   sessionId?: string;
-  device?: { ip: string | null; userAgent: string | null };
+  device?: DeviceOfEvent;
   /** Never a secret. It is taken away with the account, so it may be personal. */
   details?: Record<string, unknown>;
 };

@@ -1,6 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, eq, gt, sql } from '../db/drizzle.ts';
+import { inMs } from '../db/interval.ts';
+import { tryLock } from '../db/locks.ts';
 import { auditEvents } from '../db/schema.ts';
 import type { AuditEvent, NewAuditEvent } from './audit-event.ts';
 
@@ -9,11 +11,9 @@ export type AuditStore = ReturnType<typeof createAuditStore>;
 /** The `audit_events` table. */
 export function createAuditStore(database: Database) {
   return {
-    async insert(transaction: Transaction, { device, ...event }: NewAuditEvent): Promise<void> {
-      const { ip = null, userAgent = null } = device ?? {};
-      await transaction.database
-        .insert(auditEvents)
-        .values({ id: uuidv7(), happenedAt: sql`now()`, ip, userAgent, ...event });
+    /** Prepared, so that the driver sends it together with the next statement. */
+    async insert({ database }: Transaction, event: NewAuditEvent): Promise<void> {
+      await database.insert(auditEvents).values(toRow(event)).prepare('insert_audit_event').execute();
     },
 
     /** Events of a user, the oldest first. @param after the id of the last one that the caller has */
@@ -26,12 +26,37 @@ export function createAuditStore(database: Database) {
         .limit(limit);
     },
 
-    /** Takes away what is personal in the events of a user; the ids and the times stay. */
+    /**
+     * Takes away what is personal in the events of an account that is deleted; ids and times stay. By a function of the
+     * database: the role that runs the server may not change events.
+     * @throws DatabaseError when the account exists
+     */
     async forget({ database }: Transaction, userId: string): Promise<void> {
-      await database
-        .update(auditEvents)
-        .set({ ip: null, userAgent: null, details: null })
-        .where(eq(auditEvents.userId, userId));
+      await database.execute(sql`select forget_audit_events(${userId})`);
     },
+
+    /**
+     * Deletes events that are older than this, at most so many.
+     * @returns how many; 0 while another replica is sweeping
+     */
+    async sweep(transaction: Transaction, keptMs: number, limit: number): Promise<number> {
+      if (!(await tryLock(transaction, 'sweepAuditEvents'))) return 0;
+      const [row] = await transaction.database
+        .select({ swept: sql<number>`sweep_audit_events(${inMs(keptMs)}, ${limit}::int)` })
+        .from(sql`(select) as always`);
+      return Number(row?.swept);
+    },
+  };
+}
+
+/** All columns, in one order, so that the text of the statement is always the same. */
+function toRow({ device, ...event }: NewAuditEvent) {
+  const { kind, userId, actorId } = event;
+  const { ip = null, userAgent = null } = device ?? {};
+  const actorKind = event.actorKind ?? (actorId === null ? null : 'user');
+  const requestId = event.requestId ?? device?.requestId ?? null;
+  return {
+    ...{ id: uuidv7(), kind, happenedAt: sql`now()`, userId, actorId, actorKind, requestId },
+    ...{ sessionId: event.sessionId ?? null, ip, userAgent, details: event.details ?? null },
   };
 }

@@ -224,6 +224,11 @@ const accountsAndMail = {
     '0s',
     'Time in which the owner can undo the deletion of an account; 0s: it is deleted at once',
   ),
+  AUDIT_RETENTION: setting(
+    is.duration('30d', '3650d'),
+    '400d',
+    'Time that the record of what happened is kept; older events are deleted',
+  ),
 };
 
 const operations = {

@@ -28,6 +28,8 @@ const LAST_MESSAGE_SQLSTATE = /^(57P0|25P03|25P04)/;
 const CONTENTION_SQLSTATE = /^(40000|40001|40P01)$/;
 /** After a failover: the database is well and answers questions, but takes no changes yet. */
 const READ_ONLY_SQLSTATE = /^25006$/;
+/** A statement before has failed. */
+const IN_FAILED_TRANSACTION_SQLSTATE = /^25P02$/;
 const MAX_ATTEMPTS = 4;
 /** Random, so that transactions which met do not meet again. Milliseconds. */
 const WAIT_BEFORE_RETRY = { least: 1, most: 30 };
@@ -211,6 +213,7 @@ async function attempt<T>(
   overdue: AbortSignal,
 ) {
   const afterCommit: (() => Promise<void>)[] = [];
+  const alongside: Promise<unknown>[] = [];
   // Set when the transaction ends, not at the deadline: until then its connection exists and can be rolled back.
   const life = { isOver: false };
   const result = await database
@@ -221,19 +224,38 @@ async function attempt<T>(
             if (life.isOver) throw unavailable(new Error('the transaction is over'));
             return tx;
           },
+          alongside: (statement) => {
+            // Until it is awaited below, its rejection must not count as unhandled.
+            void Promise.allSettled([statement]);
+            alongside.push(statement);
+          },
           afterCommit: (action) => void afterCommit.push(action),
         });
+        await Promise.all(alongside);
         if (overdue.aborted) throw unavailable(overdue.reason);
         return result;
       } catch (error) {
-        if (life.isOver || isConnectionLost(error)) return leaveUnsettled();
-        throw error;
+        const cause = await causeOf(error, alongside);
+        if (life.isOver || isConnectionLost(cause)) return leaveUnsettled();
+        throw cause;
       }
     })
     .finally(() => {
       life.isOver = true;
     });
   return { result, afterCommit };
+}
+
+/**
+ * Why work failed. Where a statement alongside had failed before, PostgreSQL refuses what follows without saying why.
+ *
+ * All statements alongside have been answered when this resolves: one that is sent after the ROLLBACK would be a
+ * transaction of its own.
+ */
+async function causeOf(error: unknown, alongside: Promise<unknown>[]): Promise<unknown> {
+  const failures = (await Promise.allSettled(alongside)).filter(({ status }) => status === 'rejected');
+  const [failure = { reason: error }] = isRefusal(error, IN_FAILED_TRANSACTION_SQLSTATE) ? failures : [];
+  return (failure as { reason: unknown }).reason;
 }
 
 /** Whether the connection is lost or about to close. */

@@ -7,6 +7,11 @@ export type Database = PgDatabase<PgQueryResultHKT, typeof schema>;
 /** What a service passes to several stores so that their statements commit together. */
 export type Transaction = {
   readonly database: Database;
+  /**
+   * Takes a statement of this transaction that has been sent and that nobody waits for. It is awaited before the commit: if
+   * it fails, the transaction fails with its error.
+   */
+  alongside(statement: Promise<unknown>): void;
   /** Registers an action to run after the commit, in the order of registration; never after a rollback. */
   afterCommit(action: () => Promise<void>): void;
 };

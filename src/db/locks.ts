@@ -17,6 +17,7 @@ export const LOCKS = {
   /** Taken by the function `number_revocations` of the migrations, which names the number again. */
   numberRevocations: 7_236_455_029,
   sweepRevocations: 7_236_455_030,
+  sweepAuditEvents: 7_236_455_031,
 } as const;
 
 type Job = keyof typeof LOCKS;

@@ -22,6 +22,8 @@ import type { SessionsEnded } from './sessions-ended.ts';
 export type StartedSession = { id: string; generateToken: string; maxAgeSeconds: number };
 
 type SessionStart = {
+  /** If left out, a new one: for whoever writes it down before there is the session. */
+  id?: string;
   /** The generate token that the same browser has: its session ends. */
   replaces?: string | null;
   /** How the user showed who they are (RFC 8176); with a password if left out. */
@@ -65,7 +67,7 @@ export function createSessionService(parts: SessionServiceParts) {
       transaction: Transaction,
       userId: string,
       device: Device,
-      { replaces = null, amr = ['pwd'] }: SessionStart = {},
+      { id = uuidv7(), replaces = null, amr = ['pwd'] }: SessionStart = {},
     ): Promise<StartedSession> {
       await store.lockUser(transaction, userId);
       const room = {
@@ -76,7 +78,7 @@ export function createSessionService(parts: SessionServiceParts) {
       await ends.tell(transaction, await store.makeRoom(transaction, room));
       const generateToken = createGenerateToken();
       const session = {
-        id: uuidv7(),
+        id,
         userId,
         tokenHash: hashGenerateToken(generateToken),
         ttlMs,
@@ -85,7 +87,7 @@ export function createSessionService(parts: SessionServiceParts) {
         amr,
       };
       clock.observe((await store.insert(transaction, session)).databaseNow);
-      return { id: session.id, generateToken, maxAgeSeconds: Math.floor(ttlMs / 1000) };
+      return { id, generateToken, maxAgeSeconds: Math.floor(ttlMs / 1000) };
     },
 
     /**

@@ -103,6 +103,7 @@ t.test('an empty environment gives the defaults', async (t) => {
     MAILS_PER_ADDRESS: 10,
     NEW_DEVICE_MAIL: true,
     ACCOUNT_DELETION_DELAY: 0,
+    AUDIT_RETENTION: 34_560_000_000,
     REVOCATIONS: 'public',
     REVOCATION_STREAMS: 2000,
     DRAIN_DELAY: 5000,

@@ -4,10 +4,11 @@ import { v7 as uuidv7 } from 'uuid';
 import type { NewAuditEvent } from '../../src/audit/audit-event.ts';
 import { createAuditStore } from '../../src/audit/audit-store.ts';
 import { asc, eq, sql } from '../../src/db/drizzle.ts';
-import { auditEvents } from '../../src/db/schema.ts';
+import { auditEvents, users } from '../../src/db/schema.ts';
 import { databases, type TestDatabase } from '../support/adapters.ts';
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const NIL = '00000000-0000-0000-0000-000000000000';
 
 for (const { name, open } of databases) test(name, (t) => suite(t, open));
@@ -19,7 +20,7 @@ const makeEvent = (changes: Partial<NewAuditEvent> = {}): NewAuditEvent => {
     userId,
     actorId: userId,
     sessionId: randomUUID(),
-    device: { ip: '192.0.2.1', userAgent: 'Lynx' },
+    device: { ip: '192.0.2.1', userAgent: 'Lynx', requestId: 'request-1' },
     details: { reason: 'a', nested: { b: [1] } },
     ...changes,
   };
@@ -31,9 +32,11 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const store = createAuditStore(opened.database);
     const insert = (event: NewAuditEvent) =>
       opened.transact((transaction) => store.insert(transaction, event));
+    const sweep = (keptMs: number, limit: number) =>
+      opened.transact((transaction) => store.sweep(transaction, keptMs, limit));
     const forget = (userId: string) => opened.transact((transaction) => store.forget(transaction, userId));
     const all = () => opened.database.select().from(auditEvents).orderBy(asc(auditEvents.id));
-    return { ...opened, store, insert, forget, all };
+    return { ...opened, store, insert, forget, sweep, all };
   }
 
   t.test('an event is read as it was written', async (t) => {
@@ -43,7 +46,13 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const { device, ...rest } = event;
     const [found, ...others] = await store.list(String(event.userId), 10, NIL);
     t.same(others, []);
-    t.match(found, { ...rest, ...device, id: String, happenedAt: Date });
+    t.match(found, { ...rest, ...device, id: String, happenedAt: Date, actorKind: 'user' });
+  });
+
+  t.test('who did it is what the event says, and so is the request', async (t) => {
+    const { insert, all } = await setUp(t);
+    await insert(makeEvent({ actorKind: 'client', actorId: 'shop', requestId: 'request-2' }));
+    t.match(await all(), [{ actorKind: 'client', actorId: 'shop', requestId: 'request-2' }]);
   });
 
   t.test('what is not known of an event is null', async (t) => {
@@ -55,6 +64,8 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       kind: 'session.ended',
       userId: null,
       actorId: null,
+      actorKind: null,
+      requestId: null,
       sessionId: null,
       ip: null,
       userAgent: null,
@@ -119,6 +130,42 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.same(await all(), after, 'twice changes nothing more');
   });
 
+  t.test('where a forgotten user did something to others goes, and what they did stays', async (t) => {
+    const { insert, forget, all } = await setUp(t);
+    const actorId = randomUUID();
+    await insert(makeEvent({ kind: 'account.banned', actorId }));
+    const [before] = await all();
+    await forget(actorId);
+    t.same(await all(), [{ ...before, ip: null, userAgent: null }]);
+  });
+
+  t.test('events of an account that exists are not forgotten', async (t) => {
+    const { database, insert, forget, all } = await setUp(t);
+    const event = makeEvent();
+    await insert(event);
+    const before = await all();
+    const email = 'ada@example.com';
+    await database.insert(users).values({ id: String(event.userId), email, emailAsTyped: email });
+    await t.rejects(forget(String(event.userId)));
+    t.same(await all(), before);
+  });
+
+  t.test(
+    'events are swept when they are older than that, and than thirty days, some at a time',
+    async (t) => {
+      const { insert, sweep, all, moveTime } = await setUp(t);
+      for (let count = 0; count < 3; count += 1) await insert(makeEvent());
+      await moveTime(31 * DAY_MS);
+      await insert(makeEvent());
+      t.equal(await sweep(32 * DAY_MS, 10), 0);
+      t.equal(await sweep(30 * DAY_MS, 2), 2);
+      t.equal((await all()).length, 2);
+      t.equal(await sweep(30 * DAY_MS, 10), 1);
+      t.equal(await sweep(0, 10), 0, 'whatever the setting');
+      t.equal((await all()).length, 1);
+    },
+  );
+
   t.test('no event is deleted or changed, by whatever statement', async (t) => {
     const { database, insert, all } = await setUp(t);
     await insert(makeEvent());
@@ -136,7 +183,6 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       database.update(auditEvents).set({ ip: '198.51.100.1' }),
       database.update(auditEvents).set({ userAgent: 'another' }),
       database.update(auditEvents).set({ details: {} }),
-      database.update(auditEvents).set({ ip: null }),
       database.update(auditEvents).set({ ip: null, userAgent: null, details: null, kind: 'session.started' }),
     ];
     for (const statement of refused)

@@ -200,9 +200,7 @@ test('a message is delivered at a later attempt, under the same id', async (t) =
 test('a message of a process that died after its commit is taken over when the lease ends', async (t) => {
   const { transact, openReplica, otherSide, waiting, moveTime } = await setUp(t);
   const dying = openReplica();
-  await transact((transaction) =>
-    dying.lane.send({ database: transaction.database, afterCommit: () => {} }, { n: 1 }),
-  );
+  await transact((transaction) => dying.lane.send({ ...transaction, afterCommit: () => {} }, { n: 1 }));
   t.equal(await waiting(), 1);
   const other = openReplica();
   await moveTime(LEASE_MS / 2);
@@ -239,7 +237,7 @@ test('no more than so many are under way at once', async (t) => {
     },
   });
   await transact(async (transaction) => {
-    const silent = { database: transaction.database, afterCommit: () => {} };
+    const silent = { ...transaction, afterCommit: () => {} };
     for (let n = 0; n < 30; n += 1) await lane.send(silent, { n });
   });
   await ripen();
@@ -306,9 +304,7 @@ test('an attempt that takes longer than the deadline has failed, and is told to 
       return new Promise(() => {});
     },
   });
-  await transact((transaction) =>
-    lane.send({ database: transaction.database, afterCommit: () => {} }, { n: 1 }),
-  );
+  await transact((transaction) => lane.send({ ...transaction, afterCommit: () => {} }, { n: 1 }));
   await ripen();
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());

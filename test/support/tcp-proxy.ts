@@ -16,6 +16,8 @@ export type TcpProxy = {
   blackhole(...held: Direction[]): void;
   /** Questions with this text are lost, also on new connections. @returns how many have been, until now */
   lose(text: string): () => number;
+  /** How often the client has spoken after the server had: each is a round trip of its own. */
+  turns(): number;
   /** Connections are reset, and so is every new one. */
   reset(): void;
   /** The server's side of each connection is gone, but the client does not see that. New connections work. */
@@ -36,6 +38,8 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   let refuses = false;
   let held: Direction[] = [];
   let lost: { text: string; count: number } | null = null;
+  let spoke: Direction = 'answers';
+  let turns = 0;
   let mended = Promise.withResolvers<void>();
 
   const server = createServer((client) => {
@@ -68,6 +72,7 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
       set({ loss: losing });
       return () => losing.count;
     },
+    turns: () => turns,
     reset: () => {
       set({ refuse: true });
       endLinks();
@@ -110,6 +115,8 @@ export async function createTcpProxy(t: Teardown, url: string): Promise<TcpProxy
   function carry(link: Link, from: Socket, to: Socket, direction: Direction): void {
     let sent: Promise<unknown> = Promise.resolve();
     from.on('data', (bytes) => {
+      if (direction === 'questions' && spoke === 'answers') turns += 1;
+      spoke = direction;
       if (lost !== null && direction === 'questions' && bytes.includes(lost.text)) {
         lost.count += 1;
         return;
