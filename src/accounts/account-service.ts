@@ -4,7 +4,7 @@ import { channels, tellOutcome } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { PasswordHasher } from '../passwords/password-hash.ts';
-import { formerForm } from '../passwords/password-policy.ts';
+import { normalizePassword } from '../passwords/password-policy.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import { type AccountStore, FIRST_CREDENTIALS_VERSION, type FoundAccount } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
@@ -147,9 +147,9 @@ export function createAccountService(parts: AccountServiceParts) {
     return audit.record(transaction, event);
   }
 
-  /** Also when the hash may be of the former form, which cannot be typed on every keyboard. */
+  /** Also when the hash may be of another form of the password, which cannot be typed on every keyboard. */
   async function strengthenHash(userId: string, oldHash: string, password: string): Promise<void> {
-    if (!passwords.needsRehash(oldHash) && formerForm(password) === null) return;
+    if (!passwords.needsRehash(oldHash) && password === normalizePassword(password)) return;
     await store.replacePasswordHash(userId, oldHash, await passwords.hash(password));
   }
 }

@@ -1,12 +1,14 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ParsedHashOptions, parseOptions } from '@node-rs/argon2';
 import { Piscina } from 'piscina';
 import { channels, tell } from '../core/channels.ts';
 import { AppError, unavailable } from '../core/errors.ts';
+import { isPossible } from './hash-bounds.ts';
 import { hashPassword } from './password-hash-worker.ts';
-import { formerForm, normalizePassword } from './password-policy.ts';
+import { normalizePassword } from './password-policy.ts';
+import { makeDecoy, readStoredHash, readStrength, type SignerKey, type StoredHash } from './stored-hash.ts';
+import type { SignerKeys } from './verify-stored-hash.ts';
 
 type Tasks = typeof import('./password-hash-worker.ts');
 
@@ -35,18 +37,22 @@ export type PasswordHashSettings = {
   onWorkerError?: (error: Error) => void;
 };
 
+/** A strength of imported hashes, and the key that the origin mixed into them, if it did. */
+export type KnownStrength = { strength: string; key: SignerKey | null };
+
 /** Hashes under way, and those that wait for a thread. */
 export type HashQueue = { running: number; queued: number };
 
 export type PasswordHasher = ReturnType<typeof createPasswordHasher>;
 
 /**
- * Makes and checks argon2id hashes (RFC 9106) in worker threads of their own, at a lower priority than the event loop,
+ * Makes argon2id hashes (RFC 9106), and checks them and those that came with imported users, in worker threads of their own, at a lower priority than the event loop,
  * so that a flood of sign-ins cannot slow anything else. At most `threads` hashes run at once and `maxQueue` wait.
  *
  * Every check costs the same work: one hash of each strength that this process has met, so that the time does not tell
- * an old account, whose hash was made under other settings, from a new one or from an unknown address. What remains: the
- * first check of another strength after a start takes longer than those before it.
+ * an old or an imported account from a new one or from an unknown address. The strengths of imported hashes are learned
+ * before; what remains is that the first check of a hash of ours of another strength, after a start, takes longer than
+ * those before it.
  *
  * Blocks for the time of one hash. Throws if argon2 refuses the settings.
  */
@@ -60,7 +66,7 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
     parallelism: settings.parallelism ?? 1,
   };
   const decoys = createDecoys();
-  decoys.with(hashPassword({ password: randomBytes(32).toString('base64'), options }));
+  decoys.with(read(hashPassword({ password: randomBytes(32).toString('base64'), options })));
   const pool = createPool(threads, settings);
 
   return {
@@ -81,31 +87,33 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
 
     /**
      * Whether the password matches the hash. With `null`, for an unknown address, it takes as long as with a hash that
-     * does not match, whatever the strength of that hash, and returns false. Older hashes may be of the former form of
-     * the password, so that is tried too; how the password was typed decides it, so it tells nothing about an account.
-     * @throws AppError as `hash` does; Error for a stored hash that cannot be read
+     * does not match, whatever the strength of that hash, and returns false. Hashes of ours are of several forms of the
+     * password; how it was typed decides which are tried, so it tells nothing about an account.
+     * @throws AppError as `hash` does, and `unavailable` for a hash whose signer key is not here (yet); Error for a stored
+     *   hash that cannot be read
      */
-    async verify(phc: string | null, password: string): Promise<boolean> {
-      if (phc !== null) parsePhc(phc);
-      return pool.run('verifyPassword', {
-        password: normalizePassword(password),
-        formerForm: formerForm(password),
-        phcs: phc === null ? decoys.all() : decoys.with(phc),
-      });
+    async verify(stored: string | null, password: string): Promise<boolean> {
+      const hashes = stored === null ? decoys.all() : decoys.with(read(stored));
+      return pool.run('verifyPassword', { password, hashes, keys: decoys.keys() });
+    },
+
+    /** From now on every check costs a hash of each of these strengths as well. */
+    learn(strengths: KnownStrength[]): void {
+      for (const strength of strengths) decoys.learn(strength);
     },
 
     /**
-     * Whether a hash is weaker than one made now; a stronger one stays.
+     * Whether a hash is weaker than one made now, or of another kind; a stronger one stays.
      * @throws Error for a hash that cannot be read
      */
-    needsRehash(phc: string): boolean {
-      const made = parsePhc(phc);
+    needsRehash(stored: string): boolean {
+      const { scheme, text, parameters } = read(stored);
+      if (scheme !== 'argon2' || !text.startsWith('$argon2id$v=19$')) return true;
+      const [memoryKib, iterations, lanes] = parameters.map(Number);
       return (
-        made.algorithm !== ARGON2ID ||
-        made.version !== VERSION_19 ||
-        made.memoryCost < options.memoryCost ||
-        made.timeCost < options.timeCost ||
-        made.parallelism < options.parallelism
+        Number(memoryKib) < options.memoryCost ||
+        Number(iterations) < options.timeCost ||
+        Number(lanes) < options.parallelism
       );
     },
 
@@ -117,26 +125,35 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
   };
 }
 
-/** For each strength that was met, which is the algorithm, its version and its cost: a hash that no password fits. */
+/** For each strength that was met or learned: a hash that no password fits. */
 function createDecoys() {
   const byStrength = new Map<string, string>();
+  const keys: SignerKeys = {};
 
   return {
     all: () => [...byStrength.values()],
 
     /** All, with the given hash in place of the one of its strength: the same work in the same order. */
-    with(phc: string): string[] {
-      const strength = phc.replace(/(\$[^$]*){2}$/, '');
-      if (!byStrength.has(strength))
-        byStrength.set(strength, `${strength}$${randomField(16)}$${randomField(32)}`);
-      return [...byStrength].map(([own, decoy]) => (own === strength ? phc : decoy));
+    with({ stored, ...strength }: StoredHash): string[] {
+      if (strength.scheme === 'fbscrypt' && keys[strength.text] === undefined)
+        throw unavailable(new Error('The signer key of an imported password hash is not known here'));
+      if (!byStrength.has(strength.text)) byStrength.set(strength.text, makeDecoy(strength, randomBytes));
+      return [...byStrength].map(([own, decoy]) => (own === strength.text ? stored : decoy));
+    },
+
+    keys: () => keys,
+
+    learn({ strength, key }: KnownStrength): void {
+      const known = readStrength(strength);
+      if (known === null || !isPossible(known) || byStrength.has(strength)) return;
+      byStrength.set(strength, makeDecoy(known, randomBytes));
+      if (key !== null) keys[strength] = inBase64(key);
     },
   };
 }
 
-/** Base64 without padding, as in PHC strings. */
-function randomField(bytes: number): string {
-  return randomBytes(bytes).toString('base64').replaceAll('=', '');
+function inBase64({ signerKey, saltSeparator }: SignerKey): SignerKeys[string] {
+  return { signerKey: signerKey.toString('base64'), saltSeparator: saltSeparator.toString('base64') };
 }
 
 /** Worker threads, with a limit on the tasks that may wait for them. */
@@ -210,11 +227,8 @@ function refusal(): AppError {
   return OVERLOADED;
 }
 
-function parsePhc(phc: string): ParsedHashOptions {
-  try {
-    return parseOptions(phc);
-  } catch {
-    // Without the cause: its message is about a secret.
-    throw new Error('A stored password hash is not an argon2 PHC string');
-  }
+function read(stored: string): StoredHash {
+  const known = readStoredHash(stored);
+  if (known === null || !isPossible(known)) throw new Error('A stored password hash cannot be read');
+  return known;
 }

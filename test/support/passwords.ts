@@ -43,6 +43,7 @@ const quickHasher: PasswordHasher = {
   requireRoom: async () => {},
   hash: async (password) => quickHash(password),
   verify: async (phc, password) => phc === quickHash(password),
+  learn: () => {},
   needsRehash: () => false,
   queue: () => ({ running: 0, queued: 0 }),
   close: async () => {},
