@@ -86,7 +86,9 @@ test('the hasher checks what was imported, beside decoys of every strength that 
   const hasher = createPasswordHasher({ memoryKib: 64, iterations: 1, threads: 1 });
   t.teardown(hasher.close);
   const password = `${randomBytes(9).toString('base64')} x²`;
-  const hashes = Object.values(foreignHashesOf(password)).map(read);
+  // Without the one whose cost is fixed, and high.
+  const { 'better-auth': _, ...cheap } = foreignHashesOf(password);
+  const hashes = Object.values(cheap).map(read);
   const [firebase] = hashes.filter(({ key }) => key !== undefined);
   await t.rejects(hasher.verify(String(firebase?.stored), password), { code: 'unavailable' });
   hasher.learn([
