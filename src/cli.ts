@@ -9,12 +9,15 @@ import { addKeys } from './operator/keys-cli.ts';
 import { addMail } from './operator/mail-cli.ts';
 import { addMigrate } from './operator/migrate-cli.ts';
 import { addOutbox } from './operator/outbox-cli.ts';
+import { addRoles } from './operator/roles-cli.ts';
 import { addSessions } from './operator/sessions-cli.ts';
 import { addSettings } from './operator/settings-cli.ts';
+import { addUsers } from './operator/users-cli.ts';
 
 /** Each adds one command to the program. */
 const commands = [
   ...[addStart, addSettings, addMigrate, addKeys, addClients],
+  ...[addUsers, addRoles],
   ...[addSessions, addOutbox, addBackup, addMail, addDoctor],
 ];
 

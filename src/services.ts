@@ -48,6 +48,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   });
   const oauth = openOAuth(platform, tokens);
   const admin = openAdmin(platform, {
+    outbox: outbox.service,
     sessions: sessions.service,
     audit: audit.service,
     mail: mail.service,

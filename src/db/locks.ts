@@ -18,6 +18,7 @@ export const LOCKS = {
   numberRevocations: 7_236_455_029,
   sweepRevocations: 7_236_455_030,
   sweepAuditEvents: 7_236_455_031,
+  changeRoles: 7_236_455_032,
 } as const;
 
 type Job = keyof typeof LOCKS;

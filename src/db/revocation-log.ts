@@ -5,6 +5,9 @@ import { revocations } from './schema.ts';
 
 export type RevocationLog = ReturnType<typeof createRevocationLog>;
 
+/** A user, and the least claims version that counts from now on. */
+export type ChangedUser = { userId: string; version: number };
+
 type Kind = (typeof revocations.$inferSelect)['kind'];
 
 /**
@@ -25,6 +28,17 @@ export function createRevocationLog() {
     /** The user's tokens of earlier claims versions. */
     claimsChanged: (transaction: Transaction, userId: string, leastVersion: number) =>
       add(transaction, 'user', [hashOfId(userId)], leastVersion),
+
+    /** The same of many users. */
+    async claimsOfManyChanged(transaction: Transaction, users: ChangedUser[]): Promise<void> {
+      for (const [version, some] of Map.groupBy(users, ({ version }) => version))
+        await add(
+          transaction,
+          'user',
+          some.map(({ userId }) => hashOfId(userId)),
+          version,
+        );
+    },
 
     /** The tokens that a service client has got until the commit. */
     clientChanged: (transaction: Transaction, clientId: string) =>

@@ -27,10 +27,12 @@ export function openCommandAdmin(
     ...{ outbox, sessions, history, audit, codes },
     mail: mail.service,
   });
-  const admin = openAdmin(platform, { sessions, audit, codes, accounts, mail: mail.service });
+  const admin = openAdmin(platform, { outbox, sessions, audit, codes, accounts, mail: mail.service });
   return {
     admin,
     async close(): Promise<void> {
+      // What this process has begun to deliver. A server does the rest.
+      await outbox.close();
       await mail.close();
       await admin.close();
       await accounts.close();

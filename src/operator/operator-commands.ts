@@ -2,6 +2,8 @@ import type { Adapters } from '../adapters/adapters.ts';
 import type { BackupReceipt } from '../adapters/backup-file.ts';
 import type { Platform } from '../adapters/platform.ts';
 import type { Admin } from '../admin/open-admin.ts';
+import type { RoleWish } from '../admin/role-rules.ts';
+import { OPERATOR } from '../audit/audit-event.ts';
 import { createDoctorCommand, DOCTOR_CLIENT_ID } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
 import { openClientCommands } from '../oauth/open-oauth.ts';
@@ -23,6 +25,9 @@ type OperatorCommandParts = {
   /** Opened by the first command that needs it: it loads much. */
   admin(): Promise<Admin>;
 };
+
+/** A user by address, and the name of a role. */
+type RoleGrant = { email: string; role: string };
 
 /** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
@@ -49,6 +54,15 @@ export function createOperatorCommands(
     'outbox.retry': outbox.retry,
     'outbox.drop': outbox.drop,
     'doctor.ticket': doctor.ticket,
+    'roles.list': async () => (await admin()).roles.list(),
+    'roles.set': async (wish: RoleWish) => (await admin()).roles.put(wish, OPERATOR),
+    'roles.remove': async ({ name }: { name: string }) => {
+      await (await admin()).roles.remove(name, OPERATOR);
+      return { removed: name };
+    },
+    'users.grant': async ({ email, role }: RoleGrant) => (await admin()).roles.grant(email, role, OPERATOR),
+    'users.revoke-role': async ({ email, role }: RoleGrant) =>
+      (await admin()).roles.revoke(email, role, OPERATOR),
     'users.show': async ({ id }: { id: string }) => (await admin()).users.get(id),
     'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),

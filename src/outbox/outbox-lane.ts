@@ -30,6 +30,12 @@ export type Lane<Payload extends TSchema> = {
    * @returns how many
    */
   withdraw(transaction: Transaction, member: keyof Static<Payload> & string, value: string): Promise<number>;
+  /** Whether messages wait, are under way or are dead, by one member of the payload. */
+  isPending(
+    transaction: Transaction,
+    member: keyof Static<Payload> & string,
+    value: string,
+  ): Promise<boolean>;
   /** Deletes at most `limit` messages that have been dead for this long. @returns how many */
   sweepDead(transaction: Transaction, keptMs: number, limit: number): Promise<number>;
   /** Looks no more, and lets what is under way end. */
@@ -88,6 +94,9 @@ export function createLane<Payload extends TSchema>(
 
     withdraw: (transaction: Transaction, member: string, value: string): Promise<number> =>
       store.withdraw(transaction, { kind, member, value }),
+
+    isPending: (transaction: Transaction, member: string, value: string): Promise<boolean> =>
+      store.isPending(transaction, { kind, member, value }),
 
     sweepDead: (transaction: Transaction, keptMs: number, limit: number): Promise<number> =>
       store.sweepDead(transaction, { kind, keptMs }, limit),

@@ -37,6 +37,9 @@ export type DeadMessage = {
   lastError: string | null;
 };
 
+/** Messages of a kind whose payload has this value in one member. */
+type MessagesAbout = { kind: string; member: string; value: string };
+
 export type OutboxStore = ReturnType<typeof createOutboxStore>;
 
 const MAX_LISTED = 1_000;
@@ -163,13 +166,15 @@ export function createOutboxStore(database: Database) {
     },
 
     /** Deletes the messages of a kind whose payload has this value in one member. @returns how many */
-    async withdraw(
-      { database }: Transaction,
-      { kind, member, value }: { kind: string; member: string; value: string },
-    ): Promise<number> {
-      const isMeant = and(eq(outbox.kind, kind), eq(sql`${outbox.payload} ->> ${member}`, value));
-      const withdrawn = await database.delete(outbox).where(isMeant).returning({ id: outbox.id });
+    async withdraw({ database }: Transaction, about: MessagesAbout): Promise<number> {
+      const withdrawn = await database.delete(outbox).where(isAbout(about)).returning({ id: outbox.id });
       return withdrawn.length;
+    },
+
+    /** Whether there are such messages, also dead ones. */
+    async isPending({ database }: Transaction, about: MessagesAbout): Promise<boolean> {
+      const found = await database.select({ id: outbox.id }).from(outbox).where(isAbout(about)).limit(1);
+      return found.length > 0;
     },
 
     /**
@@ -196,6 +201,10 @@ export function createOutboxStore(database: Database) {
       return dropped.length > 0;
     },
   };
+}
+
+function isAbout({ kind, member, value }: MessagesAbout) {
+  return and(eq(outbox.kind, kind), eq(sql`${outbox.payload} ->> ${member}`, value));
 }
 
 function deadOnes(id: string | null) {

@@ -2,6 +2,7 @@ import type { SQL } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, desc, eq, inArray, lt, ne, sql } from '../db/drizzle.ts';
 import { isOpenSession } from '../db/live-session.ts';
+import type { ChangedUser } from '../db/revocation-log.ts';
 import { sessions, users } from '../db/schema.ts';
 
 /** Selects live sessions. */
@@ -163,11 +164,7 @@ export function createSessionEndStore() {
      */
     async changeClaims(transaction: Transaction, userId: string): Promise<ChangedClaims | null> {
       const { database } = transaction;
-      const [changed] = await database
-        .update(users)
-        .set({ claimsVersion: sql`${users.claimsVersion} + 1` })
-        .where(eq(users.id, userId))
-        .returning({ version: users.claimsVersion });
+      const [changed] = await raiseVersions(database, [userId]);
       if (changed === undefined) return null;
       await preferIndexOrder(transaction);
       const open = await database
@@ -177,6 +174,32 @@ export function createSessionEndStore() {
         .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
         .limit(ENDED_AT_ONCE);
       return { version: changed.version, openTokenHashes: open.map(({ tokenHash }) => tokenHash) };
+    },
+
+    /**
+     * The same of many users, who are locked. Accounts that are gone are left out.
+     * @returns the token hashes of at most 1,000 open sessions of each
+     */
+    async changeClaimsOfMany(
+      transaction: Transaction,
+      userIds: string[],
+    ): Promise<{ users: ChangedUser[]; openTokenHashes: Buffer[] }> {
+      const { database } = transaction;
+      const changed = await raiseVersions(database, userIds);
+      await preferIndexOrder(transaction);
+      const latest = database
+        .select({ tokenHash: sessions.generateToken })
+        .from(sessions)
+        .where(and(eq(sessions.userId, users.id), isOpenSession()))
+        .orderBy(desc(sessions.lastSeenAt), desc(sessions.id))
+        .limit(ENDED_AT_ONCE)
+        .as('latest');
+      const open = await database
+        .select({ tokenHash: latest.tokenHash })
+        .from(users)
+        .innerJoinLateral(latest, sql`true`)
+        .where(isOneOfUsers(userIds));
+      return { users: changed, openTokenHashes: open.map(({ tokenHash }) => tokenHash) };
     },
 
     /** The ids of open sessions of all users, at most 1,000, the last ones first. @param below where to go on */
@@ -190,6 +213,19 @@ export function createSessionEndStore() {
       return open.map(({ id }) => id);
     },
   };
+}
+
+/** Condition with one parameter, as `isOneOf`. */
+function isOneOfUsers(userIds: string[]): SQL {
+  return sql`${users.id} = any(${`{${userIds.join(',')}}`}::uuid[])`;
+}
+
+async function raiseVersions(database: Database, userIds: string[]): Promise<ChangedUser[]> {
+  return database
+    .update(users)
+    .set({ claimsVersion: sql`${users.claimsVersion} + 1` })
+    .where(isOneOfUsers(userIds))
+    .returning({ userId: users.id, version: users.claimsVersion });
 }
 
 /**

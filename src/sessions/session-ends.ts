@@ -42,7 +42,7 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
   // Of one user one at a time, so that no user takes more than one database connection for this.
   const inTurn = createTurnsByKey<string>();
 
-  return { end, endOthers, endSurplus, endAllIn, endAll, claimsChanged, tell };
+  return { end, endOthers, endSurplus, endAllIn, endAll, claimsChanged, claimsOfManyChanged, tell };
 
   /** Ends those of the selected sessions that are open. @returns how many */
   async function end(
@@ -192,6 +192,13 @@ export function createSessionEnds({ store, transact, clock, audit, revocations, 
     if (changed === null) return;
     await tellCache(transaction, changed.openTokenHashes);
     await revocations.claimsChanged(transaction, userId, changed.version);
+  }
+
+  /** The same for some hundred users at once, who are locked. */
+  async function claimsOfManyChanged(transaction: Transaction, userIds: string[]): Promise<void> {
+    const { users, openTokenHashes } = await store.changeClaimsOfMany(transaction, userIds);
+    await tellCache(transaction, openTokenHashes);
+    await revocations.claimsOfManyChanged(transaction, users);
   }
 }
 

@@ -170,6 +170,7 @@ export function createSessionService(parts: SessionServiceParts) {
     endAllIn: ends.endAllIn,
     endAll: ends.endAll,
     claimsChanged: ends.claimsChanged,
+    claimsOfManyChanged: ends.claimsOfManyChanged,
 
     /** The user's live sessions, the latest used first. */
     async list(userId: string, { limit, after }: PageWish): Promise<SessionPage> {

@@ -41,6 +41,9 @@ test('every statement that writes to rows which decide whether tokens hold is kn
       'accounts/profile-store.ts: .update(users)',
       // An address is verified: `claimsChanged` notes.
       'accounts/verification-store.ts: .update(users)',
+      // Other roles, or one less: `claimsChanged` and `claimsOfManyChanged` note.
+      'admin/role-holders-store.ts: .update(users)',
+      'admin/role-holders-store.ts: .update(users)',
       // A key comes, signs, retires, is revoked (which is noted), is deleted after its last token, is encrypted anew.
       'keys/key-store.ts: .insert(signingKeys)',
       'keys/key-store.ts: .update(signingKeys)',
@@ -88,13 +91,14 @@ test('a column that ends something is set at one place, and who calls that notes
   ];
   for (const [what, pattern, known] of places) t.strictSame(find(pattern), known, `${what}: ${ASK}`);
   t.strictSame(
-    find(/\bstore\.(end|makeRoom|changeClaims|revoke|update|disable)\(/g),
+    find(/\bstore\.(end|makeRoom|changeClaims|changeClaimsOfMany|revoke|update|disable)\(/g),
     [
       'keys/key-rotator.ts: store.revoke(',
       'oauth/client-commands.ts: store.update(',
       'oauth/client-commands.ts: store.disable(',
       'sessions/session-ends.ts: store.end(',
       'sessions/session-ends.ts: store.changeClaims(',
+      'sessions/session-ends.ts: store.changeClaimsOfMany(',
       'sessions/session-service.ts: store.makeRoom(',
       'tokens/token-status-service.ts: store.revoke(',
     ],
@@ -102,13 +106,14 @@ test('a column that ends something is set at one place, and who calls that notes
   );
   t.strictSame(
     find(
-      /\brevocations\.(sessionsEnded|claimsChanged|tokenRevoked|clientChanged|keyRevoked)\(|\bends\.tell\(/g,
+      /\brevocations\.(sessionsEnded|claimsChanged|claimsOfManyChanged|tokenRevoked|clientChanged|keyRevoked)\(|\bends\.tell\(/g,
     ),
     [
       'keys/key-rotator.ts: revocations.keyRevoked(',
       'oauth/client-commands.ts: revocations.clientChanged(',
       'sessions/session-ends.ts: revocations.sessionsEnded(',
       'sessions/session-ends.ts: revocations.claimsChanged(',
+      'sessions/session-ends.ts: revocations.claimsOfManyChanged(',
       'sessions/session-service.ts: ends.tell(',
       'tokens/token-status-service.ts: revocations.tokenRevoked(',
     ],

@@ -17,6 +17,7 @@ import {
   runSql,
   signUp,
 } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
 import { addClient, grantToken, mintToken, postForm } from '../support/clients.ts';
 import { plantCode } from '../support/codes.ts';
 import { catchMails } from '../support/mail-catcher.ts';
@@ -281,6 +282,14 @@ const CALLS: Record<string, Act[]> = {
   ],
 };
 
+/** Waits until a change of a role has reached all who have it. */
+async function reachesAll({ run }: World): Promise<void> {
+  await eventually(async () => {
+    const left = await run(`select from outbox where kind = 'role_changed'`);
+    if (left.length > 0) throw new Error('the change of a role has not reached all users');
+  });
+}
+
 /** The commands of operators. */
 const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
   'keys.list': [quiet(({ command }) => command('keys.list'))],
@@ -325,6 +334,47 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
   'backup.write': [quiet(({ command }) => command('backup.write', { file: 'none' }).catch(() => {}))],
   'doctor.ticket': [quiet(({ command }) => command('doctor.ticket'))],
   'migrations.last': [quiet(({ command }) => command('migrations.last'))],
+  'roles.list': [quiet(({ command }) => command('roles.list'))],
+  'roles.set': [
+    quiet(({ command }) => command('roles.set', { name: 'editor', scopes: ['posts'] })),
+    async (world) => {
+      const { command, enter } = world;
+      const { id, email, cookie } = await enter();
+      await command('users.grant', { email, role: 'editor' });
+      await command('roles.set', { name: 'editor', scopes: ['posts', 'pages'] });
+      await reachesAll(world);
+      await command('roles.set', { name: 'editor', scopes: ['pages', 'posts'], description: 'Writes' });
+      await reachesAll(world);
+      // The last one first: the next token says that version.
+      return { notes: [`user ${id} 3`, `user ${id} 2`], goesOn: cookie };
+    },
+  ],
+  'roles.remove': [
+    async (world) => {
+      const { command, enter } = world;
+      const { id, email } = await enter();
+      await command('roles.set', { name: 'guest', scopes: [] });
+      await command('users.grant', { email, role: 'guest' });
+      await command('roles.remove', { name: 'guest' });
+      await reachesAll(world);
+      return { notes: [`user ${id} 2`, `user ${id} 3`] };
+    },
+  ],
+  'users.grant': [
+    async ({ command, enter }) => {
+      const { id, email, cookie } = await enter();
+      for (const _ of ['once', 'and again']) await command('users.grant', { email, role: 'admin' });
+      return { notes: [`user ${id} 2`], goesOn: cookie };
+    },
+  ],
+  'users.revoke-role': [
+    async ({ command, enter }) => {
+      const { id, email } = await enter();
+      await command('users.grant', { email, role: 'editor' });
+      for (const _ of ['once', 'and again']) await command('users.revoke-role', { email, role: 'editor' });
+      return { notes: [`user ${id} 2`, `user ${id} 3`] };
+    },
+  ],
   'users.show': [quiet(async ({ command, enter }) => command('users.show', { id: (await enter()).id }))],
   'sessions.end-all': [
     async ({ enter, command, openSessions }) => {

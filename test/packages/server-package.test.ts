@@ -73,7 +73,14 @@ test('an old Node gets one line that says what to do', async (t) => {
 test('holds the command, the server as JavaScript, the migrations and nothing else', async (t) => {
   const sources = filesIn('src').filter((path) => !path.startsWith('src/browser/'));
   const compiled = sources.map((path) => path.replace(/^src/, 'dist').replace(/\.ts$/, '.js'));
-  const others = ['dist/browser/index.js', ...filesIn('bin'), ...filesIn('drizzle'), 'LICENSE', 'README.md', 'package.json'];
+  const others = [
+    'dist/browser/index.js',
+    ...filesIn('bin'),
+    ...filesIn('drizzle'),
+    'LICENSE',
+    'README.md',
+    'package.json',
+  ];
   t.strictSame(ours.paths, [...compiled, ...others].sort());
   t.notOk(ours.paths.some((path) => /\.ts$|\.map$|test|\.env|\.pem$|\.key$/.test(path)));
 });

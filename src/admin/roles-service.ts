@@ -1,0 +1,228 @@
+import { parseEmailAddress } from '../accounts/email-address.ts';
+import { type Actor, byActor } from '../audit/audit-event.ts';
+import type { AuditService } from '../audit/audit-service.ts';
+import { AppError, validationFailed } from '../core/errors.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import type { SessionService } from '../sessions/session-service.ts';
+import type { RoleHolder, RoleHoldersStore } from './role-holders-store.ts';
+import {
+  ADMIN_ROLE,
+  added,
+  checkRole,
+  checkRolesOfUser,
+  hasAdminScope,
+  inOrder,
+  isSameList,
+  MOST_ROLES,
+  type Role,
+  type RoleWish,
+  unknownRoles,
+} from './role-rules.ts';
+import type { RoleSpreadLane } from './role-spread.ts';
+import type { RolesStore } from './roles-store.ts';
+
+type RolesServiceParts = {
+  store: RolesStore;
+  holders: RoleHoldersStore;
+  spread: RoleSpreadLane;
+  sessions: Pick<SessionService, 'claimsChanged'>;
+  audit: AuditService;
+  transact: Transact;
+};
+
+/** A user by address, and the names of their roles, as commands answer. */
+export type GrantedRoles = { id: string; email: string; roles: string[] };
+
+export type RolesService = ReturnType<typeof createRolesService>;
+
+/**
+ * Roles, and who has which. What opens `/admin` is given on the machine alone, and never taken from the last who has it:
+ * whoever comes over HTTP may take away, but no token, however it was got, can make an admin.
+ */
+export function createRolesService(parts: RolesServiceParts) {
+  const { store, holders, spread, sessions, audit, transact } = parts;
+
+  return {
+    /** All roles, by name. @throws AppError `unavailable` */
+    list: store.list,
+    put: (wish: RoleWish, actor: Actor): Promise<Role> =>
+      transact((transaction) => putIn(transaction, wish, actor)),
+    remove: (name: string, actor: Actor): Promise<void> =>
+      transact((transaction) => removeIn(transaction, name, actor)),
+    setRoles,
+    requireOtherAdmin,
+
+    /** Gives the user of an address one role more. @throws AppError as `setRoles` */
+    grant: (email: string, role: string, actor: Actor): Promise<GrantedRoles> =>
+      changeByEmail(email, (roles) => [...roles, role], actor),
+
+    /** Takes one role from the user of an address, if they have it. @throws AppError as `setRoles` */
+    revoke: (email: string, role: string, actor: Actor): Promise<GrantedRoles> =>
+      changeByEmail(email, (roles) => roles.filter((name) => name !== role), actor),
+  };
+
+  /**
+   * Makes a role, or replaces its scopes. The tokens of those who have it follow: the next ones say the new scopes at once,
+   * and earlier ones are void as fast as the lane gets to their users.
+   * @throws AppError `validation_failed`, `only_on_the_machine`, `last_admin`, `unavailable`
+   */
+  async function putIn(transaction: Transaction, wish: RoleWish, actor: Actor): Promise<Role> {
+    checkRole(wish);
+    await store.lock(transaction);
+    const before = await store.find(transaction, wish.name);
+    if (before === null) await requireRoom(transaction, wish.name);
+    const { description = before?.description ?? '' } = wish;
+    const after: Role = { name: wish.name, scopes: inOrder(wish.scopes), description };
+    requireMachineForScopes(actor, added(before?.scopes ?? [], after.scopes), wish.name);
+    if (wish.name === ADMIN_ROLE) requireAllOf(before?.scopes ?? [], after.scopes);
+    const scopesChange = !isSameList(before?.scopes ?? [], after.scopes);
+    if (before !== null && !scopesChange && before.description === after.description) return after;
+    await store.save(transaction, after);
+    await record(transaction, 'role.changed', { before, after }, actor);
+    if (scopesChange) await spread.send(transaction, { role: wish.name, removedBy: null, after: null });
+    return after;
+  }
+
+  /** @throws AppError `validation_failed` */
+  async function requireRoom(transaction: Transaction, name: string): Promise<void> {
+    // Otherwise those from whom it has not been taken yet would have it again.
+    if (await spread.isPending(transaction, 'role', name)) throw refusedName(BEING_TAKEN);
+    if ((await store.count(transaction)) >= MOST_ROLES)
+      throw refusedName(`there are ${MOST_ROLES} roles already`);
+  }
+
+  /**
+   * Removes a role. At once it gives nobody any scope in a new token, and the lane takes it from those who have it.
+   * @throws AppError `not_found`, `last_admin`, `unavailable`
+   */
+  async function removeIn(transaction: Transaction, name: string, actor: Actor): Promise<void> {
+    await store.lock(transaction);
+    const before = await store.find(transaction, name);
+    if (before === null) throw new AppError('not_found', { detail: `There is no role ${name}.` });
+    if (name === ADMIN_ROLE)
+      throw new AppError('last_admin', {
+        detail: 'The role admin cannot be removed: nobody could administer.',
+      });
+    await store.remove(transaction, name);
+    await record(transaction, 'role.removed', { before, after: null }, actor);
+    const { kind, id } = actor;
+    await spread.send(transaction, { role: name, removedBy: { kind, id }, after: null });
+  }
+
+  async function record(
+    transaction: Transaction,
+    kind: 'role.changed' | 'role.removed',
+    details: { before: Role | null; after: Role | null },
+    actor: Actor,
+  ): Promise<void> {
+    await audit.record(transaction, { kind, userId: null, ...byActor(actor), details });
+  }
+
+  /**
+   * Replaces the roles of a user, notes it, and makes the user's earlier tokens void. Nothing happens if they are the same.
+   * Roles that the user has already may stay, even those that are no longer there.
+   * @param roles names, in any order
+   * @returns the roles as they are stored
+   * @throws AppError `not_found` for an unknown user; `validation_failed` for an unknown role or too many;
+   *   `only_on_the_machine` for a new role with a scope of `/admin`, over HTTP; `last_admin`
+   */
+  async function setRoles(
+    transaction: Transaction,
+    userId: string,
+    roles: string[],
+    actor: Actor,
+  ): Promise<string[]> {
+    const user = await holders.lock(transaction, userId);
+    if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
+    return setRolesOf(transaction, user, roles, actor);
+  }
+
+  async function setRolesOf(
+    transaction: Transaction,
+    { id: userId, roles: before }: RoleHolder,
+    roles: string[],
+    actor: Actor,
+  ): Promise<string[]> {
+    const after = inOrder(roles);
+    if (isSameList(before, after)) return after;
+    checkRolesOfUser(after);
+    // First, as it locks what a change of a role locks first.
+    if (!after.includes(ADMIN_ROLE)) await requireOtherAdmin(transaction, userId);
+    await requireGrantable(transaction, added(before, after), actor);
+    await holders.save(transaction, userId, after);
+    await sessions.claimsChanged(transaction, userId);
+    await audit.record(transaction, {
+      kind: 'account.roles_changed',
+      ...{ userId, ...byActor(actor) },
+      details: { before, after },
+    });
+    return after;
+  }
+
+  async function requireGrantable(transaction: Transaction, names: string[], actor: Actor): Promise<void> {
+    if (names.length === 0) return;
+    const roles = await store.hold(transaction, names);
+    unknownRoles(names.filter((name) => !roles.some((role) => role.name === name)));
+    const power = roles.find(({ scopes }) => hasAdminScope(scopes));
+    if (power !== undefined && actor.kind !== 'operator')
+      throw new AppError('only_on_the_machine', {
+        detail: `The role ${power.name} opens /admin: grant it with \`doorward users grant ADDRESS ${power.name}\`.`,
+      });
+  }
+
+  /**
+   * To be called before a user is banned, deleted, or loses the role `admin`: they must not be the last active user with it.
+   * The user must be locked. Of two transactions that ask at the same time, one waits until the other one has ended. Own
+   * deletion does not ask.
+   * @throws AppError `last_admin`
+   */
+  async function requireOtherAdmin(transaction: Transaction, userId: string): Promise<void> {
+    if (!(await holders.isActiveAdmin(transaction, userId))) return;
+    await store.lock(transaction);
+    if (!(await holders.hasOtherAdmin(transaction, userId)))
+      throw new AppError('last_admin', {
+        detail:
+          'This is the last active user with the role admin: first `doorward users grant ADDRESS admin` to another.',
+      });
+  }
+
+  async function changeByEmail(
+    email: string,
+    change: (roles: string[]) => string[],
+    actor: Actor,
+  ): Promise<GrantedRoles> {
+    const parsed = parseEmailAddress(email);
+    if ('problem' in parsed) throw validationFailed([{ path: '/email', message: parsed.problem }]);
+    const { canonical } = parsed;
+    return transact(async (transaction) => {
+      const user = await holders.lockByEmail(transaction, canonical);
+      if (user === null)
+        throw new AppError('not_found', { detail: `There is no account with the address ${canonical}.` });
+      const roles = await setRolesOf(transaction, user, change(user.roles), actor);
+      return { id: user.id, email: canonical, roles };
+    });
+  }
+}
+
+const BEING_TAKEN =
+  'was removed, and is still being taken from the users who had it: try again in a minute, or see `doorward outbox list`';
+
+function refusedName(message: string): AppError {
+  return validationFailed([{ path: '/name', message }]);
+}
+
+/** @throws AppError `only_on_the_machine` */
+function requireMachineForScopes(actor: Actor, scopes: string[], role: string): void {
+  if (actor.kind === 'operator' || !hasAdminScope(scopes)) return;
+  const detail = `Scopes that begin with admin: open /admin: give them with \`doorward roles set ${role} --scope …\`.`;
+  throw new AppError('only_on_the_machine', { detail });
+}
+
+/** @throws AppError `last_admin` when the role `admin` would lose a scope */
+function requireAllOf(before: string[], after: string[]): void {
+  const lost = added(after, before).filter((scope) => hasAdminScope([scope]));
+  if (lost.length > 0)
+    throw new AppError('last_admin', {
+      detail: `The role admin cannot lose a scope: keep ${lost.join(', ')}.`,
+    });
+}
