@@ -25,9 +25,9 @@ export async function viewAudit(context) {
   const given = (/** @type {string} */ name) => query.get(name) ?? '';
   const form = h('form');
   const fields = [
-    field({ name: 'subject', label: 'User', hint: 'The id of the account.', value: given('subject') }),
-    field({ name: 'actor', label: 'Done by', hint: 'The id of a user or a client.', value: given('actor') }),
-    field({ name: 'kind', label: 'Kind', hint: 'Such as account.banned.', value: given('kind') }),
+    field({ name: 'subject', label: 'User id', value: given('subject') }),
+    field({ name: 'actor', label: 'Done by id', value: given('actor') }),
+    field({ name: 'kind', label: 'Kind', value: given('kind') }),
     field({ name: 'since', label: 'From', type: 'datetime-local', value: given('since') }),
     field({ name: 'until', label: 'Before', type: 'datetime-local', value: given('until') }),
   ];
@@ -39,11 +39,15 @@ export async function viewAudit(context) {
   return [heading('Audit'), ...parts];
 }
 
-/** @param {Context} context @param {() => import('./api.js').Query} filters */
-export function eventList({ api, announce }, filters) {
+/**
+ * @param {Context} context
+ * @param {() => import('./api.js').Query} filters
+ * @param {import('./list.js').Column<AuditEvent>[]} [columns]
+ */
+export function eventList({ api, announce }, filters, columns = COLUMNS) {
   return createList({
     label: 'What happened',
-    columns: COLUMNS,
+    columns,
     empty: 'Nothing like that happened.',
     announce,
     async read(after) {
@@ -59,9 +63,19 @@ const COLUMNS = [
   { name: 'What', show: ({ kind }) => h('code', {}, kind) },
   { name: 'User', show: ({ user_id }) => userOf(user_id) },
   { name: 'Done by', show: ({ actor }) => doneBy(actor) },
-  { name: 'From', show: ({ ip }) => ip ?? none() },
+  { name: 'From', show: ({ ip }) => (ip ? h('span', { class: 'word' }, ip) : none()) },
   { name: 'More', show: more },
 ];
+
+/** For the events of one user. */
+export const COLUMNS_OF_ONE = COLUMNS.filter(({ name }) => name !== 'User').map((column) =>
+  column.name === 'Done by' ? { ...column, show: doneByOf } : column,
+);
+
+/** @param {AuditEvent} event */
+function doneByOf({ actor, user_id }) {
+  return actor?.id && actor.id === user_id ? 'the user' : doneBy(actor);
+}
 
 /** @param {string | null} id */
 function userOf(id) {

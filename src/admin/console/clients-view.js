@@ -58,7 +58,7 @@ function columnsOf(context) {
       name: 'Status',
       show: ({ disabled_at }) => (disabled_at ? badge('disabled', 'bad') : badge('enabled', 'good')),
     },
-    { name: '', show: (client) => actsOf(client, context) },
+    { name: 'Actions', show: (client) => actsOf(client, context) },
   ];
 }
 

@@ -15,7 +15,7 @@ export async function viewOutbox({ api, announce, refresh }) {
       { name: 'Given up', show: ({ dead_at }) => time(dead_at) },
       { name: 'Attempts', show: ({ attempts }) => attempts },
       { name: 'Last error', show: ({ last_error }) => last_error ?? none() },
-      { name: '', show: actsOf },
+      { name: 'Actions', show: actsOf },
     ]),
     empty: 'Nothing was given up: all messages were sent, or will be.',
     announce,

@@ -1,4 +1,4 @@
-import { eventList } from './audit-view.js';
+import { COLUMNS_OF_ONE, eventList } from './audit-view.js';
 import { ask } from './dialog.js';
 import { badge, facts, h, heading, none, section, time } from './dom.js';
 import { tick } from './forms.js';
@@ -131,10 +131,10 @@ async function sessionsOf(user, { api, announce, refresh }) {
     announce,
     columns: /** @type {import('./list.js').Column<Session>[]} */ ([
       { name: 'Device', show: ({ user_agent }) => user_agent ?? none() },
-      { name: 'Address', show: ({ ip }) => ip ?? none() },
+      { name: 'IP', show: ({ ip }) => (ip ? h('span', { class: 'word' }, ip) : none()) },
       { name: 'Signed in', show: ({ authenticated_at }) => time(authenticated_at) },
       { name: 'Last seen', show: ({ last_seen_at }) => time(last_seen_at) },
-      { name: '', show: ({ id }) => h('button', { class: 'quiet', onclick: () => endOne(id) }, 'End') },
+      { name: 'Actions', show: ({ id }) => h('button', { class: 'quiet', onclick: () => endOne(id) }, 'End') },
     ]),
     async read(after) {
       const page = await api.get(path, { after });
@@ -173,7 +173,7 @@ async function sessionsOf(user, { api, announce, refresh }) {
 
 /** @param {User} user @param {Context} context */
 async function eventsOf(user, context) {
-  const list = eventList(context, () => ({ subject: user.id, limit: 20 }));
+  const list = eventList(context, () => ({ subject: user.id, limit: 20 }), COLUMNS_OF_ONE);
   await list.load();
   return section('What happened', list.element);
 }

@@ -40,7 +40,7 @@ export async function viewUsers(context) {
   const given = (/** @type {string} */ name) => query.get(name) ?? '';
   const form = h('form');
   const fields = [
-    field({ name: 'search', label: 'Address or name starts with', type: 'search', value: given('search') }),
+    field({ name: 'search', label: 'Address or name', type: 'search', value: given('search') }),
     field({ name: 'status', label: 'Status', choices: STATUSES, value: given('status') }),
     field({ name: 'role', label: 'Role', choices: roleChoices(roles), value: given('role') }),
     field({
