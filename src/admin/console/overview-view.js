@@ -7,7 +7,7 @@ import { table } from './list.js';
  * @param {import('./main.js').Context} context
  */
 export async function viewOverview({ api }) {
-  const { users, live_sessions, by_hour } = await api.get('/stats');
+  const { users, live_sessions, live_sessions_estimated, by_hour } = await api.get('/stats');
   /** @type {Hour[]} */
   const hours = by_hour;
   return [
@@ -15,11 +15,11 @@ export async function viewOverview({ api }) {
     h(
       'ul',
       { class: 'numbers' },
-      number('Users', users.total, '#/users'),
-      number('Active', users.active, '#/users?status=active'),
-      number('Banned', users.banned, '#/users?status=banned'),
-      number('Not verified', users.unverified, '#/users?verified=false'),
-      number('Live sessions', live_sessions),
+      number('Users', about(users.total, users.estimated), '#/users'),
+      number('Active', about(users.active, users.estimated), '#/users?status=active'),
+      number('Banned', about(users.banned), '#/users?status=banned'),
+      number('Not verified', about(users.unverified), '#/users?verified=false'),
+      number('Live sessions', about(live_sessions, live_sessions_estimated)),
     ),
     section(
       'The last 24 hours',
@@ -47,10 +47,14 @@ export async function viewOverview({ api }) {
   ];
 }
 
-/** @param {string} name @param {number} count @param {string} [href] */
+/** Millions of rows are not counted one by one. @param {number} count @param {boolean} [isEstimate] */
+function about(count, isEstimate = false) {
+  return `${isEstimate ? '≈ ' : ''}${new Intl.NumberFormat('en-GB').format(count)}`;
+}
+
+/** @param {string} name @param {string} count @param {string} [href] */
 function number(name, count, href) {
-  const value = h('strong', {}, new Intl.NumberFormat('en-GB').format(count));
-  const content = [h('span', {}, name), ' ', value];
+  const content = [h('span', {}, name), ' ', h('strong', {}, count)];
   return h('li', {}, href ? h('a', { href }, ...content) : h('div', {}, ...content));
 }
 

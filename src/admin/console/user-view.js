@@ -134,7 +134,10 @@ async function sessionsOf(user, { api, announce, refresh }) {
       { name: 'IP', show: ({ ip }) => (ip ? h('span', { class: 'word' }, ip) : none()) },
       { name: 'Signed in', show: ({ authenticated_at }) => time(authenticated_at) },
       { name: 'Last seen', show: ({ last_seen_at }) => time(last_seen_at) },
-      { name: 'Actions', show: ({ id }) => h('button', { class: 'quiet', onclick: () => endOne(id) }, 'End') },
+      {
+        name: 'Actions',
+        show: ({ id }) => h('button', { class: 'quiet', onclick: () => endOne(id) }, 'End'),
+      },
     ]),
     async read(after) {
       const page = await api.get(path, { after });
