@@ -11,6 +11,9 @@ import { explainError } from './explain-error.ts';
 /** Operators' commands by name. Arguments and answers are plain JSON. */
 export type Commands = Record<string, (args: never) => Promise<unknown>>;
 
+/** A batch of imported users is the longest one: some megabytes. */
+const LONGEST_CALL_BYTES = 32 * 1024 * 1024;
+
 /**
  * Accepts commands on a Unix socket. Its mode, 0600, decides who may open it: the operator.
  *
@@ -25,7 +28,7 @@ export async function serveCommands(
   commands: Commands,
   log: Log,
 ): Promise<() => Promise<void>> {
-  const app = Fastify();
+  const app = Fastify({ bodyLimit: LONGEST_CALL_BYTES });
   app.setErrorHandler((error: Error, call, reply) => sendProblem(forOperator(error, log), call, reply));
   app.setNotFoundHandler(() => {
     throw new AppError('not_found', { detail: 'The server that runs is of another version: restart it.' });

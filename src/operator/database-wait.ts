@@ -13,6 +13,11 @@ const FIRST_WAIT_MS = 100;
 const PASSING =
   /^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT|CONNECT_TIMEOUT|CONNECTION_\w+|no answer.*|08\w{3}|25006|42P01|42703|53300|57P0[123]|58\w{3})$/;
 
+/** Whether an error of the database may pass without a change of the settings. */
+export function passesByItself(error: unknown): boolean {
+  return PASSING.test(String(databaseTroubleOf(error)));
+}
+
 /** @param line about what is waited for, or that it goes on */
 export type Say = (line: string) => void;
 
@@ -35,7 +40,7 @@ export function createDatabaseWait(
       giveUpAt,
       firstWaitMs: FIRST_WAIT_MS,
       ended,
-      mayPass: (error) => PASSING.test(String(databaseTroubleOf(error))),
+      mayPass: passesByItself,
       onWait: (error) => {
         sayOnce(explainError(error, process.env));
         // The driver has waits of its own between its attempts, which grow for as long as a client lives.

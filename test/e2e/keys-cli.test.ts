@@ -9,8 +9,7 @@ import { explainError } from '../../src/operator/explain-error.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
 import { createPlace, quickSettings, runSql } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
-import { type Ended, type ServerProcess, shortFolder, startServer } from '../support/processes.ts';
-import { doorward } from '../support/warm-doorward.ts';
+import { doorward, type Ended, type ServerProcess, shortFolder, startServer } from '../support/processes.ts';
 
 type Settings = Record<string, string>;
 

@@ -86,8 +86,7 @@ export function shortFolder(t: Teardown): string {
   return folder;
 }
 
-/** These settings, and of this process only what every process needs. */
-export function environment(settings: Settings): NodeJS.ProcessEnv {
+function environment(settings: Settings): NodeJS.ProcessEnv {
   const { PATH, NODE_V8_COVERAGE } = process.env;
   return { PATH, NODE_V8_COVERAGE, ...quickSettings, ...settings };
 }
