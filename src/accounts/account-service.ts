@@ -8,6 +8,7 @@ import { normalizePassword } from '../passwords/password-policy.ts';
 import type { SessionService, StartedSession } from '../sessions/session-service.ts';
 import { type AccountStore, FIRST_CREDENTIALS_VERSION, type FoundAccount } from './account-store.ts';
 import type { CredentialRules } from './credential-rules.ts';
+import type { FailedSignIns, GuessNotes } from './failed-sign-ins.ts';
 import type { KnownDevices } from './known-device.ts';
 import type { LeakWatch } from './leak-watch.ts';
 import type { PasswordCheck } from './password-check.ts';
@@ -31,6 +32,7 @@ type AccountServiceParts = {
   devices: KnownDevices;
   notice: SignInNotice;
   audit: AuditService;
+  failures: FailedSignIns;
   leakWatch: LeakWatch;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
@@ -48,7 +50,7 @@ export type AccountService = ReturnType<typeof createAccountService>;
 /** Sign-up and sign-in: the only two ways in. */
 export function createAccountService(parts: AccountServiceParts) {
   const { store, sessions, passwords, passwordCheck, rules, signUps, verification } = parts;
-  const { devices, notice, audit, leakWatch, transact } = parts;
+  const { devices, notice, audit, failures, leakWatch, transact } = parts;
 
   return {
     /**
@@ -64,7 +66,9 @@ export function createAccountService(parts: AccountServiceParts) {
      *   `unavailable`
      */
     signIn: (credentials: Credentials, visitor: Visitor): Promise<SignedIn> =>
-      tellOutcome(channels.signIn, () => signIn(credentials, visitor)),
+      tellOutcome(channels.signIn, () =>
+        failures.watch({ device: visitor.device }, (notes) => signIn(credentials, visitor, notes)),
+      ),
   };
 
   async function signUp({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
@@ -91,10 +95,15 @@ export function createAccountService(parts: AccountServiceParts) {
     };
   }
 
-  async function signIn({ email, password }: Credentials, visitor: Visitor): Promise<SignedIn> {
+  async function signIn(
+    { email, password }: Credentials,
+    visitor: Visitor,
+    notes: GuessNotes,
+  ): Promise<SignedIn> {
     await passwords.requireRoom();
     const { canonical } = rules.readEmail(email);
     const found = await store.findByEmail(canonical);
+    notes.about(canonical, found);
     const device = devices.read(visitor.deviceCookie);
     const isKnown = devices.knows(device, found);
     // No password is right for a banned account, so that it is counted like one that does not exist.
@@ -102,7 +111,9 @@ export function createAccountService(parts: AccountServiceParts) {
     const knownAs = isKnown ? device.id : null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password, knownAs });
     if (found === null || !matches) throw new AppError('invalid_credentials');
+    notes.otherwise('not_verified');
     verification.requireVerified(found, visitor);
+    notes.otherwise('account_changed');
     await strengthenHash(found.id, String(hash), password).catch(parts.onRehashError);
     const mail = isKnown ? null : await notice.reserveMail(canonical);
     const session = await transact((transaction) => startChecked(transaction, found, visitor, mail));

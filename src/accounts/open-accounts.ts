@@ -1,4 +1,5 @@
 import type { Platform } from '../adapters/platform.ts';
+import { createPseudonyms } from '../cache/cache-seal.ts';
 import { warning } from '../core/log.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
@@ -7,6 +8,7 @@ import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { AccountFeatures } from './account-features.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
+import { createFailedSignIns } from './failed-sign-ins.ts';
 import { createKnownDevices } from './known-device.ts';
 import { createLeakStore } from './leak-store.ts';
 import { createLeakWatch } from './leak-watch.ts';
@@ -45,7 +47,9 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     keyEncryptionKey: platform.keyEncryptionKey,
     previousKeyEncryptionKey: config.KEY_ENCRYPTION_KEY_PREVIOUS,
   });
-  const ownerCheck = createOwnerCheck({ store, passwordCheck, clock });
+  const nameOf = createPseudonyms(config.PUBLIC_URL, platform.keyEncryptionKey);
+  const failures = createFailedSignIns(audit, (email) => nameOf(`sign-in ${email}`));
+  const ownerCheck = createOwnerCheck({ store, passwordCheck, failures, clock });
   const mailLimit = createMailLimit(guesses, config.MAILS_PER_ADDRESS);
   const { signUps, verification } = openVerification(platform, features, {
     ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
@@ -69,6 +73,7 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
       isWanted: config.NEW_DEVICE_MAIL,
     }),
     audit,
+    failures,
     leakWatch,
     onRehashError: warning(log, 'could not store a stronger password hash'),
   });

@@ -2,16 +2,22 @@ import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { AccountStore } from './account-store.ts';
+import type { FailedSignIns, GuessNotes } from './failed-sign-ins.ts';
 import type { PasswordCheck } from './password-check.ts';
 
 const RECENT_MS = 10 * 60_000;
 
-type OwnerCheckParts = { store: AccountStore; passwordCheck: PasswordCheck; clock: DatabaseClock };
+type OwnerCheckParts = {
+  store: AccountStore;
+  passwordCheck: PasswordCheck;
+  failures: FailedSignIns;
+  clock: DatabaseClock;
+};
 
 export type OwnerCheck = ReturnType<typeof createOwnerCheck>;
 
 /** Before a grave change: an open browser that somebody has found is not enough. */
-export function createOwnerCheck({ store, passwordCheck, clock }: OwnerCheckParts) {
+export function createOwnerCheck({ store, passwordCheck, failures, clock }: OwnerCheckParts) {
   return {
     /**
      * Makes sure that it is the owner who asks: by the password, or by having signed in within ten minutes.
@@ -24,11 +30,16 @@ export function createOwnerCheck({ store, passwordCheck, clock }: OwnerCheckPart
         if (clock.now() - session.authenticatedAt < RECENT_MS) return;
         throw new AppError('reauthentication_required');
       }
-      const found = await store.findByEmail(session.claims.email);
-      if (found === null || found.id !== session.userId) throw new AppError('not_signed_in');
-      const { email, passwordHash: hash } = found;
-      if (!(await passwordCheck.matches({ email, hash, password, knownAs: session.id })))
-        throw new AppError('invalid_credentials');
+      await failures.watch({ session }, (notes) => confirm(session, password, notes));
     },
   };
+
+  async function confirm(session: SessionRecord, password: string, notes: GuessNotes): Promise<void> {
+    const found = await store.findByEmail(session.claims.email);
+    if (found === null || found.id !== session.userId) throw new AppError('not_signed_in');
+    const { email, passwordHash: hash } = found;
+    notes.about(email, found);
+    if (!(await passwordCheck.matches({ email, hash, password, knownAs: session.id })))
+      throw new AppError('invalid_credentials');
+  }
 }

@@ -2,12 +2,16 @@ import { inParts } from '../core/parts.ts';
 import type { Transaction } from '../db/database.ts';
 import type { AuditEvent, NewAuditEvent } from './audit-event.ts';
 import type { AuditStore } from './audit-store.ts';
+import type { BackgroundEvents } from './background-events.ts';
 
 export type AuditService = ReturnType<typeof createAuditService>;
 
-/** What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone. */
-export function createAuditService(store: AuditStore) {
+/** What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note` is for those that tell of nothing that was done. */
+export function createAuditService(store: AuditStore, background: Pick<BackgroundEvents, 'note'>) {
   return {
+    /** Takes an event that belongs to no transaction, and returns at once. It is written within a second, or lost. */
+    note: background.note,
+
     /**
      * Sends an event to the database, and does not wait for the answer: the transaction does, before its commit, and fails
      * if this has failed. The act costs no round trip more, if it has a statement to send after this.

@@ -1,9 +1,9 @@
-import { v7 as uuidv7 } from 'uuid';
+import { NIL, v7 as uuidv7 } from 'uuid';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, sql } from '../db/drizzle.ts';
+import { and, asc, eq, gt, inArray, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
-import { auditEvents } from '../db/schema.ts';
+import { auditEvents, users } from '../db/schema.ts';
 import type { AuditEvent, NewAuditEvent } from './audit-event.ts';
 
 export type AuditStore = ReturnType<typeof createAuditStore>;
@@ -14,6 +14,24 @@ export function createAuditStore(database: Database) {
     /** Prepared, so that the driver sends it together with the next statement. */
     async insert({ database }: Transaction, event: NewAuditEvent): Promise<void> {
       await database.insert(auditEvents).values(toRow(event)).prepare('insert_audit_event').execute();
+    },
+
+    /**
+     * Writes events that belong to no transaction, but for those of accounts that are gone: nothing must be known of them any
+     * more. Both locks and writes are the same whether an event has an account or not, so that nobody learns that by the time.
+     */
+    async insertLate({ database }: Transaction, events: NewAuditEvent[]): Promise<void> {
+      const ids = [...new Set(events.map(({ userId }) => userId ?? NIL))].sort();
+      // Until the commit these accounts are not deleted.
+      const found = await database
+        .select({ id: users.id })
+        .from(users)
+        .where(inArray(users.id, ids))
+        .orderBy(users.id)
+        .for('key share');
+      const living = new Set<string | null>([null, ...found.map(({ id }) => id)]);
+      const rows = events.filter(({ userId }) => living.has(userId)).map(toRow);
+      if (rows.length > 0) await database.insert(auditEvents).values(rows);
     },
 
     /** Events of a user, the oldest first. @param after the id of the last one that the caller has */

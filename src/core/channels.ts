@@ -55,6 +55,8 @@ type Messages = {
    * addresses that ask for revocations, on streams of them, or on addresses that call `/admin`.
    */
   limitReached: { limit: 'credentials' | 'misses' | 'guesses' | 'revocations' | 'streams' | 'admin' };
+  /** Events of the audit that were not written: too many at once, or the database did not take them. */
+  eventsLost: { count: number };
   /** An attempt to deliver a message. */
   delivery: {
     kind: string;
@@ -99,6 +101,7 @@ export const channels = {
   signIn: factChannel<'signIn'>('doorward:account:sign-in'),
   token: factChannel<'token'>('doorward:token'),
   limitReached: factChannel<'limitReached'>('doorward:limit-reached'),
+  eventsLost: factChannel<'eventsLost'>('doorward:audit:events-lost'),
   delivery: factChannel<'delivery'>('doorward:outbox:delivery'),
 } satisfies { [Name in keyof Messages]: FactChannel<Messages[Name]> };
 

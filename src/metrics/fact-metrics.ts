@@ -25,6 +25,7 @@ export function countFacts(registry: Registry): End {
     countEntries(registers),
     countTokens(registers),
     countLimits(registers),
+    countLostEvents(registers),
     measureDeliveries(registers),
   ];
   return () => ends.flat().forEach((end) => void end());
@@ -169,6 +170,15 @@ function countLimits(registers: Registry[]): End {
   for (const limit of ['credentials', 'misses', 'guesses', 'revocations', 'streams', 'admin'])
     counter.inc({ limit }, 0);
   return listenTo(channels.limitReached, (fact) => counter.inc(fact));
+}
+
+function countLostEvents(registers: Registry[]): End {
+  const counter = new Counter({
+    name: 'doorward_audit_events_lost_total',
+    help: 'Failed sign-ins that are not in the audit: too many at once, or the database did not take them',
+    registers,
+  });
+  return listenTo(channels.eventsLost, ({ count }) => counter.inc(count));
 }
 
 function measureDeliveries(registers: Registry[]): End {

@@ -33,6 +33,7 @@ test('counts what is published, and nothing more once it is closed', async (t) =
     tell(channels.signUp, { outcome: 'email_taken' });
     tell(channels.token, { kind: 'single_use' });
     tell(channels.limitReached, { limit: 'misses' });
+    tell(channels.eventsLost, { count: 3 });
     tell(channels.delivery, {
       ...{ kind: 'sessions_ended', outcome: 'delivered', attempts: 2 },
       ...{ durationMs: 500, ageMs: 4_000 },
@@ -58,6 +59,7 @@ test('counts what is published, and nothing more once it is closed', async (t) =
     'doorward_sign_ups_total{result="email_taken"}': 2,
     'doorward_tokens_total{kind="single_use"}': 2,
     'doorward_limit_refusals_total{limit="misses"}': 2,
+    doorward_audit_events_lost_total: 6,
     'doorward_outbox_attempts_total{lane="sessions_ended",outcome="delivered"}': 2,
     doorward_revocation_lag_seconds_sum: 9,
     'doorward_build_info{version="1.2.3"}': 1,

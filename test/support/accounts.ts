@@ -3,6 +3,7 @@ import { t as root, type Test } from 'tap';
 import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
 import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
+import { createFailedSignIns } from '../../src/accounts/failed-sign-ins.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
 import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createPasswordCheck } from '../../src/accounts/password-check.ts';
@@ -59,7 +60,7 @@ export async function setUp(t: Test) {
   const opened = await openSessions(t);
   const { database, transact, accounts: accountStore } = opened;
   const { sessions } = opened.createReplica();
-  const audit = createAuditService(createAuditStore(database));
+  const audit = createAuditService(createAuditStore(database), { note: () => {} });
   const codes = createCodeService({
     store: createCodeStore(database),
     style: 'both',
@@ -98,6 +99,7 @@ export async function setUp(t: Test) {
       passwords,
       passwordCheck: createPasswordCheck({ passwords, guesses }),
       audit,
+      failures: createFailedSignIns(audit, (email) => email),
       devices,
       notice: createSignInNotice({
         ...{ audit, isWanted: true, ...changes.notice },

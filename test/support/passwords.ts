@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { createAccountService } from '../../src/accounts/account-service.ts';
 import type { AccountStore } from '../../src/accounts/account-store.ts';
 import { createCredentialRules } from '../../src/accounts/credential-rules.ts';
+import { createFailedSignIns } from '../../src/accounts/failed-sign-ins.ts';
 import { createKnownDevices } from '../../src/accounts/known-device.ts';
 import { createMailLimit } from '../../src/accounts/mail-limit.ts';
 import { createOwnerCheck } from '../../src/accounts/owner-check.ts';
@@ -74,6 +75,7 @@ export async function openPasswords(t: Test) {
     const mail: MailService = { isOn: true, send, withdraw: async () => {}, ...changes.mail };
     const passwords = { ...quickHasher, ...changes.passwords };
     const passwordCheck = createPasswordCheck({ passwords, guesses });
+    const failures = createFailedSignIns(audit, (email) => email);
     const none = createWordList([]);
     const rules = createCredentialRules(
       { minLength: 8, serviceNames: none, blockedWords: none, isCommon: () => false },
@@ -87,7 +89,7 @@ export async function openPasswords(t: Test) {
     const service = createPasswordService({
       ...shared,
       ...{ accounts, store, codes, mail },
-      ownerCheck: createOwnerCheck({ store: accounts, passwordCheck, clock }),
+      ownerCheck: createOwnerCheck({ store: accounts, passwordCheck, failures, clock }),
       notice: createPasswordNotice({ codes, mail, clock }),
       lane: outbox.openLane(forgottenPasswordLane(take)),
     });
@@ -96,7 +98,7 @@ export async function openPasswords(t: Test) {
     });
     const signIn = createAccountService({
       ...shared,
-      ...{ store: accounts, passwordCheck, notice: signInNotice },
+      ...{ store: accounts, passwordCheck, failures, notice: signInNotice },
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
       leakWatch: { look: () => {}, close: async () => {} },

@@ -40,7 +40,7 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
   const config = { ...QUICK_HASH, ...settings };
   const platform = createPlatform(database, { config, clock, log: keepErrors(errors) });
   const outbox = openOutbox(platform);
-  const audit = openAudit(platform).service;
+  const { service: audit, close: writeEvents } = openAudit(platform);
   const codes = openCodes(platform).service;
   const sessions = openSessions(platform, { outbox: outbox.service, audit });
   const { service, history } = sessions;
@@ -48,6 +48,7 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
   const accounts = openRoom(platform, parts);
   t.teardown(async () => {
     await accounts.close();
+    await writeEvents();
     await outbox.close();
     await sessions.close();
   });
@@ -91,7 +92,7 @@ export async function openAccounts(t: Test, settings: Partial<Config> = {}, mail
       mails,
       errors,
     },
-    ...{ eventsOf, find, signIn, signUp },
+    ...{ eventsOf, find, signIn, signUp, writeEvents },
     /** The mails so far that nobody has taken, once all that is due has been delivered. */
     async takeMails(): Promise<Sent[]> {
       await outbox.service.deliverDue();
