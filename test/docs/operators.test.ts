@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { createPlace } from '../helper.ts';
 import { freePort } from '../support/free-port.ts';
-import { doorward, startServer } from '../support/processes.ts';
+import { startServer } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 import { captures, pages, readPage } from './pages.ts';
 
 t.setTimeout(300_000);

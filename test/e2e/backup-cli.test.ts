@@ -6,7 +6,8 @@ import { test } from 'tap';
 import { captures, readPage } from '../docs/pages.ts';
 import { createPlace, newCredentials } from '../helper.ts';
 import { freePort } from '../support/free-port.ts';
-import { doorward, shortFolder } from '../support/processes.ts';
+import { shortFolder } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 import { cookiesOf, postJson, startServer } from './server-process.ts';
 
 /** The commands of the page, in their order. */

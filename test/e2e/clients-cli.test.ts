@@ -7,7 +7,8 @@ import type { ClientListing, NewCredentials } from '../../src/oauth/client-comma
 import { runCommand } from '../../src/operator/run-command.ts';
 import { createPlace, quickSettings } from '../helper.ts';
 import { basic } from '../support/clients.ts';
-import { doorward, shortFolder, startServer } from '../support/processes.ts';
+import { shortFolder, startServer } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 import { TestProcess } from './server-process.ts';
 
 type Settings = Record<string, string>;

@@ -9,7 +9,8 @@ import { explainError } from '../../src/operator/explain-error.ts';
 import { runCommand } from '../../src/operator/run-command.ts';
 import { createPlace, quickSettings, runSql } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
-import { doorward, type Ended, type ServerProcess, shortFolder, startServer } from '../support/processes.ts';
+import { type Ended, type ServerProcess, shortFolder, startServer } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 
 type Settings = Record<string, string>;
 

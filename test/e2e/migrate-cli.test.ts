@@ -1,7 +1,8 @@
 import { test } from 'tap';
 import { readMigrations } from '../../src/db/migrations.ts';
 import { createPlace, runSql } from '../helper.ts';
-import { doorward, shortFolder } from '../support/processes.ts';
+import { shortFolder } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 import { startServer } from './server-process.ts';
 
 const NOTHING = { code: 0, stdout: 'Nothing to do: the schema is up to date.\n', stderr: '' };

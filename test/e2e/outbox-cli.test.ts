@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 import { createPlace, quickSettings, runSql } from '../helper.ts';
-import { doorward } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 
 t.setTimeout(120_000);
 

@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { build, createPlace, signUp } from '../helper.ts';
-import { doorward } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 
 test('all users are signed out at every server; who comes back stays', async (t) => {
   const place = await createPlace(t);

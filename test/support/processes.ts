@@ -86,7 +86,8 @@ export function shortFolder(t: Teardown): string {
   return folder;
 }
 
-function environment(settings: Settings): NodeJS.ProcessEnv {
+/** These settings, and of this process only what every process needs. */
+export function environment(settings: Settings): NodeJS.ProcessEnv {
   const { PATH, NODE_V8_COVERAGE } = process.env;
   return { PATH, NODE_V8_COVERAGE, ...quickSettings, ...settings };
 }
