@@ -17,6 +17,7 @@ import { openOutbox } from './outbox/open-outbox.ts';
 import { openRevocations } from './revocations/open-revocations.ts';
 import { openSessions } from './sessions/open-sessions.ts';
 import { openTokens } from './tokens/open-tokens.ts';
+import { openWebhooks } from './webhooks/open-webhooks.ts';
 
 /**
  * Opens and starts everything that the routes need, in the order of dependencies.
@@ -34,6 +35,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     throw error;
   });
   const audit = openAudit(platform);
+  const webhooks = openWebhooks(platform, { outbox: outbox.service, audit: audit.service });
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const revocations = openRevocations(platform, adapters.hints);
@@ -58,9 +60,10 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const { isRevoked } = revocations.feed;
   const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
 
-  // The mails first: they let go of a mail server that hangs, for which the outbox would wait.
+  // These two first: they let go of others that hang, for which the outbox would wait.
   const opened = [
     mail,
+    webhooks,
     outbox,
     keys,
     audit,

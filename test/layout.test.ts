@@ -37,6 +37,7 @@ const rooms = [
   'keys',
   'codes',
   'mail',
+  'webhooks',
   'audit',
   'passwords',
   'outbox',
@@ -66,6 +67,7 @@ const layers = ['store', 'service', 'routes'];
 /** No I/O, no clock of their own, no framework. */
 const pureFiles = [
   'accounts/email-address.ts',
+  'audit/audit-event.ts',
   'config/database-url.ts',
   'config/hash-strength.ts',
   'config/misspelt-name.ts',
@@ -104,6 +106,8 @@ const pureFiles = [
   'verifier/token-claims.ts',
   'verifier/token-type.ts',
   'verifier/verifier-error.ts',
+  'webhooks/webhook-event.ts',
+  'webhooks/webhook-signature.ts',
 ];
 const pureBuiltins = ['node:crypto', 'node:url'];
 

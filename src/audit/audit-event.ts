@@ -74,6 +74,9 @@ export type NewAuditEvent = {
   details?: Record<string, unknown>;
 };
 
+/** An event as it was written. */
+export type RecordedEvent = NewAuditEvent & { id: string };
+
 export type AuditEvent = {
   id: string;
   kind: string;

@@ -1,13 +1,19 @@
+import { v7 as uuidv7 } from 'uuid';
 import { inParts } from '../core/parts.ts';
 import type { Transaction } from '../db/database.ts';
-import type { AuditEvent, NewAuditEvent } from './audit-event.ts';
+import type { AuditEvent, NewAuditEvent, RecordedEvent } from './audit-event.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { BackgroundEvents } from './background-events.ts';
+
+/** Called with each event, in the transaction that writes it. */
+type AuditListener = (transaction: Transaction, event: RecordedEvent) => Promise<void>;
 
 export type AuditService = ReturnType<typeof createAuditService>;
 
 /** What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note` is for those that tell of nothing that was done. */
 export function createAuditService(store: AuditStore, background: Pick<BackgroundEvents, 'note'>) {
+  let listener: AuditListener | null = null;
+
   return {
     /** Takes an event that belongs to no transaction, and returns at once. It is written within a second, or lost. */
     note: background.note,
@@ -17,8 +23,25 @@ export function createAuditService(store: AuditStore, background: Pick<Backgroun
      * if this has failed. The act costs no round trip more, if it has a statement to send after this.
      */
     async record(transaction: Transaction, event: NewAuditEvent): Promise<void> {
-      transaction.alongside(store.insert(transaction, event));
+      const id = uuidv7();
+      transaction.alongside(store.insert(transaction, event, id));
+      if (listener !== null) transaction.alongside(listener(transaction, { id, ...event }));
     },
+
+    /** Writes events that were taken by `note`, but for those of accounts that are gone. */
+    async recordNoted(transaction: Transaction, events: NewAuditEvent[]): Promise<void> {
+      const recorded = events.map((event) => ({ id: uuidv7(), ...event }));
+      await store.insertLate(transaction, recorded);
+      await Promise.all(recorded.map((event) => listener?.(transaction, event)));
+    },
+
+    /** Has what happens told to others as well: with each event, a message to them is written or neither is. */
+    listen(heard: AuditListener): void {
+      listener = heard;
+    },
+
+    /** @throws AppError `unavailable` */
+    find: (id: string): Promise<AuditEvent | null> => store.find(id),
 
     /** All events of a user, the oldest first, some at a time. @throws AppError `unavailable` */
     listOf: (userId: string): AsyncGenerator<AuditEvent[]> =>

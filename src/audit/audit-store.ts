@@ -4,7 +4,7 @@ import { and, asc, eq, gt, inArray, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { tryLock } from '../db/locks.ts';
 import { auditEvents, users } from '../db/schema.ts';
-import type { AuditEvent, NewAuditEvent } from './audit-event.ts';
+import type { AuditEvent, NewAuditEvent, RecordedEvent } from './audit-event.ts';
 
 export type AuditStore = ReturnType<typeof createAuditStore>;
 
@@ -12,15 +12,20 @@ export type AuditStore = ReturnType<typeof createAuditStore>;
 export function createAuditStore(database: Database) {
   return {
     /** Prepared, so that the driver sends it together with the next statement. */
-    async insert({ database }: Transaction, event: NewAuditEvent): Promise<void> {
-      await database.insert(auditEvents).values(toRow(event)).prepare('insert_audit_event').execute();
+    async insert({ database }: Transaction, event: NewAuditEvent, id = uuidv7()): Promise<void> {
+      await database.insert(auditEvents).values(toRow(id, event)).prepare('insert_audit_event').execute();
+    },
+
+    async find(id: string): Promise<AuditEvent | null> {
+      const [row] = await database.select().from(auditEvents).where(eq(auditEvents.id, id));
+      return row ?? null;
     },
 
     /**
      * Writes events that belong to no transaction, but for those of accounts that are gone: nothing must be known of them any
      * more. Both locks and writes are the same whether an event has an account or not, so that nobody learns that by the time.
      */
-    async insertLate({ database }: Transaction, events: NewAuditEvent[]): Promise<void> {
+    async insertLate({ database }: Transaction, events: RecordedEvent[]): Promise<void> {
       const ids = [...new Set(events.map(({ userId }) => userId ?? NIL))].sort();
       // Until the commit these accounts are not deleted.
       const found = await database
@@ -30,7 +35,7 @@ export function createAuditStore(database: Database) {
         .orderBy(users.id)
         .for('key share');
       const living = new Set<string | null>([null, ...found.map(({ id }) => id)]);
-      const rows = events.filter(({ userId }) => living.has(userId)).map(toRow);
+      const rows = events.filter(({ userId }) => living.has(userId)).map((event) => toRow(event.id, event));
       if (rows.length > 0) await database.insert(auditEvents).values(rows);
     },
 
@@ -68,13 +73,13 @@ export function createAuditStore(database: Database) {
 }
 
 /** All columns, in one order, so that the text of the statement is always the same. */
-function toRow({ device, ...event }: NewAuditEvent) {
+function toRow(id: string, { device, ...event }: NewAuditEvent) {
   const { kind, userId, actorId } = event;
   const { ip = null, userAgent = null } = device ?? {};
   const actorKind = event.actorKind ?? (actorId === null ? null : 'user');
   const requestId = event.requestId ?? device?.requestId ?? null;
   return {
-    ...{ id: uuidv7(), kind, happenedAt: sql`now()`, userId, actorId, actorKind, requestId },
+    ...{ id, kind, happenedAt: sql`now()`, userId, actorId, actorKind, requestId },
     ...{ sessionId: event.sessionId ?? null, ip, userAgent, details: event.details ?? null },
   };
 }

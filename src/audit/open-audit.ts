@@ -9,10 +9,11 @@ import { createBackgroundEvents } from './background-events.ts';
 export function openAudit({ config, database, guard, transact, clock, log }: Platform) {
   const store = guardStore('audit', createAuditStore(database), guard);
   const background = createBackgroundEvents({
-    write: (events) => transact((transaction) => store.insertLate(transaction, events)),
+    write: (events) => transact((transaction) => service.recordNoted(transaction, events)),
     onLost: (count, err) => log.warn({ err, count }, 'failed sign-ins were not written to the audit'),
     now: clock.local,
   });
+  const service = createAuditService(store, background);
   const sweep: Sweep = (transaction, limit) => store.sweep(transaction, config.AUDIT_RETENTION, limit);
-  return { service: createAuditService(store, background), sweeps: [sweep], close: background.close };
+  return { service, sweeps: [sweep], close: background.close };
 }

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { isLoopbackHost } from '../core/loopback.ts';
 import { isReservedAudience } from '../verifier/token-type.ts';
 import { type DatabaseUrlError, parseDatabaseUrl } from './database-url.ts';
 import { parseRedisUrl, type RedisTarget } from './redis-target.ts';
@@ -186,3 +187,36 @@ export const redisTarget: Format<RedisTarget> = {
   accepts: (text) => parseRedisUrl(text) !== null,
   decode: (text) => parseRedisUrl(text) as RedisTarget,
 };
+
+/** Where messages go: https, or http to this machine itself, with a path and a query if it needs them. It is used unchanged. */
+export const webhookUrl: Format<string> = text(
+  'an https:// URL, or http:// on this machine, without fragment, user or password',
+  (text) => {
+    const url = /^https?:\/\/[^\s#\\]+$/i.test(text) ? URL.parse(text) : null;
+    if (url === null || url.username !== '' || url.password !== '') return false;
+    return url.protocol === 'https:' || isLoopbackHost(url.hostname);
+  },
+);
+
+/** 32 characters of base64 are 24 bytes, and 86 are 64. */
+const WEBHOOK_SECRET = /^whsec_[A-Za-z\d+/]{32,86}={0,2}$/;
+
+/** One secret of Standard Webhooks, or two, between which a space or a comma stands. Decodes to their bytes. */
+export const webhookSecrets: Format<Buffer[]> = {
+  expects:
+    'whsec_ and 24 to 64 bytes in base64; two of them, with a space or a comma between, while one replaces the other',
+  accepts: (text) => {
+    const secrets = secretsIn(text);
+    return secrets.length <= 2 && secrets.every((secret) => WEBHOOK_SECRET.test(secret));
+  },
+  decode: (text) => secretsIn(text).map((secret) => Buffer.from(secret.slice('whsec_'.length), 'base64')),
+};
+
+function secretsIn(text: string): string[] {
+  return text.split(/[ ,]+/);
+}
+
+/** A type of messages, the beginning of some, or all. */
+export function isEventPattern(item: string): boolean {
+  return /^(\*|(user|audit)\.(\*|[a-z_]+(\.[a-z_]+|\.\*)?))$/.test(item);
+}

@@ -89,6 +89,11 @@ const rules = [
     'sends mails and needs SMTP_URL; set it, or EMAIL_VERIFICATION=off',
   ),
   rule(
+    ['EVENTS_WEBHOOK_URL', 'EVENTS_WEBHOOK_SECRET'],
+    (c) => !c.EVENTS_WEBHOOK_URL !== !c.EVENTS_WEBHOOK_SECRET,
+    'goes with EVENTS_WEBHOOK_SECRET; set both or neither. Make a secret with: echo whsec_$(openssl rand -base64 32)',
+  ),
+  rule(
     ['DEFAULT_AUDIENCE', 'AUDIENCES'],
     (c) => c.DEFAULT_AUDIENCE !== undefined && !c.AUDIENCES.includes(c.DEFAULT_AUDIENCE),
     'must be one of AUDIENCES',

@@ -67,6 +67,7 @@ const hashMemory = is.integer(7168, 1_048_576);
 const rateLimit = is.integer(0, 100_000);
 const origins = is.list('exact origins such as https://app.example.com', is.isWebOrigin);
 const addresses = is.list('IP addresses and CIDR blocks', is.isAddressBlock);
+const eventTypes = is.list('types such as user.deleted, user.*, audit.session.* and *', is.isEventPattern);
 
 // The settings: format, default, meaning. A default may only depend on settings above its own line.
 
@@ -264,6 +265,19 @@ const operators = {
   ),
 };
 
+const events = {
+  EVENTS_WEBHOOK_URL: secret(
+    is.webhookUrl,
+    'URL that is told what happens to users, as Standard Webhooks; goes with EVENTS_WEBHOOK_SECRET; unset: none is',
+  ),
+  EVENTS_WEBHOOK_SECRET: secret(is.webhookSecrets, 'Signs what is sent to EVENTS_WEBHOOK_URL'),
+  EVENTS_WEBHOOK_TYPES: setting(
+    eventTypes,
+    'user.*',
+    'What it is told: types, beginnings of types, `audit.*` for the whole audit, `*` for all',
+  ),
+};
+
 /** Every setting. */
 export const Settings = Type.Object({
   ...server,
@@ -274,6 +288,7 @@ export const Settings = Type.Object({
   ...accountsAndMail,
   ...operations,
   ...operators,
+  ...events,
 });
 
 /** Durations in milliseconds, lists as arrays, keys as bytes; named as in the environment. */
@@ -292,6 +307,7 @@ export const settingSections = [
   sectionOf('Accounts and mail', accountsAndMail),
   sectionOf('Operations', operations),
   sectionOf('Operators', operators),
+  sectionOf('Events', events),
 ];
 
 function sectionOf(title: string, settings: Partial<typeof Settings.properties>) {

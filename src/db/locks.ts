@@ -19,6 +19,7 @@ export const LOCKS = {
   sweepRevocations: 7_236_455_030,
   sweepAuditEvents: 7_236_455_031,
   changeRoles: 7_236_455_032,
+  sweepDeadWebhooks: 7_236_455_035,
 } as const;
 
 type Job = keyof typeof LOCKS;

@@ -8,8 +8,9 @@ import { openAudit } from '../audit/open-audit.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock, steadyClock } from '../core/clock.ts';
 import { openKeys } from '../keys/open-keys.ts';
-import { openOutbox } from '../outbox/open-outbox.ts';
+import { openCommandOutbox } from '../outbox/open-outbox.ts';
 import { openSessions } from '../sessions/open-sessions.ts';
+import { openWebhooks } from '../webhooks/open-webhooks.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { callCommand } from './command-socket.ts';
 import { createOperatorCommands, type OperatorCommands } from './operator-commands.ts';
@@ -124,9 +125,10 @@ function openCommandsOn(
 ): OperatorCommands {
   const platform = openCommandPlatform(config, adapters, createDatabaseClock(steadyClock));
   const keys = openKeys(platform);
-  const outbox = openOutbox(platform).service;
+  const outbox = openCommandOutbox(platform);
   const audit = openAudit(platform).service;
   const sessions = openSessions(platform, { outbox, audit });
+  openWebhooks(platform, { outbox, audit });
   let admin: Promise<Admin> | undefined;
   const openAdmin = async () => {
     const { openCommandAdmin } = await import('./open-command-admin.ts');

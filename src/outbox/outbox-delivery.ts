@@ -4,7 +4,7 @@ import { channels, tell } from '../core/channels.ts';
 import { within } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import { operations, traced } from '../core/trace-channels.ts';
-import { errorName, type RetryPolicy, retryDelayMs, Undeliverable } from './outbox-rules.ts';
+import { errorName, RetryLater, type RetryPolicy, retryDelayMs, Undeliverable } from './outbox-rules.ts';
 import type { ClaimedMessage, Failure } from './outbox-store.ts';
 
 /** What a delivery knows of its message beside the payload. */
@@ -22,7 +22,7 @@ export type DeliverySettings<Payload extends TSchema> = {
   payload: Payload;
   /**
    * Delivers one message. May be called again for the same one: after a failure, or after a crash.
-   * @throws Undeliverable when no further attempt could help
+   * @throws Undeliverable when no further attempt could help; RetryLater when the other side asks for time
    */
   deliver(payload: Static<Payload>, delivery: Delivery): Promise<void>;
   /** An attempt that takes longer has failed. */
@@ -75,7 +75,8 @@ export function createAttempt<Payload extends TSchema>(
   }
 
   function failureOf({ id, attempts }: ClaimedMessage, error: unknown): Failure {
-    const delayMs = error instanceof Undeliverable ? null : retryDelayMs(attempts, retry, random());
+    const leastMs = error instanceof RetryLater ? error.afterMs : 0;
+    const delayMs = error instanceof Undeliverable ? null : retryDelayMs(attempts, retry, random(), leastMs);
     return { id, attempts, delayMs, error: errorName(error) };
   }
 

@@ -19,7 +19,14 @@ export type LaneSettings<Payload extends TSchema> = DeliverySettings<Payload> & 
   atOnce: number;
 };
 
-type LaneParts = { store: OutboxStore; log: Log; databaseDeadlineMs: number; random(): number };
+type LaneParts = {
+  store: OutboxStore;
+  log: Log;
+  databaseDeadlineMs: number;
+  random(): number;
+  /** Whether what no request waits for is left to other processes. */
+  onlyWrites: boolean;
+};
 
 /** What a feature sends its messages by. */
 export type Lane<Payload extends TSchema> = {
@@ -60,7 +67,7 @@ const WRITTEN_AT_ONCE = 1_000;
  */
 export function createLane<Payload extends TSchema>(
   settings: LaneSettings<Payload>,
-  { store, log, databaseDeadlineMs, random }: LaneParts,
+  { store, log, databaseDeadlineMs, random, onlyWrites }: LaneParts,
 ) {
   const { kind, isAwaited, atOnce, deadlineMs, retry } = settings;
   const leaseMs = leaseMsOf(deadlineMs, databaseDeadlineMs);
@@ -74,7 +81,7 @@ export function createLane<Payload extends TSchema>(
   let failuresInARow = 0;
   let looksLeftOut = 0;
   let hasFailedSinceLook = false;
-  let isClosed = false;
+  let isClosed = onlyWrites;
   let isLookDue = false;
   let looking = Promise.resolve();
   let looks: Repetition | undefined;

@@ -13,12 +13,19 @@ export type RetryPolicy = {
  * random, so that messages which failed together are not all tried again together.
  * @param attempts so far, at least 1
  * @param random at least 0 and less than 1
+ * @param leastMs what the other side asks for; no more than the bound
  * @returns milliseconds, or null after the last attempt
  */
-export function retryDelayMs(attempts: number, policy: RetryPolicy, random: number): number | null {
+export function retryDelayMs(
+  attempts: number,
+  policy: RetryPolicy,
+  random: number,
+  leastMs = 0,
+): number | null {
   if (attempts >= policy.maxAttempts) return null;
   const longestMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** (attempts - 1));
-  return Math.round((longestMs / 2) * (1 + random));
+  const usualMs = Math.round((longestMs / 2) * (1 + random));
+  return Math.max(usualMs, Math.min(leastMs, policy.maxDelayMs));
 }
 
 /** Thrown by a delivery to which no further attempt could help: its message is dead at once. */
@@ -30,6 +37,20 @@ export class Undeliverable extends Error {
   constructor(code: string, message: string) {
     super(message);
     this.code = code;
+  }
+}
+
+/** Thrown by a delivery whose other side asks for time: the next attempt does not come before that. */
+export class RetryLater extends Error {
+  override readonly name = 'RetryLater';
+  /** What operators see of it. */
+  readonly code: string;
+  readonly afterMs: number;
+
+  constructor(code: string, afterMs: number) {
+    super(`the other side asks for ${afterMs} ms (${code})`);
+    this.code = code;
+    this.afterMs = afterMs;
   }
 }
 

@@ -13,6 +13,8 @@ type OutboxServiceParts = {
   databaseDeadlineMs: number;
   /** At least 0 and less than 1. */
   random?(): number;
+  /** Whether this process only writes messages down, and delivers those alone for which somebody waits. */
+  onlyWrites?: boolean;
 };
 
 export type OutboxService = ReturnType<typeof createOutboxService>;
@@ -22,14 +24,18 @@ export type OutboxService = ReturnType<typeof createOutboxService>;
  * message is written in the transaction that caused it, and deleted when it has been delivered. Each kind of message has
  * a lane of its own, opened by the feature that sends it.
  */
-export function createOutboxService({ random = Math.random, ...parts }: OutboxServiceParts) {
+export function createOutboxService({
+  random = Math.random,
+  onlyWrites = false,
+  ...parts
+}: OutboxServiceParts) {
   const lanes: ReturnType<typeof createLane>[] = [];
   const kinds: string[] = [];
 
   return {
     /** To be called before `start`, once for each kind. */
     openLane<Payload extends TSchema>(settings: LaneSettings<Payload>): Lane<Payload> {
-      const lane = createLane(settings, { ...parts, random });
+      const lane = createLane(settings, { ...parts, random, onlyWrites });
       lanes.push(lane);
       kinds.push(settings.kind);
       return lane;

@@ -23,7 +23,15 @@ const secretNames = [
   'KEY_ENCRYPTION_KEY',
   'KEY_ENCRYPTION_KEY_PREVIOUS',
   'SMTP_URL',
+  'EVENTS_WEBHOOK_URL',
+  'EVENTS_WEBHOOK_SECRET',
 ] as const;
+
+/** Secrets of those to whom messages go. */
+function outward(): Env {
+  const webhooks = { EVENTS_WEBHOOK_URL: 'https://hooks.test', EVENTS_WEBHOOK_SECRET: `whsec_${newKey()}` };
+  return { SMTP_URL: 'smtp://mail.test', ...webhooks };
+}
 
 function connected(overrides: Env = {}): Env {
   const urls = { DATABASE_URL: 'postgres://db.test/doorward', REDIS_URL: 'redis://cache.test' };
@@ -114,6 +122,9 @@ t.test('an empty environment gives the defaults', async (t) => {
     OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
     ADMIN_CONSOLE: 'on',
     ADMIN_MAX_AUTH_AGE: 900_000,
+    EVENTS_WEBHOOK_URL: undefined,
+    EVENTS_WEBHOOK_SECRET: undefined,
+    EVENTS_WEBHOOK_TYPES: ['user.*'],
   } satisfies Config);
 });
 
@@ -190,6 +201,12 @@ const accepted: [SettingName, string, unknown][] = [
   ['COOKIE_DOMAIN', 'example.test', 'example.test'],
   ['CREDENTIAL_RATE_LIMIT', '0', 0],
   ['DRAIN_DELAY', '0s', 0],
+  ['EVENTS_WEBHOOK_TYPES', '*', ['*']],
+  [
+    'EVENTS_WEBHOOK_TYPES',
+    'user.deleted, user.email_changed,audit.session.*,audit.*,audit.sign_in.failed',
+    ['user.deleted', 'user.email_changed', 'audit.session.*', 'audit.*', 'audit.sign_in.failed'],
+  ],
   ['MAX_EVENT_LOOP_DELAY', '0s', 0],
   ['ACCESS_TOKEN_TTL', '24h', dayMs],
   ['ACCESS_TOKEN_REUSE', '0s', 0],
@@ -263,6 +280,7 @@ const refused: [SettingName, string[]][] = [
   ['COOKIE_MODE', ['Host']],
   ['PASSWORD_MIN_LENGTH', ['7', '65']],
   ['LOG_LEVEL', ['verbose']],
+  ['EVENTS_WEBHOOK_TYPES', ['users.*', 'user', 'user.', 'user*', 'audit.a.b.c', '**', 'User.*', ',']],
 ];
 t.test('refuses, by name and with what is expected, what a format does not allow', async (t) => {
   const formats = new Map(describeSettings().map(({ name, format }) => [name, format]));
@@ -324,6 +342,41 @@ t.test('refuses a secret file, and the path of one, in quotes or with white spac
       t.notOk(`${inFile}${path}`.includes(secret));
     }
   }
+});
+
+/** As the setting has it, of so many bytes. */
+const webhookSecret = (bytes: number) => `whsec_${randomBytes(bytes).toString('base64')}`;
+
+t.test('takes webhooks to https, or to this machine itself', async (t) => {
+  const [secret, next] = [webhookSecret(24), webhookSecret(64)];
+  const load = (EVENTS_WEBHOOK_URL: string, EVENTS_WEBHOOK_SECRET = secret) =>
+    problemsOf({ EVENTS_WEBHOOK_URL, EVENTS_WEBHOOK_SECRET });
+  for (const url of ['https://hooks.test/in?key=x', 'http://localhost:9', 'http://[::1]/', 'HTTPS://x.test'])
+    t.strictSame(load(url), [], url);
+  for (const url of [
+    'http://hooks.test',
+    'https://u:p@x.test',
+    'https://x.test/#a',
+    'ftp://x.test',
+    'x.test',
+  ])
+    t.match(load(url), [/^EVENTS_WEBHOOK_URL: the value \(not shown\) is not accepted/], url);
+  const keyOf = (text: string) => Buffer.from(text.slice(6), 'base64');
+  for (const both of [`${secret} ${next}`, `${secret},${next}`, `${secret}, ${next}`])
+    t.strictSame(
+      loadConfig({ EVENTS_WEBHOOK_URL: 'https://x.test', EVENTS_WEBHOOK_SECRET: both }).EVENTS_WEBHOOK_SECRET,
+      [keyOf(secret), keyOf(next)],
+    );
+  for (const bad of [
+    webhookSecret(23),
+    webhookSecret(65),
+    next.slice(6),
+    `${secret} ${next} ${secret}`,
+    'a b',
+  ])
+    t.match(load('https://x.test', bad), [/^EVENTS_WEBHOOK_SECRET: the value \(not shown\) is not accepted/]);
+  t.match(problemsOf({ EVENTS_WEBHOOK_URL: 'https://x.test' }), [/goes with EVENTS_WEBHOOK_SECRET/]);
+  t.match(problemsOf({ EVENTS_WEBHOOK_SECRET: secret }), [/goes with EVENTS_WEBHOOK_SECRET/]);
 });
 
 t.test('quotes and spaces inside a value are left alone', async (t) => {
@@ -564,7 +617,7 @@ t.test('a server whose URL is bad still counts as wanted', async (t) => {
 });
 
 t.test('every secret may come from a file, whose last newline is not part of it', async (t) => {
-  const env = connected({ SMTP_URL: 'smtp://mail.test' });
+  const env = connected(outward());
   for (const newline of ['', '\n', '\r\n']) {
     const files = Object.fromEntries(secretNames.map((name) => [`${name}_FILE`, name]));
     const config = loadConfig(files, (path) => `${env[path]}${newline}`);
@@ -600,7 +653,7 @@ t.test('refuses a file that fails in an unknown way, is empty, or holds what is 
 
 t.test('refuses a secret that is given both ways', async (t) => {
   for (const name of secretNames) {
-    const env = { ...connected({ SMTP_URL: 'smtp://mail.test' }), [`${name}_FILE`]: 'x' };
+    const env = { ...connected(outward()), [`${name}_FILE`]: 'x' };
     const problems = problemsOf(env, () => t.fail('read the file') as never);
     t.strictSame(problems, [`${name}: ${name}_FILE is set as well; expected only one of them`]);
   }

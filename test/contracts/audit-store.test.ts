@@ -55,6 +55,14 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.match(await all(), [{ actorKind: 'client', actorId: 'shop', requestId: 'request-2' }]);
   });
 
+  t.test('an event is found by its id', async (t) => {
+    const { insert, all, store } = await setUp(t);
+    await insert(makeEvent());
+    const [event] = await all();
+    t.same(await store.find(String(event?.id)), event);
+    t.equal(await store.find(randomUUID()), null);
+  });
+
   t.test('what is not known of an event is null', async (t) => {
     const { insert, all } = await setUp(t);
     await insert({ kind: 'session.ended', userId: null, actorId: null });

@@ -28,6 +28,14 @@ test('every wait lies in the later half of its longest, and none is longer than 
   t.end();
 });
 
+test('whoever asks for time gets it, but no more than the bound, and no wait becomes shorter', (t) => {
+  t.equal(retryDelayMs(1, policy, 0.5, 30_000), 30_000);
+  t.equal(retryDelayMs(1, policy, 0.5, 3_600_000), 60_000);
+  t.equal(retryDelayMs(9, policy, 0.5, 1), 45_000);
+  t.equal(retryDelayMs(10, policy, 0.5, 30_000), null);
+  t.end();
+});
+
 test('the last attempt is followed by none', (t) => {
   t.equal(retryDelayMs(1, { ...policy, maxAttempts: 1 }, 0.5), null);
   t.not(retryDelayMs(9, policy, 0.5), null);

@@ -148,6 +148,23 @@ test('a request does not wait for a lane that is not awaited, which is woken by 
   t.same(otherSide.got, [1]);
 });
 
+test('a process that only writes leaves to others what no request waits for', async (t) => {
+  const { store, log, transact, otherSide, failure, waiting, openReplica } = await setUp(t);
+  const outbox = createOutboxService({ store, log, databaseDeadlineMs: 1, onlyWrites: true });
+  const usual = laneTo(otherSide, failure);
+  const later = outbox.openLane({ ...usual, isAwaited: false });
+  const awaited = outbox.openLane({ ...usual, kind: 'awaited' });
+  await transact(async (transaction) => {
+    await later.send(transaction, { n: 1 });
+    await awaited.send(transaction, { n: 2 });
+  });
+  await outbox.deliverDue();
+  t.same(otherSide.got, [2]);
+  t.equal(await waiting(), 1);
+  await openReplica().outbox.deliverDue();
+  t.same(otherSide.got, [2, 1]);
+});
+
 test('what cannot be delivered waits longer each time, and is dead after the last attempt', async (t) => {
   const { openReplica, otherSide, failure, linesOf, events, store, moveTime, waiting } = await setUp(t);
   const { outbox, send } = openReplica();
