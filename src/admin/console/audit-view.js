@@ -41,17 +41,21 @@ export async function viewAudit(context) {
 
 /**
  * @param {Context} context
- * @param {() => import('./api.js').Query} filters
+ * @param {() => import('./api.js').Query} filtersNow
  * @param {import('./list.js').Column<AuditEvent>[]} [columns]
  */
-export function eventList({ api, announce }, filters, columns = COLUMNS) {
+export function eventList({ api, announce }, filtersNow, columns = COLUMNS) {
+  // Those of the first page: the form may have changed when more is wanted.
+  /** @type {import('./api.js').Query} */
+  let filters = {};
   return createList({
     label: 'What happened',
     columns,
     empty: 'Nothing like that happened.',
     announce,
     async read(after) {
-      const page = await api.get('/audit', { ...filters(), after });
+      if (after === null) filters = filtersNow();
+      const page = await api.get('/audit', { ...filters, after });
       return { rows: /** @type {AuditEvent[]} */ (page.events), next: page.next };
     },
   });

@@ -139,7 +139,7 @@ async function add({ api, refresh }) {
     submit: 'Register it',
     act: ({ id, name, audiences, scopes }) =>
       api.post('/clients', {
-        id,
+        client_id: id,
         ...(name && { name }),
         ...{ audiences: wordsOf(audiences), scopes: wordsOf(scopes) },
       }),

@@ -1,5 +1,5 @@
 import { ask } from './dialog.js';
-import { badge, h, heading, time } from './dom.js';
+import { badge, facts, h, heading, section, time } from './dom.js';
 import { field } from './forms.js';
 import { table } from './list.js';
 
@@ -19,7 +19,7 @@ import { table } from './list.js';
 
 /** @param {Context} context */
 export async function viewKeys(context) {
-  const { keys } = await context.api.get('/keys');
+  const { keys, schedule } = await context.api.get('/keys');
   return [
     h(
       'div',
@@ -27,8 +27,34 @@ export async function viewKeys(context) {
       heading('Signing keys'),
       h('button', { id: 'rotate-keys', onclick: () => rotate(keys, context) }, 'Rotate…'),
     ),
-    table('Signing keys', COLUMNS, keys),
+    section('Schedule', scheduleOf(schedule)),
+    h('div', { class: 'list' }, table('Signing keys', COLUMNS, keys)),
   ];
+}
+
+/** @param {{ algorithm: string, rotate_every_seconds: number, publish_ahead_seconds: number, retain_seconds: number, next_rotation_at: string | null }} schedule */
+function scheduleOf(schedule) {
+  return facts([
+    ['The next key signs', time(schedule.next_rotation_at)],
+    ['Algorithm of the next key', schedule.algorithm],
+    ['A key signs for', span(schedule.rotate_every_seconds)],
+    ['It is public before that for', span(schedule.publish_ahead_seconds)],
+    ['And after it signed last for', span(schedule.retain_seconds)],
+  ]);
+}
+
+/** @type {[seconds: number, name: string][]} */
+const UNITS = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+];
+
+/** In the largest unit that needs no fraction. @param {number} seconds */
+function span(seconds) {
+  const [size, name] = UNITS.find(([unit]) => seconds % unit === 0) ?? [1, 'second'];
+  const count = seconds / size;
+  return `${count} ${name}${count === 1 ? '' : 's'}`;
 }
 
 /** @param {Key[]} keys @param {Context} context */
@@ -48,15 +74,14 @@ async function rotate(keys, { api, announce, refresh }) {
       }),
       field({
         ...{ name: 'revoke', label: 'A key that has leaked' },
-        hint: 'Its tokens are void everywhere within minutes. Only together with “at once”.',
+        hint: 'Its tokens are void everywhere within minutes. It is replaced at once.',
         choices: [['', 'None'], ...leaked.map(({ kid }) => /** @type {[string, string]} */ ([kid, kid]))],
       }),
     ],
     submit: 'Rotate',
     isDangerous: true,
     async act({ how, revoke }) {
-      if (revoke && how !== 'now') throw new Error('A leaked key is replaced at once: choose that above.');
-      outcome = await api.post('/keys/rotate', { now: how === 'now', ...(revoke && { revoke }) });
+      outcome = await api.post('/keys/rotate', revoke ? { revoke } : { now: how === 'now' });
     },
   });
   if (outcome === undefined) return;

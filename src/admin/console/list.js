@@ -32,6 +32,8 @@ function line(columns, row) {
   return h('tr', { role: 'row', tabindex: '-1' }, ...cells);
 }
 
+const MOST_EMPTY_PAGES = 20;
+
 /**
  * A table whose rows are read page by page.
  * @template Row
@@ -54,7 +56,7 @@ export function createList({ label, columns, empty, read, announce }) {
     const mine = reading;
     element.setAttribute('aria-busy', 'true');
     try {
-      const { rows, next } = await read(null);
+      const { rows, next } = await readSome(null);
       if (mine === reading) showFirst(rows, next);
       return rows.length;
     } finally {
@@ -62,9 +64,18 @@ export function createList({ label, columns, empty, read, announce }) {
     }
   }
 
+  /** A page may be empty although the list goes on: the server looks at a bounded number of rows each time. @param {string | null} after */
+  async function readSome(after) {
+    for (let tries = 1; ; tries += 1) {
+      const page = await read(after);
+      if (page.rows.length > 0 || page.next === null || tries === MOST_EMPTY_PAGES) return page;
+      after = page.next;
+    }
+  }
+
   /** @param {Row[]} rows @param {string | null} next */
   function showFirst(rows, next) {
-    if (rows.length === 0) return element.replaceChildren(h('p', { class: 'soft' }, empty));
+    if (rows.length === 0 && next === null) return element.replaceChildren(h('p', { class: 'soft' }, empty));
     const shown = table(label, columns, rows);
     element.replaceChildren(shown, ...more(shown, next));
   }
@@ -80,7 +91,7 @@ export function createList({ label, columns, empty, read, announce }) {
       button.disabled = true;
       problem.hidden = true;
       try {
-        const page = await read(next);
+        const page = await readSome(next);
         const lines = page.rows.map((row) => line(columns, row));
         shown.tBodies[0]?.append(...lines);
         button.replaceWith(...more(shown, page.next));

@@ -59,15 +59,17 @@ export async function viewUsers(context) {
       value: given('created_before'),
     }),
   ];
+  // Those of the first page: the form may have changed when more is wanted.
+  /** @type {import('./api.js').Query} */
+  let filters = {};
   const list = createList({
     label: 'Users',
     columns: COLUMNS,
     empty: 'No user is like that.',
     announce,
     async read(after) {
-      const { created_after, created_before, ...others } = valuesOf(form);
-      const dates = { created_after: instantOf(created_after), created_before: instantOf(created_before) };
-      const page = await api.get('/users', { ...others, ...dates, after });
+      if (after === null) filters = filtersOf(form);
+      const page = await api.get('/users', { ...filters, after });
       return { rows: /** @type {User[]} */ (page.users), next: page.next };
     },
   });
@@ -76,6 +78,12 @@ export async function viewUsers(context) {
     h('div', { class: 'head' }, heading('Users'), may('admin:users:write') ? add : ''),
     ...(await filtered({ label: 'Users', fields, list, form, context, noun: 'user' })),
   ];
+}
+
+/** @param {HTMLFormElement} form */
+function filtersOf(form) {
+  const { created_after, created_before, ...others } = valuesOf(form);
+  return { ...others, created_after: instantOf(created_after), created_before: instantOf(created_before) };
 }
 
 /** @param {{ name: string }[]} roles @returns {[string, string][]} */

@@ -96,6 +96,10 @@ const ANSWERS: Record<string, object> = {
         ...{ retired_at: ago(299), delete_after: ago(-1) },
       }),
     ],
+    schedule: {
+      ...{ algorithm: 'ES256', rotate_every_seconds: 2_592_000, publish_ahead_seconds: 900 },
+      ...{ retain_seconds: 2700, next_rotation_at: ago(-420) },
+    },
   },
   '/outbox': {
     messages: [
