@@ -26,26 +26,30 @@ export function ask({ title, content, submit, isDangerous = false, act }) {
   const form = h(
     'form',
     { onsubmit: send },
-    h('h2', { id: 'dialog-title' }, title),
+    h('h2', {}, title),
     ...content,
     problem,
-    h(
-      'div',
-      { class: 'buttons' },
-      button,
-      h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
-    ),
+    h('div', { class: 'buttons' }, button, h('button', { type: 'button', onclick: giveUp }, 'Cancel')),
   );
   let isDone = false;
+  let isBusy = false;
   /** @type {HTMLDialogElement} */
-  const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form);
+  const dialog = h('dialog', { 'aria-label': title, oncancel: giveUp }, form);
   return show(dialog).then(() => isDone);
+
+  /** What is on its way cannot be taken back, and the view must show what came of it. @param {Event} event */
+  function giveUp(event) {
+    event.preventDefault();
+    if (!isBusy) dialog.close();
+  }
 
   /** @param {SubmitEvent} event */
   async function send(event) {
     event.preventDefault();
+    if (isBusy) return;
     problem.hidden = true;
-    button.disabled = true;
+    isBusy = true;
+    form.setAttribute('aria-busy', 'true');
     try {
       await act(valuesOf(form), form);
       isDone = true;
@@ -54,7 +58,8 @@ export function ask({ title, content, submit, isDangerous = false, act }) {
       problem.textContent = /** @type {Error} */ (error).message;
       problem.hidden = false;
     } finally {
-      button.disabled = false;
+      isBusy = false;
+      form.removeAttribute('aria-busy');
     }
   }
 }
@@ -67,8 +72,8 @@ export function tell({ title, content, done }) {
   /** @type {HTMLDialogElement} */
   const dialog = h(
     'dialog',
-    { 'aria-labelledby': 'dialog-title' },
-    h('h2', { id: 'dialog-title' }, title),
+    { 'aria-label': title },
+    h('h2', {}, title),
     ...content,
     h('div', { class: 'buttons' }, h('button', { class: 'main', onclick: () => dialog.close() }, done)),
   );

@@ -37,9 +37,9 @@ function scheduleOf(schedule) {
   return facts([
     ['The next key signs', time(schedule.next_rotation_at)],
     ['Algorithm of the next key', schedule.algorithm],
-    ['A key signs for', span(schedule.rotate_every_seconds)],
-    ['It is public before that for', span(schedule.publish_ahead_seconds)],
-    ['And after it signed last for', span(schedule.retain_seconds)],
+    ['Each key signs for', span(schedule.rotate_every_seconds)],
+    ['Public before it signs', span(schedule.publish_ahead_seconds)],
+    ['Public after it signed last', span(schedule.retain_seconds)],
   ]);
 }
 

@@ -88,7 +88,8 @@ export function createList({ label, columns, empty, read, announce }) {
     return [problem, button];
 
     async function add() {
-      button.disabled = true;
+      if (element.hasAttribute('aria-busy')) return;
+      element.setAttribute('aria-busy', 'true');
       problem.hidden = true;
       try {
         const page = await readSome(next);
@@ -101,7 +102,8 @@ export function createList({ label, columns, empty, read, announce }) {
       } catch (error) {
         problem.textContent = /** @type {Error} */ (error).message;
         problem.hidden = false;
-        button.disabled = false;
+      } finally {
+        element.removeAttribute('aria-busy');
       }
     }
   }

@@ -4,7 +4,6 @@ import { field, valuesOf } from './forms.js';
 /** @param {import('./browser/index.js').Auth} auth which tells the page when it has worked */
 export function viewSignIn(auth) {
   const problem = h('p', { class: 'problem', role: 'alert', hidden: true });
-  const button = h('button', { class: 'main' }, 'Sign in');
   const form = h(
     'form',
     { class: 'card narrow', onsubmit: send },
@@ -21,15 +20,17 @@ export function viewSignIn(auth) {
       ...{ name: 'password', label: 'Password', type: 'password', required: true },
       autocomplete: 'current-password',
     }),
-    button,
+    h('button', { class: 'main' }, 'Sign in'),
   );
+  let isBusy = false;
   return [form];
 
   /** @param {SubmitEvent} event */
   async function send(event) {
     event.preventDefault();
+    if (isBusy) return;
     problem.hidden = true;
-    button.disabled = true;
+    isBusy = true;
     const { email = '', password = '' } = valuesOf(form);
     try {
       const user = await auth.signIn({ email, password });
@@ -38,7 +39,7 @@ export function viewSignIn(auth) {
       problem.textContent = /** @type {Error} */ (error).message;
       problem.hidden = false;
     } finally {
-      button.disabled = false;
+      isBusy = false;
     }
   }
 }
