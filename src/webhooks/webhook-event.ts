@@ -22,15 +22,8 @@ const USER_EVENTS: Partial<Record<AuditKind, UserEvent>> = {
   'account.deleted': 'user.deleted',
 };
 
-/** What a change by an operator is to services, by the member of the account that it changed. */
-const CHANGES: Record<string, UserEvent> = {
-  email: 'user.email_changed',
-  email_verified: 'user.email_verified',
-  roles: 'user.roles_changed',
-};
-
 /** What the audit keeps of an act, as far as it matters here. */
-export type Act = { kind: AuditKind; details?: Record<string, unknown> };
+export type Act = { kind: AuditKind; details?: Record<string, unknown> | undefined };
 
 /** The types of messages by which an act is told, before any choice of the operator. */
 export function eventTypesOf(act: Act): string[] {
@@ -38,13 +31,14 @@ export function eventTypesOf(act: Act): string[] {
 }
 
 function userEventsOf({ kind, details }: Act): UserEvent[] {
-  if (kind === 'account.changed') return changesIn(details?.after);
-  const event = USER_EVENTS[kind];
+  const event = provesAddress({ kind, details }) ? 'user.email_verified' : USER_EVENTS[kind];
   return event === undefined ? [] : [event];
 }
 
-function changesIn(after: unknown): UserEvent[] {
-  return Object.keys(Object(after)).flatMap((member) => CHANGES[member] ?? []);
+/** Two acts that do so among others: a code that came by mail sets a password, and an operator says that it is verified. */
+function provesAddress({ kind, details }: Act): boolean {
+  if (kind === 'password.reset') return details?.was_verified === false;
+  return kind === 'account.changed' && Object(details?.after).email_verified === true;
 }
 
 /**
