@@ -70,7 +70,7 @@ async function enter() {
     if (mine !== shown) return;
     operator = operatorOf(token);
     showWho(operator);
-    if (operator.scopes.length === 0) show(viewNotOperator(operator, { retry: enter }));
+    if (tabsOf(operator).length === 0) show(viewNotOperator(operator, { retry: enter }));
     else await showView(operator, mine);
   } catch (error) {
     if (mine === shown) showTrouble(error);
@@ -79,7 +79,9 @@ async function enter() {
 
 /** @param {import('./operator.js').Operator} operator @param {number} mine */
 async function showView(operator, mine) {
-  const [path = '/', search = ''] = location.hash.slice(1).split('?');
+  const [given, search = ''] = location.hash.slice(1).split('?');
+  // Not everybody may see the first tab.
+  const path = given || (tabsOf(operator)[0]?.path ?? '/');
   const [, name = '/', id = ''] = /^(\/[a-z]*\/?)(.*)$/.exec(path) ?? [];
   const found = VIEWS[name];
   showTabs(operator, found?.tab);
