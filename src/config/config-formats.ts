@@ -16,6 +16,8 @@ export type Format<T> = {
   decode: (text: string) => T;
   /** What to write in place of a text that is refused only for its spelling; null if that is unknown. */
   respell?: (text: string) => string | null;
+  /** How a value is shown, if not as it stands. */
+  show?(value: T): string;
 };
 
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -31,7 +33,14 @@ export function duration(least: string, most: string): Format<number> {
     expects: `a duration from ${least} to ${most}`,
     accepts: (text) => durationMs(text) >= durationMs(least) && durationMs(text) <= durationMs(most),
     decode: durationMs,
+    show: durationText,
   };
+}
+
+/** In the largest unit that needs no fraction. */
+function durationText(ms: number): string {
+  const [unit, size] = Object.entries(unitMs).findLast(([, size]) => ms % size === 0 && ms >= size) ?? ['s', 1000];
+  return `${ms / size}${unit}`;
 }
 
 /** A whole number in decimal digits, within both bounds. */

@@ -12,8 +12,8 @@ type Derived = { says: string; from: (texts: Texts) => string };
 
 function setting<T>(format: is.Format<T>, fallback: string | Derived, description: string, secret = false) {
   const text = Type.Refine(Type.String(), format.accepts, () => format.expects);
-  const { expects, respell, problem } = format;
-  const documentation = { fallback, description, expects, respell, problem, secret };
+  const { expects, respell, problem, show } = format;
+  const documentation = { fallback, description, expects, respell, problem, show, secret };
   return Object.assign(Type.Decode(text, format.decode), documentation);
 }
 

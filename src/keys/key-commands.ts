@@ -1,7 +1,8 @@
+import type { Actor } from '../audit/audit-event.ts';
 import { AppError } from '../core/errors.ts';
-import type { KeyRotator } from './key-rotator.ts';
+import type { KeyRotator, RotatorPolicy } from './key-rotator.ts';
 import type { KeyStore, StoredKey } from './key-store.ts';
-import { type KeyStatus, keyStatus } from './rotation-plan.ts';
+import { type KeyStatus, keyStatus, nextActivationAt } from './rotation-plan.ts';
 import { opensNone } from './trusted-keys.ts';
 
 /** One signing key, as operators and their programs see it. Instants are RFC 3339 in UTC. */
@@ -14,6 +15,17 @@ export type KeyListing = {
   retired_at: string | null;
   revoked_at: string | null;
   delete_after: string | null;
+};
+
+/** When the keys change by themselves. */
+export type RotationSchedule = {
+  /** Algorithm of the next key. */
+  algorithm: string;
+  rotate_every_seconds: number;
+  publish_ahead_seconds: number;
+  retain_seconds: number;
+  /** When the next key signs; in the past if that is overdue, null without an active key. */
+  next_rotation_at: string | null;
 };
 
 /** What `rotate` did. Nothing when the next key waits already, or a leaked one is revoked already. */
@@ -35,30 +47,31 @@ type RotateArguments = {
 type KeyCommandParts = {
   store: KeyStore;
   rotator: KeyRotator;
-  /** From the publication of a key to its first signature. */
-  publishAheadMs: number;
+  policy: RotatorPolicy;
   /** Makes the server that runs the command use the change at once; other replicas look every two seconds. */
   afterChange(): Promise<void>;
 };
 
 /** What operators can do to the signing keys. Plain JSON in, plain JSON out. */
-export function createKeyCommands({ store, rotator, publishAheadMs, afterChange }: KeyCommandParts) {
-  const list = async (): Promise<KeyListing[]> => {
-    const { keys } = await store.list();
-    // Looking needs no key-encryption key: without the right one, the rows are shown as they are.
-    return keys.map((key) => toListing(opensNone(keys) ? { ...key, distrust: undefined } : key));
-  };
+export function createKeyCommands({ store, rotator, policy, afterChange }: KeyCommandParts) {
+  const list = async (): Promise<KeyListing[]> => listingsOf((await store.list()).keys);
 
   return {
     list,
+
+    /** The keys, and when they change. */
+    async plan(): Promise<{ keys: KeyListing[]; schedule: RotationSchedule }> {
+      const { keys } = await store.list();
+      return { keys: listingsOf(keys), schedule: scheduleOf(keys) };
+    },
 
     /**
      * Rotates the keys before they are due, or in an emergency.
      * @throws AppError `not_found` for an unknown kid, KeyEncryptionKeyError
      */
-    async rotate({ now = false, revoke }: RotateArguments): Promise<KeyRotation> {
+    async rotate({ now = false, revoke }: RotateArguments, actor: Actor): Promise<KeyRotation> {
       const before = await list();
-      const kid = await (now ? rotator.replaceNow(revoke ?? null) : rotator.publishNext());
+      const kid = await (now ? rotator.replaceNow(revoke ?? null, actor) : rotator.publishNext(actor));
       try {
         await afterChange();
         return await describe(before, revoke ?? kid);
@@ -85,9 +98,19 @@ export function createKeyCommands({ store, rotator, publishAheadMs, afterChange 
     return { changed, reason: told.join(), keys };
   }
 
+  function scheduleOf(keys: StoredKey[]): RotationSchedule {
+    return {
+      algorithm: policy.algorithm,
+      rotate_every_seconds: policy.rotateEveryMs / 1000,
+      publish_ahead_seconds: policy.publishAheadMs / 1000,
+      retain_seconds: policy.retainMs / 1000,
+      next_rotation_at: iso(nextActivationAt(keys, policy)),
+    };
+  }
+
   function whyUnchanged({ kid, revokedAt, publishedAt }: StoredKey, now: number): string {
     if (revokedAt !== null) return `the key ${kid} was revoked at ${iso(revokedAt)}.`;
-    const signsAt = publishedAt + publishAheadMs;
+    const signsAt = publishedAt + policy.publishAheadMs;
     const start = now < signsAt ? `from ${iso(signsAt)} on` : 'as soon as a server runs';
     return `the next key, ${kid}, was published at ${iso(publishedAt)}, and signs ${start}. To change keys at once: doorward keys rotate --now`;
   }
@@ -95,6 +118,11 @@ export function createKeyCommands({ store, rotator, publishAheadMs, afterChange 
 
 const iso = (instant: number | null): string | null =>
   instant === null ? null : new Date(instant).toISOString();
+
+/** Looking needs no key-encryption key: without the right one, the rows are shown as they are. */
+function listingsOf(keys: StoredKey[]): KeyListing[] {
+  return keys.map((key) => toListing(opensNone(keys) ? { ...key, distrust: undefined } : key));
+}
 
 function toListing(key: StoredKey): KeyListing {
   return {

@@ -1,3 +1,5 @@
+import { type Actor, byActor, OPERATOR } from '../audit/audit-event.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import { AppError } from '../core/errors.ts';
 import type { SigningAlgorithm } from '../core/jwk.ts';
 import type { Transact, Transaction } from '../db/database.ts';
@@ -24,9 +26,21 @@ type KeyRotatorParts = {
   store: KeyStore;
   transact: Transact;
   revocations: RevocationLog;
+  audit: AuditService;
   seal: KeySeal;
   policy: RotatorPolicy;
 };
+
+/** What the record of a rotation says: the kids of the keys whose status has changed. */
+type ChangedKeys = {
+  published?: string | undefined;
+  activated?: string | null;
+  retired?: string | null;
+  deleted?: string[];
+};
+
+/** Rotations that are due are nobody's act. */
+const SCHEDULE: Actor = { kind: 'server', id: null };
 
 export type KeyRotator = ReturnType<typeof createKeyRotator>;
 
@@ -36,7 +50,7 @@ export type KeyRotator = ReturnType<typeof createKeyRotator>;
  * Each change is one transaction under one lock. It is planned from the rows that it reads after it has the lock, so
  * any number of replicas may try at the same time, and a process may die at any point.
  */
-export function createKeyRotator({ store, transact, revocations, seal, policy }: KeyRotatorParts) {
+export function createKeyRotator({ store, transact, revocations, audit, seal, policy }: KeyRotatorParts) {
   return {
     /** Does what is due now. @returns whether anything was due */
     async rotateIfDue({ keys, databaseNow }: KeyRing): Promise<boolean> {
@@ -55,12 +69,13 @@ export function createKeyRotator({ store, transact, revocations, seal, policy }:
      * Starts a rotation before it is due: publishes a key that will sign once every verifier can have it.
      * @returns the kid of the pending key, which may have existed before
      */
-    async publishNext(): Promise<string> {
+    async publishNext(actor: Actor = OPERATOR): Promise<string> {
       const spare = await makeKey();
       return underLock(async (transaction, { keys }) => {
         const pending = keys.find((key) => keyStatus(key) === 'pending');
         if (pending !== undefined) return pending.kid;
         await store.insert(transaction, spare);
+        await record(transaction, actor, { published: spare.kid });
         return spare.kid;
       });
     },
@@ -73,16 +88,17 @@ export function createKeyRotator({ store, transact, revocations, seal, policy }:
      * @returns the kid of the key that signs now
      * @throws AppError `not_found` for an unknown kid; KeyEncryptionKeyError, KeyRowError
      */
-    async replaceNow(revoke: string | null): Promise<string> {
+    async replaceNow(revoke: string | null, actor: Actor = OPERATOR): Promise<string> {
       const spare = await makeKey();
       return underLock(async (transaction, { keys }) => {
         const active = keys.find((key) => keyStatus(key) === 'active');
-        if (revoke !== null) await revokeKey(transaction, keys, revoke);
+        if (revoke !== null) await revokeKey(transaction, keys, revoke, actor);
         if (active !== undefined && revoke !== null && revoke !== active.kid) return active.kid;
         if (active !== undefined) await store.retire(transaction, active.kid, policy.retainMs);
         const next = keys.find((key) => keyStatus(key) === 'pending' && key.kid !== revoke)?.kid ?? spare.kid;
         if (next === spare.kid) await store.insert(transaction, spare);
         await store.activate(transaction, next);
+        await record(transaction, actor, { activated: next, retired: active?.kid ?? null });
         return next;
       }, revoke);
     },
@@ -135,17 +151,35 @@ export function createKeyRotator({ store, transact, revocations, seal, policy }:
     if (plan.publish !== null && spare !== null) await store.insert(transaction, spare);
     // First retire one, then activate the other: the database never allows two active keys, not even for a moment.
     if (plan.retire !== null) await store.retire(transaction, plan.retire, policy.retainMs);
-    const activate = plan.publish === 'active' ? (spare?.kid ?? null) : plan.activate;
-    if (activate !== null) await store.activate(transaction, activate);
+    const activated = plan.publish === 'active' ? (spare?.kid ?? null) : plan.activate;
+    if (activated !== null) await store.activate(transaction, activated);
     if (plan.delete.length > 0) await store.delete(transaction, plan.delete);
+    // Another replica may have done it all before this one had the lock.
+    if (isEmpty(plan)) return;
+    const published = plan.publish === 'pending' ? spare?.kid : undefined;
+    await record(transaction, SCHEDULE, { published, activated, retired: plan.retire, deleted: plan.delete });
   }
 
-  async function revokeKey(transaction: Transaction, keys: StoredKey[], kid: string): Promise<void> {
-    if (!keys.some((key) => key.kid === kid)) {
-      throw new AppError('not_found', { detail: `There is no signing key ${kid}.` });
-    }
+  async function record(
+    transaction: Transaction,
+    actor: Actor,
+    kids: ChangedKeys,
+  ): Promise<void> {
+    await audit.record(transaction, { kind: 'key.rotated', userId: null, ...byActor(actor), details: kids });
+  }
+
+  async function revokeKey(
+    transaction: Transaction,
+    keys: StoredKey[],
+    kid: string,
+    actor: Actor,
+  ): Promise<void> {
+    const key = keys.find((one) => one.kid === kid);
+    if (key === undefined) throw new AppError('not_found', { detail: `There is no signing key ${kid}.` });
     await store.revoke(transaction, kid);
     await revocations.keyRevoked(transaction, kid);
+    const event = { kind: 'key.revoked' as const, userId: null, ...byActor(actor) };
+    if (key.revokedAt === null) await audit.record(transaction, { ...event, details: { kid } });
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Platform } from '../adapters/platform.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import type { Config } from '../config/config.ts';
 import { KEY_MARGIN_MS } from '../config/config-rules.ts';
 import { warning } from '../core/log.ts';
@@ -22,6 +23,7 @@ const MAX_UNCONFIRMED_MS = 10 * 60_000;
  */
 export function openKeys(
   { config, database, guard, transact, revocations, keyEncryptionKey, clock, log }: Platform,
+  { audit }: { audit: AuditService },
   createSigner: (key: SignerKey) => Sign | Promise<Sign> = createTokenSigner,
 ) {
   const policy = policyOf(config);
@@ -37,7 +39,7 @@ export function openKeys(
     jwksMaxAgeMs: config.JWKS_MAX_AGE,
     maxUnconfirmedMs: maxUnconfirmedMsOf(config),
   });
-  const rotator = createKeyRotator({ store, transact, revocations, seal, policy });
+  const rotator = createKeyRotator({ store, transact, revocations, audit, seal, policy });
   const schedule = createKeySchedule(
     service,
     rotator,
@@ -51,7 +53,7 @@ export function openKeys(
     findKey: createKeyLookup(service, schedule.look, clock.local),
     /** @param afterChange makes the server that runs the command use the change at once */
     commands: (afterChange: () => Promise<void>) =>
-      createKeyCommands({ store, rotator, publishAheadMs: policy.publishAheadMs, afterChange }),
+      createKeyCommands({ store, rotator, policy, afterChange }),
     sweeps: [],
     close: schedule.close,
   };

@@ -1,3 +1,6 @@
+import { type Actor, type AuditKind, byActor } from '../audit/audit-event.ts';
+import type { AuditService } from '../audit/audit-service.ts';
+import { isAdminScope } from '../core/admin-scopes.ts';
 import { AppError, type FieldError, validationFailed } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { RevocationLog } from '../db/revocation-log.ts';
@@ -19,6 +22,10 @@ export type ClientListing = {
 
 /** A client and its secret, which is shown only now. Null if the client signs assertions. */
 export type NewCredentials = { client: ClientListing; client_secret: string | null };
+
+type ListArguments = { limit?: number; after?: string | undefined };
+
+type RecordedAct = { id: string; actor: Actor; before?: StoredClient; details?: object };
 
 type AddArguments = {
   id: string;
@@ -43,6 +50,7 @@ type ClientCommandParts = {
   store: ClientStore;
   transact: Transact;
   revocations: RevocationLog;
+  audit: AuditService;
   /** Audiences for which a client may get, see and redeem tokens. */
   audiences: string[];
   /** Ids that are the `client_id` of other kinds of tokens. */
@@ -53,43 +61,45 @@ type ClientCommandParts = {
 const SCOPE = /^[!#-[\]-~]{1,100}$/;
 const MAX_NAME_LENGTH = 100;
 
-/** What operators can do to the service clients. Plain JSON in, plain JSON out. */
+/** What operators can do to the service clients. Plain JSON in, plain JSON out. Each change is in the audit. */
 export function createClientCommands(parts: ClientCommandParts) {
-  const { store, transact, revocations, audiences: known, reservedIds } = parts;
+  const { store, transact, revocations, audit, audiences: known, reservedIds } = parts;
   return {
-    list: async (): Promise<ClientListing[]> => (await store.list()).map(toListing),
+    /** All clients by id, or a part of them. */
+    list: async ({ limit, after }: ListArguments = {}): Promise<ClientListing[]> =>
+      (await store.list(limit, after)).map(toListing),
 
-    /** @throws AppError `validation_failed` */
-    async add({
-      id,
-      name = id,
-      scopes = [],
-      audiences = [],
-      public_keys,
-    }: AddArguments): Promise<NewCredentials> {
+    /** @throws AppError `not_found` */
+    async get(id: string): Promise<ClientListing> {
+      const client = await store.find(id);
+      if (client === null) throw unknown(id);
+      return toListing(client);
+    },
+
+    /** @throws AppError `validation_failed`; `only_on_the_machine` for a scope of operators */
+    async add(
+      { id, name = id, scopes = [], audiences = [], public_keys }: AddArguments,
+      actor: Actor,
+    ): Promise<NewCredentials> {
       refuse([...problemsOfId(id), ...problemsOf({ name, scopes, audiences })]);
+      refusePower(scopes, actor, `clients add ${id} --scope …`);
       const { stored, secret } = newCredentials(public_keys);
-      const client = {
-        id,
-        name,
-        scopes: unique(scopes),
-        audiences: unique(audiences),
-        ...stored,
-      };
+      const client = { id, name, scopes: unique(scopes), audiences: unique(audiences), ...stored };
       // Read before the commit: what fails after it would keep the secret from being shown.
-      const added = await transact(async (transaction) =>
-        (await store.insert(transaction, client)) ? store.findIn(transaction, id) : undefined,
-      );
-      if (added === undefined) throw validationFailed([problem('/id', id, 'is the id of another client')]);
-      return { client: toListing(added), client_secret: secret };
+      const added = await transact(async (transaction) => {
+        if (!(await store.insert(transaction, client))) return undefined;
+        return record(transaction, 'client.added', { id, actor });
+      });
+      if (added === undefined) throw validationFailed([problem('/client_id', id, 'is the id of another client')]);
+      return { client: added, client_secret: secret };
     },
 
     /**
      * Replaces what is given; the rest stays. Its tokens that say more than it has then are inactive. If a scope or an
      * audience is taken away, services that follow the revocation feed refuse all that it has got until then.
-     * @throws AppError `not_found`, `validation_failed`
+     * @throws AppError `not_found`, `validation_failed`; `only_on_the_machine` for a new scope of operators
      */
-    async update({ id, name, scopes, audiences }: UpdateArguments): Promise<ClientListing> {
+    async update({ id, name, scopes, audiences }: UpdateArguments, actor: Actor): Promise<ClientListing> {
       const changes = {
         ...(name !== undefined && { name }),
         ...(scopes && { scopes: unique(scopes) }),
@@ -99,37 +109,46 @@ export function createClientCommands(parts: ClientCommandParts) {
         throw new AppError('validation_failed', { detail: NOTHING_TO_CHANGE });
       refuse(problemsOf(changes));
       return transact(async (transaction) => {
-        const before = await store.findIn(transaction, id);
-        if (before === undefined) throw unknown(id);
+        const before = await getIn(transaction, id);
+        const added = (scopes ?? []).filter((scope) => !before.scopes.includes(scope));
+        refusePower(added, actor, `clients update ${id} --scope …`);
         await store.update(transaction, id, changes);
         if (takesAway(before, changes)) await noteChange(transaction, id);
-        return toListing({ ...before, ...changes });
+        return record(transaction, 'client.changed', { id, actor, before });
       });
     },
 
     /**
      * New credentials for a client. Its earlier secrets stay valid for the overlap; public keys are replaced at once.
-     * @throws AppError `not_found`, `validation_failed`
+     * @throws AppError `not_found`, `validation_failed`; `only_on_the_machine` for a client with a scope of operators,
+     *   unless it asks itself: its secret would give these scopes to whoever has only `admin:clients`
      */
-    async rotateSecret({ id, overlap_ms, public_keys }: RotateArguments): Promise<NewCredentials> {
+    async rotateSecret(
+      { id, overlap_ms, public_keys }: RotateArguments,
+      actor: Actor,
+    ): Promise<NewCredentials> {
       const { stored, secret } = newCredentials(public_keys);
-      const changed = await transact(async (transaction) => {
+      const client = await transact(async (transaction) => {
+        const before = await getIn(transaction, id);
+        // The new secret would not be accepted.
+        if (before.disabledAt !== null) throw disabled(id);
+        if (actor.kind !== 'client' || actor.id !== id)
+          refusePower(before.scopes, actor, `clients rotate-secret ${id}`);
         await store.replaceCredentials(transaction, id, stored, overlap_ms);
-        const client = await store.findIn(transaction, id);
-        // Thrown here, so that nothing is changed: the new secret would not be accepted.
-        if (client !== undefined && client.disabledAt !== null) throw disabled(id);
-        return client;
+        const details = { overlap_seconds: overlap_ms / 1000 };
+        return record(transaction, 'client.secret_rotated', { id, actor, before, details });
       });
-      if (changed === undefined) throw unknown(id);
-      return { client: toListing(changed), client_secret: secret };
+      return { client, client_secret: secret };
     },
 
     /** Disables a client, so that it cannot authenticate, and its tokens are inactive. @throws AppError `not_found` */
-    async disable({ id }: { id: string }): Promise<ClientListing> {
-      await transact(async (transaction) => {
-        if (await store.disable(transaction, id)) await noteChange(transaction, id);
+    async disable({ id }: { id: string }, actor: Actor): Promise<ClientListing> {
+      return transact(async (transaction) => {
+        const before = await getIn(transaction, id);
+        if (!(await store.disable(transaction, id))) return toListing(before);
+        await noteChange(transaction, id);
+        return record(transaction, 'client.disabled', { id, actor, before });
       });
-      return get(id);
     },
 
     /**
@@ -137,11 +156,30 @@ export function createClientCommands(parts: ClientCommandParts) {
      * the revocation feed go on refusing tokens from before the disabling, so the client asks for new ones.
      * @throws AppError `not_found`
      */
-    async enable({ id }: { id: string }): Promise<ClientListing> {
-      await store.enable(id);
-      return get(id);
+    async enable({ id }: { id: string }, actor: Actor): Promise<ClientListing> {
+      return transact(async (transaction) => {
+        const before = await getIn(transaction, id);
+        if (!(await store.enable(transaction, id))) return toListing(before);
+        return record(transaction, 'client.enabled', { id, actor, before });
+      });
     },
   };
+
+  /** Writes down what a client was and is now. It shows no secret. @returns what it is now */
+  async function record(transaction: Transaction, kind: AuditKind, act: RecordedAct): Promise<ClientListing> {
+    const after = toListing(await getIn(transaction, act.id));
+    const before = act.before && { before: toListing(act.before) };
+    const details = { client_id: act.id, ...before, after, ...act.details };
+    await audit.record(transaction, { kind, userId: null, ...byActor(act.actor), details });
+    return after;
+  }
+
+  /** @throws AppError `not_found` */
+  async function getIn(transaction: Transaction, id: string): Promise<StoredClient> {
+    const client = await store.findIn(transaction, id);
+    if (client === undefined) throw unknown(id);
+    return client;
+  }
 
   /** Makes its tokens void for services that follow the revocation feed. */
   async function noteChange(transaction: Transaction, id: string): Promise<void> {
@@ -149,23 +187,17 @@ export function createClientCommands(parts: ClientCommandParts) {
     if (!reservedIds.includes(id)) await revocations.clientChanged(transaction, id);
   }
 
-  async function get(id: string): Promise<ClientListing> {
-    const client = await store.find(id);
-    if (client === null) throw unknown(id);
-    return toListing(client);
-  }
-
   function problemsOfId(id: string): FieldError[] {
     const problems: FieldError[] = [];
     if (!isClientId(id))
       problems.push(
         problem(
-          '/id',
+          '/client_id',
           id,
           'must be 1 to 64 of a-z, 0-9, ".", "_" and "-", a letter or digit first, and no UUID',
         ),
       );
-    if (reservedIds.includes(id)) problems.push(problem('/id', id, 'is taken by this server'));
+    if (reservedIds.includes(id)) problems.push(problem('/client_id', id, 'is taken by this server'));
     return problems;
   }
 
@@ -184,7 +216,7 @@ export function createClientCommands(parts: ClientCommandParts) {
   }
 }
 
-const NOTHING_TO_CHANGE = 'There is nothing to change: give --name, --audience or --scope.';
+const NOTHING_TO_CHANGE = 'There is nothing to change: give a name, audiences or scopes.';
 
 const unique = (texts: string[]): string[] => [...new Set(texts)];
 
@@ -211,12 +243,23 @@ function problem(path: string, value: string, message: string): FieldError {
 
 /** A client without an audience can get no token and see none. */
 function noAudience(known: string[]): FieldError {
-  return { path: '/audiences', message: `must name at least one service (--audience): ${known.join(', ')}` };
+  return { path: '/audiences', message: `must name at least one service: ${known.join(', ')}` };
 }
 
 function disabled(id: string): AppError {
   const message = `"${id}" is disabled, so a new secret would not be accepted: run \`doorward clients enable ${id}\` first`;
-  return validationFailed([{ path: '/id', message }]);
+  return validationFailed([{ path: '/client_id', message }]);
+}
+
+/**
+ * Operators make operators on the machine alone: a stolen token must not make another one that outlives it.
+ * @param scopes that a client would get
+ * @throws AppError `only_on_the_machine`
+ */
+function refusePower(scopes: string[], { kind }: Actor, command: string): void {
+  if (kind === 'operator' || !scopes.some(isAdminScope)) return;
+  const detail = `A client with a scope that begins with admin: gets that on the machine alone: \`doorward ${command}\``;
+  throw new AppError('only_on_the_machine', { detail });
 }
 
 function refuse(errors: FieldError[]): void {

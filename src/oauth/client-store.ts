@@ -1,6 +1,6 @@
 import type { PublicJwk } from '../core/jwk.ts';
 import type { Database, Transaction } from '../db/database.ts';
-import { and, asc, eq, gt, isNull, lte, or, sql } from '../db/drizzle.ts';
+import { and, asc, eq, gt, isNotNull, isNull, lte, or, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { clientSecrets, serviceClients } from '../db/schema.ts';
 
@@ -76,9 +76,14 @@ export function createClientStore(database: Database) {
       return client;
     },
 
-    /** All clients by id, at most 1,000. */
-    async list(): Promise<StoredClient[]> {
-      return database.select(columns).from(serviceClients).orderBy(asc(serviceClients.id)).limit(MAX_LISTED);
+    /** Clients by id, at most 1,000. @param after the id of the last one that the caller has */
+    async list(limit = MAX_LISTED, after = ''): Promise<StoredClient[]> {
+      return database
+        .select(columns)
+        .from(serviceClients)
+        .where(gt(serviceClients.id, after))
+        .orderBy(asc(serviceClients.id))
+        .limit(limit);
     },
 
     /** @returns false if the id is taken */
@@ -126,9 +131,17 @@ export function createClientStore(database: Database) {
       await database.update(serviceClients).set(changes).where(eq(serviceClients.id, id));
     },
 
-    /** Lets a disabled client authenticate again, with the credentials that it has. An unknown id changes nothing. */
-    async enable(id: string): Promise<void> {
-      await database.update(serviceClients).set({ disabledAt: null }).where(eq(serviceClients.id, id));
+    /**
+     * Lets a disabled client authenticate again, with the credentials that it has.
+     * @returns false if there is no client with that id, or it was not disabled
+     */
+    async enable({ database }: Transaction, id: string): Promise<boolean> {
+      const enabled = await database
+        .update(serviceClients)
+        .set({ disabledAt: null })
+        .where(and(eq(serviceClients.id, id), isNotNull(serviceClients.disabledAt)))
+        .returning({ id: serviceClients.id });
+      return enabled.length > 0;
     },
 
     /** @returns false if there is no client with that id, or it was disabled before */

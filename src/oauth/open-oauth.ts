@@ -1,4 +1,5 @@
 import { nothingToClose, type Platform } from '../adapters/platform.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import { createMissLimit } from '../cache/miss-limit.ts';
 import { guardStore } from '../db/database-guard.ts';
 import type { TokenService } from '../tokens/token-service.ts';
@@ -30,14 +31,16 @@ export function openOAuth(
 
 /**
  * What operators can do to the service clients.
+ * @param audit where each change is written down
  * @param reservedIds ids that are the `client_id` of other kinds of tokens, beside CLIENT_ID
  */
-export function openClientCommands(platform: Platform, reservedIds: string[]) {
+export function openClientCommands(platform: Platform, audit: AuditService, reservedIds: string[]) {
   const { config, database, guard, transact, revocations } = platform;
   return createClientCommands({
     store: guardStore('clients', createClientStore(database), guard),
     transact,
     revocations,
+    audit,
     audiences: [...config.AUDIENCES, config.PUBLIC_URL],
     reservedIds: [config.CLIENT_ID, ...reservedIds],
   });

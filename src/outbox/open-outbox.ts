@@ -24,6 +24,6 @@ function partsOf({ database, guard, log }: Platform) {
 }
 
 /** What operators can do with messages that could not be delivered. */
-export function openOutboxCommands({ database, guard }: Platform) {
-  return createOutboxCommands(guardStore('outbox', createOutboxStore(database), guard));
+export function openOutboxCommands({ database, guard, transact }: Platform) {
+  return createOutboxCommands({ store: guardStore('outbox', createOutboxStore(database), guard), transact });
 }

@@ -1,6 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { AppError, validationFailed } from '../core/errors.ts';
-import type { DeadMessage, LaneCount, OutboxStore } from './outbox-store.ts';
+import type { Transact, Transaction } from '../db/database.ts';
+import { type DeadMessage, type DeadWish, type LaneCount, type MessageName, type OutboxStore } from './outbox-store.ts';
 
 /** The messages of one kind, as operators and their programs see them. Instants are RFC 3339 in UTC. */
 export type LaneListing = { kind: string; waiting: number; oldest_at: string | null; dead: number };
@@ -15,12 +16,18 @@ export type DeadListing = {
   last_error: string | null;
 };
 
+/** Writes down in the same transaction what is done to dead messages, and who does it. */
+export type NoteAct = (
+  transaction: Transaction,
+  act: { kind: 'outbox.retried' | 'outbox.dropped'; details: { lane?: string; id?: string; count?: number } },
+) => Promise<void>;
+
 const REVIVED_AT_ONCE = 1_000;
 
 export type OutboxListing = { lanes: LaneListing[]; dead: DeadListing[] };
 
 /** What operators can do with messages that could not be delivered. Plain JSON in, plain JSON out. */
-export function createOutboxCommands(store: OutboxStore) {
+export function createOutboxCommands({ store, transact }: { store: OutboxStore; transact: Transact }) {
   return {
     /** @returns all kinds that have messages, and the 1,000 that died last */
     async list(): Promise<OutboxListing> {
@@ -28,37 +35,58 @@ export function createOutboxCommands(store: OutboxStore) {
       return { lanes: lanes.map(toLaneListing), dead: dead.map(toDeadListing) };
     },
 
+    /** Dead messages, the latest first. */
+    listDead: (wish: DeadWish): Promise<DeadMessage[]> => store.listDead(wish),
+
     /**
      * Lets dead messages be tried again, from the first attempt on.
      * @param id left out: all of them
      * @throws AppError `not_found`, `validation_failed`
      */
-    async retry({ id }: { id?: string }): Promise<{ retried: number }> {
-      if (id === undefined) return { retried: await reviveAll() };
-      if ((await store.revive(checkId(id), 1)) === 0) throw unknown(id);
+    async retry({ id }: { id?: string }, note: NoteAct): Promise<{ retried: number }> {
+      if (id === undefined) return { retried: await reviveAll(note) };
+      await transact(async (transaction) => {
+        const [revived] = await store.revive(transaction, checkId(id), 1);
+        await note(transaction, { kind: 'outbox.retried', details: detailsOf(revived, id) });
+      });
       return { retried: 1 };
     },
 
     /** Deletes a dead message: it is never delivered. @throws AppError `not_found`, `validation_failed` */
-    async drop({ id }: { id: string }): Promise<{ dropped: string }> {
-      if (!(await store.drop(checkId(id)))) throw unknown(id);
+    async drop({ id }: { id: string }, note: NoteAct): Promise<{ dropped: string }> {
+      await transact(async (transaction) => {
+        const dropped = await store.drop(transaction, checkId(id));
+        await note(transaction, { kind: 'outbox.dropped', details: detailsOf(dropped, id) });
+      });
       return { dropped: id };
     },
   };
 
   /** A part at a time, so that no statement takes long. */
-  async function reviveAll(): Promise<number> {
+  async function reviveAll(note: NoteAct): Promise<number> {
     let all = 0;
-    for (let some = REVIVED_AT_ONCE; some === REVIVED_AT_ONCE; all += some) {
-      some = await store.revive(null, REVIVED_AT_ONCE);
-    }
+    for (let some = REVIVED_AT_ONCE; some === REVIVED_AT_ONCE; all += some) some = await reviveSome(note);
     return all;
+  }
+
+  async function reviveSome(note: NoteAct): Promise<number> {
+    return transact(async (transaction) => {
+      const { length: count } = await store.revive(transaction, null, REVIVED_AT_ONCE);
+      if (count > 0) await note(transaction, { kind: 'outbox.retried', details: { count } });
+      return count;
+    });
   }
 }
 
 function checkId(id: string): string {
   if (isUuid(id)) return id;
   throw validationFailed([{ path: '/id', message: `${JSON.stringify(id)} is not the id of a message` }]);
+}
+
+/** @throws AppError `not_found` for no message */
+function detailsOf(message: MessageName | undefined, id: string) {
+  if (message === undefined) throw unknown(id);
+  return { id: message.id, lane: message.kind };
 }
 
 function unknown(id: string): AppError {

@@ -35,14 +35,33 @@ export type DeadMessage = {
   createdAt: Date;
   deadAt: Date;
   lastError: string | null;
+  /** Where it is in the list: microseconds since the epoch, and its id. */
+  place: string;
 };
 
 /** Messages of a kind whose payload has this value in one member. */
 type MessagesAbout = { kind: string; member: string; value: string };
 
+export type MessageName = { id: string; kind: string };
+
+/** A part of the dead messages. */
+export type DeadWish = { kind?: string | undefined; limit?: number; after?: string | undefined };
+
 export type OutboxStore = ReturnType<typeof createOutboxStore>;
 
 const MAX_LISTED = 1_000;
+
+/** The form of `place`, for texts from outside. */
+export const DEAD_PLACE = /^\d{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The instant to the microsecond, which a Date does not hold. */
+const PLACE = sql<string>`(extract(epoch from ${outbox.deadAt}) * 1000000)::bigint || '.' || ${outbox.id}`;
+
+function isAfter(place: string) {
+  const [micros, id] = place.split('.');
+  const deadAt = sql`'epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond'`;
+  return sql`(${outbox.deadAt}, ${outbox.id}) < (${deadAt}, ${id}::uuid)`;
+}
 
 /** The `outbox` table. Every time in it is the database's own. */
 export function createOutboxStore(database: Database) {
@@ -127,8 +146,12 @@ export function createOutboxStore(database: Database) {
         .limit(MAX_LISTED);
     },
 
-    /** Messages after their last attempt, the latest first, at most 1,000. Without payloads, which may hold secrets. */
-    async listDead(): Promise<DeadMessage[]> {
+    /**
+     * Messages after their last attempt, the latest first: of all kinds or of one, at most 1,000. Without payloads, which
+     * may hold secrets.
+     * @param after `place` of the last one that the caller has
+     */
+    async listDead({ kind, limit = MAX_LISTED, after }: DeadWish = {}): Promise<DeadMessage[]> {
       const rows = await database
         .select({
           id: outbox.id,
@@ -137,32 +160,38 @@ export function createOutboxStore(database: Database) {
           createdAt: outbox.createdAt,
           deadAt: outbox.deadAt,
           lastError: outbox.lastError,
+          place: PLACE,
         })
         .from(outbox)
-        .where(isNotNull(outbox.deadAt))
-        .orderBy(desc(outbox.deadAt), asc(outbox.id))
-        .limit(MAX_LISTED);
+        .where(
+          and(
+            isNotNull(outbox.deadAt),
+            kind === undefined ? undefined : eq(outbox.kind, kind),
+            after === undefined ? undefined : isAfter(after),
+          ),
+        )
+        .orderBy(desc(outbox.deadAt), desc(outbox.id))
+        .limit(limit);
       return rows as DeadMessage[];
     },
 
     /**
      * Makes dead messages due, with all their attempts before them.
      * @param id null: those that have been dead the longest, at most `limit`
-     * @returns how many
+     * @returns the id and the kind of each
      */
-    async revive(id: string | null, limit: number): Promise<number> {
+    async revive({ database }: Transaction, id: string | null, limit: number): Promise<MessageName[]> {
       const dead = database
         .select({ id: outbox.id })
         .from(outbox)
         .where(deadOnes(id))
         .orderBy(asc(outbox.deadAt))
         .limit(limit);
-      const revived = await database
+      return database
         .update(outbox)
         .set({ attempts: 0, deadAt: null, notBefore: sql`now()` })
         .where(and(isNotNull(outbox.deadAt), inArray(outbox.id, dead)))
-        .returning({ id: outbox.id });
-      return revived.length;
+        .returning({ id: outbox.id, kind: outbox.kind });
     },
 
     /** Deletes the messages of a kind whose payload has this value in one member. @returns how many */
@@ -195,10 +224,13 @@ export function createOutboxStore(database: Database) {
       return swept.length;
     },
 
-    /** Deletes a dead message. @returns whether there was one */
-    async drop(id: string): Promise<boolean> {
-      const dropped = await database.delete(outbox).where(deadOnes(id)).returning({ id: outbox.id });
-      return dropped.length > 0;
+    /** Deletes a dead message. @returns its id and kind; undefined if there is none */
+    async drop({ database }: Transaction, id: string): Promise<MessageName | undefined> {
+      const [dropped] = await database
+        .delete(outbox)
+        .where(deadOnes(id))
+        .returning({ id: outbox.id, kind: outbox.kind });
+      return dropped;
     },
   };
 }

@@ -45,7 +45,8 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     const update = (id: string, changes: ClientChanges) =>
       transact((transaction) => store.update(transaction, id, changes));
     const disable = (id: string) => transact((transaction) => store.disable(transaction, id));
-    return { ...opened, store, get, insert, replace, update, disable, hashesOf };
+    const enable = (id: string) => transact((transaction) => store.enable(transaction, id));
+    return { ...opened, store, get, insert, replace, update, disable, enable, hashesOf };
   }
 
   const hex = (...secrets: { secretHash: Buffer }[]) =>
@@ -136,13 +137,13 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('a client that is enabled again is as it was', async (t) => {
-    const { store, get, insert, disable } = await setUp(t);
+    const { get, insert, disable, enable } = await setUp(t);
     await insert(makeClient());
     const before = await get();
-    await store.enable('payments');
+    t.equal(await enable('payments'), false);
     t.strictSame(await get(), before, 'one that was not disabled stays enabled');
     await disable('payments');
-    await store.enable('payments');
+    t.equal(await enable('payments'), true);
     t.strictSame(await get(), before);
     t.equal(await disable('payments'), true, 'and can be disabled again');
   });
@@ -161,10 +162,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('changes nobody where nobody has the id', async (t) => {
-    const { database, store, replace, update, disable } = await setUp(t);
+    const { database, store, replace, update, disable, enable } = await setUp(t);
     t.equal(await replace(makeSecret(), 0, 'nobody'), false);
     t.equal(await disable('nobody'), false);
-    await store.enable('nobody');
+    t.equal(await enable('nobody'), false);
     await update('nobody', { name: 'Nobody' });
     t.same(await store.list(), []);
     t.equal(await database.$count(clientSecrets), 0);

@@ -26,7 +26,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
       (await store.claim(kind, limit, LEASE_MS)).map(({ id }) => id).sort();
     const failed = (id: string, changes: Partial<Failure> = {}) =>
       store.fail([{ id, attempts: 1, delayMs: 60 * SECOND_MS, error: 'ECONNREFUSED', ...changes }]);
-    return { ...opened, store, insert, insertClaimed, claimIds, failed };
+    const revive = (id: string | null) =>
+      opened.transact(async (tx) => (await store.revive(tx, id, 10)).map(({ id }) => id));
+    const drop = (id: string) => opened.transact((tx) => store.drop(tx, id));
+    return { ...opened, store, insert, insertClaimed, claimIds, failed, revive, drop };
   }
 
   t.test('a message is claimed as it was written, with its age by the time of the database', async (t) => {
@@ -171,29 +174,29 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
   });
 
   t.test('a revived message is due with all its attempts before it; only dead ones are', async (t) => {
-    const { store, insert, claimIds, failed } = await setUp(t);
+    const { store, insert, claimIds, failed, revive } = await setUp(t);
     const [one, two, alive] = [makeMessage(), makeMessage(), makeMessage()];
     await insert(one, two, alive);
     await claimIds();
     for (const { id } of [one, two]) await failed(id, { delayMs: null });
-    t.equal(await store.revive(alive.id, 10), 0);
-    t.equal(await store.revive(uuidv7(), 10), 0);
-    t.equal(await store.revive(one.id, 10), 1);
+    t.same(await revive(alive.id), []);
+    t.same(await revive(uuidv7()), []);
+    t.same(await revive(one.id), [one.id]);
     t.match(await store.claim('mail', 10, LEASE_MS), [{ id: one.id, attempts: 1 }]);
-    t.equal(await store.revive(null, 10), 1);
+    t.same(await revive(null), [two.id]);
     t.same(await claimIds(), [two.id]);
     t.same(await store.listDead(), []);
   });
 
   t.test('only a dead message can be dropped', async (t) => {
-    const { store, database, insert, claimIds, failed } = await setUp(t);
+    const { database, insert, claimIds, failed, drop } = await setUp(t);
     const [dead, alive] = [makeMessage(), makeMessage()];
     await insert(dead, alive);
     await claimIds();
     await failed(dead.id, { delayMs: null });
-    t.equal(await store.drop(alive.id), false);
-    t.equal(await store.drop(dead.id), true);
-    t.equal(await store.drop(dead.id), false);
+    t.equal(await drop(alive.id), undefined);
+    t.same(await drop(dead.id), { id: dead.id, kind: 'mail' });
+    t.equal(await drop(dead.id), undefined);
     t.equal(await database.$count(outbox), 1);
   });
 

@@ -138,7 +138,7 @@ t.test('a disabled client gets no new secret, and after `enable` its own one is 
   await clients(place, 'disable', 'shop');
   const config = loadConfig({ ...quickSettings, ...place });
   await t.rejects(runCommand(config, 'clients.rotate-secret', { id: 'shop', overlap_ms: 0 }), {
-    errors: [{ path: '/id', message: /is disabled, .* `doorward clients enable shop` first/ }],
+    errors: [{ path: '/client_id', message: /is disabled, .* `doorward clients enable shop` first/ }],
   });
   t.match(await clients<ClientListing>(place, 'enable', 'shop'), { client_id: 'shop', disabled_at: null });
   t.match(await clients(place, 'rotate-secret', 'shop'), { client_secret: /^dws_/ });
@@ -165,20 +165,20 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
   const refusals: [() => Promise<unknown>, object][] = [
     [
       () => runCommand(config, 'clients.add', { id: 'shop', audiences: ['shop'] }),
-      { errors: [{ path: '/id', message: /another client/ }] },
+      { errors: [{ path: '/client_id', message: /another client/ }] },
     ],
-    [() => runCommand(config, 'clients.add', { id: 'Shop' }), { errors: [{ path: '/id', message: /a-z/ }] }],
+    [() => runCommand(config, 'clients.add', { id: 'Shop' }), { errors: [{ path: '/client_id', message: /a-z/ }] }],
     [
       () => runCommand(config, 'clients.add', { id: 'browser' }),
-      { errors: [{ path: '/id', message: /taken/ }] },
+      { errors: [{ path: '/client_id', message: /taken/ }] },
     ],
     [
       () => runCommand(config, 'clients.add', { id: crypto.randomUUID() }),
-      { errors: [{ path: '/id', message: /no UUID/ }] },
+      { errors: [{ path: '/client_id', message: /no UUID/ }] },
     ],
     [
       () => runCommand(config, 'clients.add', { id: 'doctor' }),
-      { errors: [{ path: '/id', message: /taken/ }] },
+      { errors: [{ path: '/client_id', message: /taken/ }] },
     ],
     [() => runCommand(config, 'clients.add', { id: 'x', name: 'a\nb' }), { errors: [{ path: '/name' }] }],
     [() => runCommand(config, 'clients.add', { id: 'x', name: '' }), { errors: [{ path: '/name' }] }],
@@ -214,7 +214,7 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
     [() => runCommand(config, 'clients.enable', { id: 'x' }), { code: 'not_found' }],
     [
       () => runCommand(config, 'clients.add', { id: 'x', scopes: ['a'] }),
-      { errors: [{ path: '/audiences', message: /at least one service \(--audience\): shop, payments/ }] },
+      { errors: [{ path: '/audiences', message: /at least one service: shop, payments/ }] },
     ],
   ];
   for (const [attempt, error] of refusals) await t.rejects(attempt(), error as Error);
@@ -232,7 +232,7 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
       /^--public-keys "\/not\/there": there is no file .* \(ENOENT\)\. Correct the path, .*\.\n$/,
     ],
     [['add', 'x', '--public-keys', '/'], /^--public-keys "\/": this is a folder\. Name the file .*\.\n$/],
-    [['update', 'shop'], /^There is nothing to change: give --name, --audience or --scope\.\n$/],
+    [['update', 'shop'], /^There is nothing to change: give a name, audiences or scopes\.\n$/],
     [['rotate-secret', 'shop', '--overlap', 'long'], /a duration from 0s to 30d/],
   ];
   for (const [args, line] of lines) {

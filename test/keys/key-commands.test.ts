@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { test } from 'tap';
+import { OPERATOR } from '../../src/audit/audit-event.ts';
 import { createKeyCommands } from '../../src/keys/key-commands.ts';
 import { openKeys, policy } from '../support/keys.ts';
 
@@ -14,7 +15,7 @@ async function setUp() {
 
 /** The commands of a running server, which uses a change when the command ends. */
 function serverCommands(replica: ReturnType<Awaited<ReturnType<typeof openKeys>>['replica']>) {
-  return createKeyCommands({ ...replica, publishAheadMs, afterChange: replica.schedule.look });
+  return createKeyCommands({ ...replica, policy, afterChange: replica.schedule.look });
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -49,11 +50,11 @@ test('lists the keys with their times, and nothing that is secret', async (t) =>
 
 test('a rotation publishes the next key; asked for twice, no second one, and says so', async (t) => {
   const { commands, keys } = await setUp();
-  const rotation = await commands.rotate({});
+  const rotation = await commands.rotate({}, OPERATOR);
   t.match(rotation, { changed: true, reason: null });
   const [, next] = rotation.keys;
   t.same(statuses(rotation.keys), ['active', 'pending']);
-  const again = await commands.rotate({ now: false });
+  const again = await commands.rotate({ now: false }, OPERATOR);
   const publishedAt = String(next?.published_at);
   const signsFrom = new Date(Date.parse(publishedAt) + publishAheadMs).toISOString();
   const reason = `the next key, ${next?.kid}, was published at ${publishedAt}, and signs from ${signsFrom} on. To change keys at once: doorward keys rotate --now`;
@@ -63,61 +64,61 @@ test('a rotation publishes the next key; asked for twice, no second one, and say
 
 test('a rotation that finds the next key due puts it in force, which is a change', async (t) => {
   const { commands, moveTime } = await setUp();
-  await commands.rotate({});
+  await commands.rotate({}, OPERATOR);
   await moveTime(publishAheadMs);
-  const { changed, keys } = await commands.rotate({});
+  const { changed, keys } = await commands.rotate({}, OPERATOR);
   t.same([changed, statuses(keys)], [true, ['retired', 'active']]);
 });
 
 test('without a server, a key that is due signs as soon as one runs', async (t) => {
   const { replica, moveTime } = await openKeys();
   const { schedule, ...parts } = replica();
-  const commands = createKeyCommands({ ...parts, publishAheadMs, afterChange: async () => {} });
-  await commands.rotate({});
+  const commands = createKeyCommands({ ...parts, policy, afterChange: async () => {} });
+  await commands.rotate({}, OPERATOR);
   const soon = { changed: false, reason: /^the next key, .* and signs as soon as a server runs\. / };
-  t.match(await commands.rotate({}), soon, 'the first key of all');
+  t.match(await commands.rotate({}, OPERATOR), soon, 'the first key of all');
   await schedule.look();
-  await commands.rotate({});
-  t.match(await commands.rotate({}), { changed: false, reason: /and signs from / });
+  await commands.rotate({}, OPERATOR);
+  t.match(await commands.rotate({}, OPERATOR), { changed: false, reason: /and signs from / });
   await moveTime(publishAheadMs);
-  t.match(await commands.rotate({}), soon, 'one that is late');
+  t.match(await commands.rotate({}, OPERATOR), soon, 'one that is late');
 });
 
 test('revoking a key twice changes nothing more, and says so', async (t) => {
   const { commands } = await setUp();
   const { kid: leaked = '' } = (await commands.list())[0] ?? {};
-  const { changed, keys } = await commands.rotate({ now: true, revoke: leaked });
+  const { changed, keys } = await commands.rotate({ now: true, revoke: leaked }, OPERATOR);
   t.equal(changed, true);
   const reason = `the key ${leaked} was revoked at ${keys[0]?.revoked_at}.`;
-  t.strictSame(await commands.rotate({ now: true, revoke: leaked }), { changed: false, reason, keys });
+  t.strictSame(await commands.rotate({ now: true, revoke: leaked }, OPERATOR), { changed: false, reason, keys });
 });
 
 test('a rotation on an empty database makes a key that signs', async (t) => {
   const replica = (await openKeys()).replica();
   const commands = serverCommands(replica);
   t.same(await commands.list(), []);
-  t.same(statuses((await commands.rotate({})).keys), ['active']);
+  t.same(statuses((await commands.rotate({}, OPERATOR)).keys), ['active']);
   t.ok(replica.keys.sign({}));
 });
 
 test('without a server, a rotation does what was asked and nothing of what the schedule would', async (t) => {
   const { replica, moveTime } = await openKeys();
   const { schedule, ...parts } = replica();
-  const commands = createKeyCommands({ ...parts, publishAheadMs, afterChange: async () => {} });
+  const commands = createKeyCommands({ ...parts, policy, afterChange: async () => {} });
   const {
     keys: [first],
-  } = await commands.rotate({});
+  } = await commands.rotate({}, OPERATOR);
   t.match(first, { status: 'pending', activated_at: null });
   await schedule.look();
   t.match(await commands.list(), [{ kid: first?.kid, status: 'active' }], 'the server puts it in force');
-  await commands.rotate({ now: true });
+  await commands.rotate({ now: true }, OPERATOR);
   await moveTime(policy.retainMs);
-  t.same(statuses((await commands.rotate({})).keys), ['retired', 'active', 'pending'], 'nothing is deleted');
+  t.same(statuses((await commands.rotate({}, OPERATOR)).keys), ['retired', 'active', 'pending'], 'nothing is deleted');
 });
 
 test('a rotation now replaces the active key at once', async (t) => {
   const { commands } = await setUp();
-  t.same(statuses((await commands.rotate({ now: true })).keys), ['retired', 'active']);
+  t.same(statuses((await commands.rotate({ now: true }, OPERATOR)).keys), ['retired', 'active']);
 });
 
 test('an emergency is in force in this process before the command ends', async (t) => {
@@ -125,7 +126,7 @@ test('an emergency is in force in this process before the command ends', async (
   const leaked = (await commands.list())[0]?.kid ?? '';
   const {
     keys: [old, next],
-  } = await commands.rotate({ now: true, revoke: leaked });
+  } = await commands.rotate({ now: true, revoke: leaked }, OPERATOR);
   t.match(old, { kid: leaked, status: 'revoked', revoked_at: RFC_3339 });
   t.match(next, { status: 'active' });
   t.notOk(keys.jwks().body.includes(leaked));
@@ -136,15 +137,15 @@ test('an emergency is in force in this process before the command ends', async (
 test('an unknown kid is told, and changes nothing', async (t) => {
   const { commands } = await setUp();
   const before = await commands.list();
-  await t.rejects(commands.rotate({ now: true, revoke: 'nobody' }), { code: 'not_found' });
+  await t.rejects(commands.rotate({ now: true, revoke: 'nobody' }, OPERATOR), { code: 'not_found' });
   t.same(await commands.list(), before);
 });
 
 test('a rotation does what else is due', async (t) => {
   const { commands, moveTime } = await setUp();
-  await commands.rotate({ now: true });
+  await commands.rotate({ now: true }, OPERATOR);
   await moveTime(policy.retainMs);
-  t.same(statuses((await commands.rotate({})).keys), ['active', 'pending']);
+  t.same(statuses((await commands.rotate({}, OPERATOR)).keys), ['active', 'pending']);
 });
 
 test('rewrapping tells which keys it put under the current key-encryption key', async (t) => {
@@ -160,9 +161,9 @@ test('a rotation that is done and cannot be shown says that it is done', async (
   const afterChange = async () => {
     throw new Error('the database is away');
   };
-  const commands = createKeyCommands({ rotator, store, publishAheadMs, afterChange });
+  const commands = createKeyCommands({ rotator, store, policy, afterChange });
   const before = (await store.list()).keys.length;
-  await t.rejects(commands.rotate({ now: true }), {
+  await t.rejects(commands.rotate({ now: true }, OPERATOR), {
     message: /^The keys have been rotated, to [\w-]{43}; do not do it again\./,
   });
   t.equal((await store.list()).keys.length, before + 1);

@@ -1,5 +1,6 @@
 import type postgres from 'postgres';
 import t, { type Test } from 'tap';
+import { openAudit } from '../../src/audit/open-audit.ts';
 import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { openPlatform } from '../../src/adapters/platform.ts';
 import { loadConfig } from '../../src/config/config.ts';
@@ -192,7 +193,7 @@ async function openSkewed(t: Test, place: Place, skewMs: number) {
   t.teardown(() => adapters.close());
   const platform = openPlatform(config, adapters, clock, failOnTrouble(t));
   t.teardown(platform.close);
-  const services = openKeys(platform);
+  const services = openKeys(platform, { audit: openAudit(platform).service });
   const session = { id: 's', userId: 'u', claims: { email: 'e', email_verified: false }, createdAt: 0 };
   const sessions = { find: async () => session } as unknown as Parameters<
     typeof createTokenService

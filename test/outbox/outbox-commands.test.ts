@@ -1,13 +1,21 @@
 import { test } from 'tap';
 import { v7 as uuidv7 } from 'uuid';
 import { outbox as rows } from '../../src/db/schema.ts';
-import { createOutboxCommands } from '../../src/outbox/outbox-commands.ts';
-import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
+import { createOutboxCommands, type NoteAct } from '../../src/outbox/outbox-commands.ts';
+import { createOutboxStore, DEAD_PLACE } from '../../src/outbox/outbox-store.ts';
 import { openPostgres } from '../support/adapters.ts';
 
 async function setUp() {
-  const { database } = await openPostgres();
+  const { database, transact } = await openPostgres();
   const store = createOutboxStore(database);
+  const noted: object[] = [];
+  const note: NoteAct = async (_transaction, act) => void noted.push(act);
+  const acts = createOutboxCommands({ store, transact });
+  const commands = {
+    ...acts,
+    retry: (wish: { id?: string }) => acts.retry(wish, note),
+    drop: (wish: { id: string }) => acts.drop(wish, note),
+  };
   const addDead = async () => {
     const id = uuidv7();
     await database.insert(rows).values({ id, kind: 'mail', payload: { code: 'a secret' } });
@@ -15,7 +23,7 @@ async function setUp() {
     await store.fail([{ id, attempts: 1, delayMs: null, error: 'EAUTH' }]);
     return id;
   };
-  return { database, store, addDead, commands: createOutboxCommands(store) };
+  return { database, store, addDead, commands, noted };
 }
 
 test('the list has what waits and what is dead, and no payload', async (t) => {
@@ -39,7 +47,7 @@ test('a kind that has only dead messages has no oldest that waits', async (t) =>
 });
 
 test('one dead message is tried again, or all of them', async (t) => {
-  const { commands, addDead, store } = await setUp();
+  const { commands, addDead, store, noted } = await setUp();
   const [one] = [await addDead(), await addDead(), await addDead()];
   t.same(await commands.retry({ id: one }), { retried: 1 });
   await t.rejects(commands.retry({ id: one }), {
@@ -48,14 +56,29 @@ test('one dead message is tried again, or all of them', async (t) => {
   });
   t.same(await commands.retry({}), { retried: 2 });
   t.same(await commands.retry({}), { retried: 0 });
+  t.same(noted, [
+    { kind: 'outbox.retried', details: { id: one, lane: 'mail' } },
+    { kind: 'outbox.retried', details: { count: 2 } },
+  ]);
   t.equal((await store.claim('mail', 10, 60_000)).length, 3);
 });
 
+test('dead messages are listed in parts, of one lane or of all, the latest first', async (t) => {
+  const { commands, addDead } = await setUp();
+  const ids = [await addDead(), await addDead(), await addDead()].reverse();
+  const [first, ...rest] = await commands.listDead({ limit: 2 });
+  t.match([first, ...rest], [{ id: ids[0] }, { id: ids[1] }]);
+  t.match(await commands.listDead({ kind: 'mail', after: rest[0]?.place }), [{ id: ids[2] }]);
+  t.same(await commands.listDead({ kind: 'webhook' }), []);
+  t.match(String(first?.place), DEAD_PLACE);
+});
+
 test('a dead message is deleted once', async (t) => {
-  const { commands, addDead, database } = await setUp();
+  const { commands, addDead, database, noted } = await setUp();
   const id = await addDead();
   t.same(await commands.drop({ id }), { dropped: id });
   await t.rejects(commands.drop({ id }), { code: 'not_found' });
+  t.same(noted, [{ kind: 'outbox.dropped', details: { id, lane: 'mail' } }]);
   t.equal(await database.$count(rows), 0);
 });
 

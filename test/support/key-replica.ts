@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
+import { openAudit } from '../../src/audit/open-audit.ts';
 import type { Database, Transact } from '../../src/db/database.ts';
 import { createTransact, deadlineGuard, guardStore } from '../../src/db/database-guard.ts';
 import { loadPostgresDriver } from '../../src/db/drizzle.ts';
@@ -50,7 +51,7 @@ export function createReplica(database: Database, transact: Transact, options: R
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(local !== undefined && { local }),
   });
-  const { service: keys, rotator, schedule, commands } = openKeys(platform, createSigner);
+  const { service: keys, rotator, schedule, commands } = openKeys(platform, { audit: openAudit(platform).service }, createSigner);
   const store = guardStore('keys', createKeyStore(database), platform.guard);
   const seal = createKeySeal(keyEncryptionKey, previous);
   return { store, seal, keys, rotator, schedule, commands, clock: platform.clock, errors };

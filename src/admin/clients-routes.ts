@@ -1,0 +1,180 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { problemResponses } from '../http/problem.ts';
+import { adminLimit } from '../http/rate-limits.ts';
+import { Body, OptionalBody, Text } from '../http/schemas.ts';
+import {
+  ADMIN_READ_PROBLEMS,
+  ADMIN_WRITE_PROBLEMS,
+  Next,
+  pageFields,
+  pageFrom,
+  pageOf,
+} from './admin-page.ts';
+import { Client, Names, NewClientCredentials } from './admin-schemas.ts';
+import type { Operations } from './open-operations.ts';
+import { operatorOf, type RequireOperator } from './require-operator.ts';
+
+const CLIENT_ID = /^[a-z0-9._-]{1,64}$/;
+const DAY_SECONDS = 86_400;
+
+const Name = Text({ maxLength: 100, description: 'For people' });
+const Scopes = Names('That it may have. One that begins with `admin:` is given on the machine alone');
+const Audiences = Names('Services whose tokens it may get, see and redeem');
+const PublicKeys = Type.Unknown({
+  description: 'JWK or JWK Set of the client, for `private_key_jwt` instead of a secret',
+});
+
+const NewClient = Body({
+  client_id: Text({ maxLength: 64 }),
+  name: Type.Optional(Name),
+  scopes: Type.Optional(Scopes),
+  audiences: Type.Optional(Audiences),
+  public_keys: Type.Optional(PublicKeys),
+});
+
+const Changes = Body({
+  name: Type.Optional(Name),
+  scopes: Type.Optional(Scopes),
+  audiences: Type.Optional(Audiences),
+});
+
+const Rotation = OptionalBody({
+  overlap_seconds: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 30 * DAY_SECONDS,
+      description: 'How long earlier secrets stay valid; a day when left out',
+    }),
+  ),
+  public_keys: Type.Optional(PublicKeys),
+});
+
+const ById = Type.Object({ id: Text({ description: '`client_id`' }) });
+const OF_ONE = ['not_found', 'uri_too_long'] as const;
+
+type Parts = { clients: Operations['clients']; requireOperator: RequireOperator };
+
+/** The service clients, as `doorward clients` shows and changes them. */
+export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
+  app,
+  { clients, requireOperator },
+) => {
+  const scope = 'admin:clients';
+  const reads = { config: adminLimit, preHandler: requireOperator({ scope, writes: false }) };
+  const writes = { config: adminLimit, preHandler: requireOperator({ scope, writes: true }) };
+  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
+  const description = `Needs the scope \`${scope}\`.`;
+
+  app.get(
+    '/admin/clients',
+    {
+      ...reads,
+      schema: {
+        ...{ ...shared, description, summary: 'The service clients' },
+        querystring: Type.Object(pageFields, { additionalProperties: false }),
+        response: {
+          200: Type.Object({ clients: Type.Array(Client, { description: 'By id' }), next: Next }),
+          ...problemResponses(...ADMIN_READ_PROBLEMS),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { limit, after } = pageOf(query, CLIENT_ID);
+      const found = await clients.list({ limit: limit + 1, after });
+      const { rows, next } = pageFrom(found, limit, ({ client_id }) => client_id);
+      return { clients: rows, next };
+    },
+  );
+
+  app.get(
+    '/admin/clients/:id',
+    {
+      ...reads,
+      schema: {
+        ...{ ...shared, description, summary: 'One service client' },
+        params: ById,
+        response: { 200: Client, ...problemResponses(...ADMIN_READ_PROBLEMS, ...OF_ONE) },
+      },
+    },
+    async ({ params }) => clients.get(params.id),
+  );
+
+  app.post(
+    '/admin/clients',
+    {
+      ...writes,
+      schema: {
+        ...{ ...shared, description, summary: 'Register a service client, and get its secret once' },
+        body: NewClient,
+        response: {
+          201: NewClientCredentials,
+          ...problemResponses(...ADMIN_WRITE_PROBLEMS, 'only_on_the_machine'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { client_id: id, ...wish } = request.body;
+      return reply.code(201).send(await clients.add({ id, ...wish }, operatorOf(request)));
+    },
+  );
+
+  app.patch(
+    '/admin/clients/:id',
+    {
+      ...writes,
+      schema: {
+        ...{ ...shared, summary: 'Replace what is given of a client' },
+        description: `${description} Tokens of the client that say more than it has then become inactive.`,
+        params: ById,
+        body: Changes,
+        response: {
+          200: Client,
+          ...problemResponses(...ADMIN_WRITE_PROBLEMS, ...OF_ONE, 'only_on_the_machine'),
+        },
+      },
+    },
+    async (request) => clients.update({ id: request.params.id, ...request.body }, operatorOf(request)),
+  );
+
+  app.post(
+    '/admin/clients/:id/rotate-secret',
+    {
+      ...writes,
+      schema: {
+        ...{ ...shared, summary: 'Make a new secret, and get it once' },
+        description: `${description} For a client with a scope that begins with \`admin:\`, only the client itself may.`,
+        params: ById,
+        body: Rotation,
+        response: {
+          200: NewClientCredentials,
+          ...problemResponses(...ADMIN_WRITE_PROBLEMS, ...OF_ONE, 'only_on_the_machine'),
+        },
+      },
+    },
+    async (request) => {
+      const { overlap_seconds = DAY_SECONDS, public_keys } = request.body ?? {};
+      const wish = { id: request.params.id, overlap_ms: overlap_seconds * 1000, public_keys };
+      return clients.rotateSecret(wish, operatorOf(request));
+    },
+  );
+
+  const TURNS = [
+    ['disable', 'Disable a client, and make its own tokens inactive'],
+    ['enable', 'Take back `disable`: the client counts again, and gets new tokens'],
+  ] as const;
+  for (const [turn, summary] of TURNS)
+    app.post(
+      `/admin/clients/:id/${turn}`,
+      {
+        ...writes,
+        schema: {
+          ...{ ...shared, description: `${description} Repeating it is harmless.`, summary },
+          params: ById,
+          body: OptionalBody({}),
+          response: { 200: Client, ...problemResponses(...ADMIN_WRITE_PROBLEMS, ...OF_ONE) },
+        },
+      },
+      async (request) => clients[turn]({ id: request.params.id }, operatorOf(request)),
+    );
+};

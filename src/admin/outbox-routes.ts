@@ -1,0 +1,103 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { problemResponses } from '../http/problem.ts';
+import { adminLimit } from '../http/rate-limits.ts';
+import { OptionalBody, Text } from '../http/schemas.ts';
+import { DEAD_PLACE } from '../outbox/outbox-rules.ts';
+import {
+  ADMIN_READ_PROBLEMS,
+  ADMIN_WRITE_PROBLEMS,
+  Next,
+  pageFields,
+  pageFrom,
+  pageOf,
+} from './admin-page.ts';
+import { DeadMessage, IdInPath } from './admin-schemas.ts';
+import type { Operations } from './open-operations.ts';
+import { operatorOf, type RequireOperator } from './require-operator.ts';
+
+const OutboxQuery = Type.Object(
+  {
+    lane: Type.Optional(Text({ maxLength: 100, description: 'Only messages of this kind' })),
+    ...pageFields,
+  },
+  { additionalProperties: false },
+);
+
+type Parts = { outbox: Operations['outbox']; requireOperator: RequireOperator };
+
+/** Messages that were given up after their last attempt, as `doorward outbox` shows and changes them. */
+export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
+  app,
+  { outbox, requireOperator },
+) => {
+  const scope = 'admin:keys';
+  const writes = { config: adminLimit, preHandler: requireOperator({ scope, writes: true }) };
+  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
+  const description = `Needs the scope \`${scope}\`.`;
+  const done = {
+    204: Type.Null({ description: 'Done' }),
+    ...problemResponses(...ADMIN_WRITE_PROBLEMS, 'not_found', 'uri_too_long'),
+  };
+
+  app.get(
+    '/admin/outbox',
+    {
+      ...{ config: adminLimit, preHandler: requireOperator({ scope, writes: false }) },
+      schema: {
+        ...{ ...shared, description, summary: 'Messages that could not be delivered' },
+        querystring: OutboxQuery,
+        response: {
+          200: Type.Object({
+            messages: Type.Array(DeadMessage, { description: 'The latest dead first; without their contents' }),
+            next: Next,
+          }),
+          ...problemResponses(...ADMIN_READ_PROBLEMS),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { limit, after } = pageOf(query, DEAD_PLACE);
+      const found = await outbox.listDead({ kind: query.lane, limit: limit + 1, after });
+      const { rows, next } = pageFrom(found, limit, ({ place }) => place);
+      return { messages: rows.map(toMessage), next };
+    },
+  );
+
+  app.post(
+    '/admin/outbox/:id/retry',
+    {
+      ...writes,
+      schema: {
+        ...{ ...shared, description, summary: 'Let a message be tried again, with all its attempts before it' },
+        ...{ params: IdInPath, body: OptionalBody({}), response: done },
+      },
+    },
+    async (request, reply) => {
+      await outbox.retry({ id: request.params.id }, operatorOf(request));
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.delete(
+    '/admin/outbox/:id',
+    {
+      ...writes,
+      schema: {
+        ...{ ...shared, description, summary: 'Delete a message: it is never delivered' },
+        ...{ params: IdInPath, body: OptionalBody({}), response: done },
+      },
+    },
+    async (request, reply) => {
+      await outbox.drop({ id: request.params.id }, operatorOf(request));
+      return reply.code(204).send(null);
+    },
+  );
+};
+
+type Dead = Awaited<ReturnType<Operations['outbox']['listDead']>>[number];
+
+function toMessage({ id, kind, attempts, createdAt, deadAt, lastError }: Dead) {
+  const times = { created_at: createdAt.toISOString(), dead_at: deadAt.toISOString() };
+  return { id, lane: kind, attempts, ...times, last_error: lastError };
+}
