@@ -13,6 +13,7 @@ import { createSignUpCookie } from './accounts/sign-up-cookie.ts';
 import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { consoleRoutes } from './admin/console-routes.ts';
+import { operationsRoutes } from './admin/operations-routes.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
@@ -170,6 +171,9 @@ export async function buildApp(
               ? requireReader({ clients, issuer: config.PUBLIC_URL })
               : undefined,
         });
+      await guarded.register(operationsRoutes, {
+        ...{ sessions, operations: services.operations, requireOperator: services.requireOperator },
+      });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
       const ui = openUi(config);
       if (config.ADMIN_CONSOLE === 'on')

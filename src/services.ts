@@ -2,6 +2,8 @@ import { openAccounts } from './accounts/open-accounts.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { openPlatform } from './adapters/platform.ts';
 import { openAdmin } from './admin/open-admin.ts';
+import { openOperations } from './admin/open-operations.ts';
+import { createRequireOperator } from './admin/require-operator.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { openCodes } from './codes/open-codes.ts';
 import type { Config } from './config/config.ts';
@@ -28,13 +30,13 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   const outbox = openOutbox(platform);
   // Before what has timers: a template that cannot be used ends the start here.
   const mail = openMail(platform, outbox.service);
-  const keys = openKeys(platform);
+  const audit = openAudit(platform);
+  const keys = openKeys(platform, { audit: audit.service });
   await keys.schedule.start().catch(async (error: unknown) => {
     await keys.close();
     platform.close();
     throw error;
   });
-  const audit = openAudit(platform);
   const webhooks = openWebhooks(platform, { outbox: outbox.service, audit: audit.service });
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
@@ -56,6 +58,9 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     mail: mail.service,
     codes: codes.service,
     accounts,
+  });
+  const operations = openOperations(platform, {
+    ...{ audit: audit.service, keys, afterKeyChange: keys.schedule.look },
   });
   const { isRevoked } = revocations.feed;
   const gateway = openGateway(platform, { sessions: sessions.service, tokens, isRevoked });
@@ -111,11 +116,15 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     introspection: oauth.introspection,
     forwardAuth: gateway.service,
     admin,
+    operations,
+    requireOperator: createRequireOperator({
+      ...{ statuses: tokens.statuses, now: clock.now, maxAuthAgeMs: config.ADMIN_MAX_AUTH_AGE },
+    }),
     commands: createOperatorCommands(platform, {
       adapters,
       sessions: sessions.service,
       keys,
-      afterKeyChange: keys.schedule.look,
+      operations,
       // The schedule keeps the keys ready.
       prepareKeys: async () => {},
       admin: async () => admin,

@@ -18,7 +18,10 @@ const Rotation = OptionalBody({
     }),
   ),
   revoke: Type.Optional(
-    Text({ maxLength: 100, description: '`kid` of a leaked key: it leaves the key set at once. Implies `now`' }),
+    Text({
+      maxLength: 100,
+      description: '`kid` of a leaked key: it leaves the key set at once. Implies `now`',
+    }),
   ),
 });
 

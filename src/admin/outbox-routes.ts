@@ -49,7 +49,9 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
         querystring: OutboxQuery,
         response: {
           200: Type.Object({
-            messages: Type.Array(DeadMessage, { description: 'The latest dead first; without their contents' }),
+            messages: Type.Array(DeadMessage, {
+              description: 'The latest dead first; without their contents',
+            }),
             next: Next,
           }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),
@@ -69,7 +71,11 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'Let a message be tried again, with all its attempts before it' },
+        ...{
+          ...shared,
+          description,
+          summary: 'Let a message be tried again, with all its attempts before it',
+        },
         ...{ params: IdInPath, body: OptionalBody({}), response: done },
       },
     },

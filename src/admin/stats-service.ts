@@ -55,7 +55,12 @@ export function createStatsService({ store, now, local }: StatsParts) {
       users: { total: total.count, active, banned, unverified, estimated: total.isEstimate },
       live_sessions: live.count,
       live_sessions_estimated: live.isEstimate,
-      by_hour: starts.map((start, hour) => hourOf(start, events.filter((event) => event.hour === hour))),
+      by_hour: starts.map((start, hour) =>
+        hourOf(
+          start,
+          events.filter((event) => event.hour === hour),
+        ),
+      ),
     };
   }
 }

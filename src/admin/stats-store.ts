@@ -20,7 +20,11 @@ export type StatsStore = ReturnType<typeof createStatsStore>;
 export function createStatsStore(database: Database, mostCounted: number) {
   return {
     async countUsers(): Promise<UserCounts> {
-      const some = database.select({ id: users.id }).from(users).limit(mostCounted + 1).as('some');
+      const some = database
+        .select({ id: users.id })
+        .from(users)
+        .limit(mostCounted + 1)
+        .as('some');
       const isBanned = sql`${users.status} = 'banned' and not ${isActiveUser()}`;
       // There is an index of these.
       const bannedOnes = database.select({ id: users.id }).from(users).where(isBanned).limit(mostCounted);
@@ -35,7 +39,11 @@ export function createStatsStore(database: Database, mostCounted: number) {
     },
 
     async countLiveSessions(): Promise<Estimate> {
-      const some = database.select({ id: sessions.id }).from(sessions).limit(mostCounted + 1).as('some');
+      const some = database
+        .select({ id: sessions.id })
+        .from(sessions)
+        .limit(mostCounted + 1)
+        .as('some');
       const counted = await database.$count(some);
       if (counted <= mostCounted)
         return { count: await database.$count(sessions, isOpenSession()), isEstimate: false };

@@ -39,7 +39,10 @@ export function duration(least: string, most: string): Format<number> {
 
 /** In the largest unit that needs no fraction. */
 function durationText(ms: number): string {
-  const [unit, size] = Object.entries(unitMs).findLast(([, size]) => ms % size === 0 && ms >= size) ?? ['s', 1000];
+  const [unit, size] = Object.entries(unitMs).findLast(([, size]) => ms % size === 0 && ms >= size) ?? [
+    's',
+    1000,
+  ];
   return `${ms / size}${unit}`;
 }
 

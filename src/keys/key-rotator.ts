@@ -160,11 +160,7 @@ export function createKeyRotator({ store, transact, revocations, audit, seal, po
     await record(transaction, SCHEDULE, { published, activated, retired: plan.retire, deleted: plan.delete });
   }
 
-  async function record(
-    transaction: Transaction,
-    actor: Actor,
-    kids: ChangedKeys,
-  ): Promise<void> {
+  async function record(transaction: Transaction, actor: Actor, kids: ChangedKeys): Promise<void> {
     await audit.record(transaction, { kind: 'key.rotated', userId: null, ...byActor(actor), details: kids });
   }
 

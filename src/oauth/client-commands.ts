@@ -90,7 +90,8 @@ export function createClientCommands(parts: ClientCommandParts) {
         if (!(await store.insert(transaction, client))) return undefined;
         return record(transaction, 'client.added', { id, actor });
       });
-      if (added === undefined) throw validationFailed([problem('/client_id', id, 'is the id of another client')]);
+      if (added === undefined)
+        throw validationFailed([problem('/client_id', id, 'is the id of another client')]);
       return { client: added, client_secret: secret };
     },
 

@@ -2,12 +2,11 @@ import type { Adapters } from '../adapters/adapters.ts';
 import type { BackupReceipt } from '../adapters/backup-file.ts';
 import type { Platform } from '../adapters/platform.ts';
 import type { Admin } from '../admin/open-admin.ts';
+import type { Operations } from '../admin/open-operations.ts';
 import type { RoleWish } from '../admin/role-rules.ts';
-import { OPERATOR } from '../audit/audit-event.ts';
-import { createDoctorCommand, DOCTOR_CLIENT_ID } from '../gateway/doctor-command.ts';
+import { type Actor, OPERATOR } from '../audit/audit-event.ts';
+import { createDoctorCommand } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
-import { openClientCommands } from '../oauth/open-oauth.ts';
-import { openOutboxCommands } from '../outbox/open-outbox.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { CommandLineError } from './command-line-error.ts';
 
@@ -18,8 +17,7 @@ type OperatorCommandParts = {
   adapters: Adapters;
   sessions: SessionService;
   keys: ReturnType<typeof openKeys>;
-  /** Makes the server that runs the command use a change of the keys at once. */
-  afterKeyChange(): Promise<void>;
+  operations: Operations;
   /** Makes the keys ready to sign, if nothing else does that. */
   prepareKeys(): Promise<unknown>;
   /** Opened by the first command that needs it: it loads much. */
@@ -32,27 +30,25 @@ type RoleGrant = { email: string; role: string };
 /** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
   platform: Platform,
-  { adapters, sessions, keys, afterKeyChange, prepareKeys, admin }: OperatorCommandParts,
+  { adapters, sessions, keys, operations, prepareKeys, admin }: OperatorCommandParts,
 ) {
   const { config, clock } = platform;
-  const signing = keys.commands(afterKeyChange);
-  const clients = openClientCommands(platform, [DOCTOR_CLIENT_ID]);
-  const outbox = openOutboxCommands(platform);
+  const { clients, outbox, keys: signing } = operations;
   const issuer = config.PUBLIC_URL;
   const doctor = createDoctorCommand({ keys: keys.service, prepareKeys, issuer, now: clock.now });
   return {
     'keys.list': signing.list,
-    'keys.rotate': signing.rotate,
+    'keys.rotate': byOperator(signing.rotate),
     'keys.rewrap': signing.rewrap,
-    'clients.list': clients.list,
-    'clients.add': clients.add,
-    'clients.update': clients.update,
-    'clients.rotate-secret': clients.rotateSecret,
-    'clients.disable': clients.disable,
-    'clients.enable': clients.enable,
+    'clients.list': () => clients.list(),
+    'clients.add': byOperator(clients.add),
+    'clients.update': byOperator(clients.update),
+    'clients.rotate-secret': byOperator(clients.rotateSecret),
+    'clients.disable': byOperator(clients.disable),
+    'clients.enable': byOperator(clients.enable),
     'outbox.list': outbox.list,
-    'outbox.retry': outbox.retry,
-    'outbox.drop': outbox.drop,
+    'outbox.retry': byOperator(outbox.retry),
+    'outbox.drop': byOperator(outbox.drop),
     'doctor.ticket': doctor.ticket,
     'roles.list': async () => (await admin()).roles.list(),
     'roles.set': async (wish: RoleWish) => (await admin()).roles.put(wish, OPERATOR),
@@ -68,6 +64,11 @@ export function createOperatorCommands(
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),
     'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),
   };
+}
+
+/** An act as whoever runs a command on the machine does it. */
+function byOperator<Wish, Answer>(act: (wish: Wish, actor: Actor) => Promise<Answer>) {
+  return (wish: Wish): Promise<Answer> => act(wish, OPERATOR);
 }
 
 async function writeBackup({ backup, location }: Adapters, file: string): Promise<BackupReceipt> {

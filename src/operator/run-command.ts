@@ -4,6 +4,7 @@ import { COMMAND_SOCKET, DataFolderError, holdsDatabase } from '../adapters/data
 import { IGNORE_EVENTS, openAdapters } from '../adapters/open-adapters.ts';
 import { openCommandPlatform } from '../adapters/platform.ts';
 import type { Admin } from '../admin/open-admin.ts';
+import { openOperations } from '../admin/open-operations.ts';
 import { openAudit } from '../audit/open-audit.ts';
 import type { Config } from '../config/config.ts';
 import { createDatabaseClock, steadyClock } from '../core/clock.ts';
@@ -124,9 +125,9 @@ function openCommandsOn(
   closes: (() => Promise<void>)[],
 ): OperatorCommands {
   const platform = openCommandPlatform(config, adapters, createDatabaseClock(steadyClock));
-  const keys = openKeys(platform);
   const outbox = openCommandOutbox(platform);
   const audit = openAudit(platform).service;
+  const keys = openKeys(platform, { audit });
   const sessions = openSessions(platform, { outbox, audit });
   openWebhooks(platform, { outbox, audit });
   let admin: Promise<Admin> | undefined;
@@ -140,7 +141,7 @@ function openCommandsOn(
     adapters,
     sessions: sessions.service,
     keys,
-    afterKeyChange: async () => {},
+    operations: openOperations(platform, { audit, keys, afterKeyChange: async () => {} }),
     prepareKeys: keys.service.refresh,
     admin: async () => {
       admin ??= openAdmin();

@@ -1,7 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { AppError, validationFailed } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
-import { type DeadMessage, type DeadWish, type LaneCount, type MessageName, type OutboxStore } from './outbox-store.ts';
+import type { DeadMessage, DeadWish, LaneCount, MessageName, OutboxStore } from './outbox-store.ts';
 
 /** The messages of one kind, as operators and their programs see them. Instants are RFC 3339 in UTC. */
 export type LaneListing = { kind: string; waiting: number; oldest_at: string | null; dead: number };

@@ -1,3 +1,6 @@
+/** Where a list of dead messages goes on: microseconds since the epoch, and a message's id. */
+export const DEAD_PLACE = /^\d{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** How often and how soon a lane tries a message again. */
 export type RetryPolicy = {
   /** The wait after the first failure, at most. */

@@ -35,7 +35,7 @@ export type DeadMessage = {
   createdAt: Date;
   deadAt: Date;
   lastError: string | null;
-  /** Where it is in the list: microseconds since the epoch, and its id. */
+  /** Where it is in the list, in the form of `DEAD_PLACE`. */
   place: string;
 };
 
@@ -50,9 +50,6 @@ export type DeadWish = { kind?: string | undefined; limit?: number; after?: stri
 export type OutboxStore = ReturnType<typeof createOutboxStore>;
 
 const MAX_LISTED = 1_000;
-
-/** The form of `place`, for texts from outside. */
-export const DEAD_PLACE = /^\d{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The instant to the microsecond, which a Date does not hold. */
 const PLACE = sql<string>`(extract(epoch from ${outbox.deadAt}) * 1000000)::bigint || '.' || ${outbox.id}`;

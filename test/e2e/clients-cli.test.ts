@@ -167,7 +167,10 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
       () => runCommand(config, 'clients.add', { id: 'shop', audiences: ['shop'] }),
       { errors: [{ path: '/client_id', message: /another client/ }] },
     ],
-    [() => runCommand(config, 'clients.add', { id: 'Shop' }), { errors: [{ path: '/client_id', message: /a-z/ }] }],
+    [
+      () => runCommand(config, 'clients.add', { id: 'Shop' }),
+      { errors: [{ path: '/client_id', message: /a-z/ }] },
+    ],
     [
       () => runCommand(config, 'clients.add', { id: 'browser' }),
       { errors: [{ path: '/client_id', message: /taken/ }] },

@@ -90,7 +90,11 @@ test('revoking a key twice changes nothing more, and says so', async (t) => {
   const { changed, keys } = await commands.rotate({ now: true, revoke: leaked }, OPERATOR);
   t.equal(changed, true);
   const reason = `the key ${leaked} was revoked at ${keys[0]?.revoked_at}.`;
-  t.strictSame(await commands.rotate({ now: true, revoke: leaked }, OPERATOR), { changed: false, reason, keys });
+  t.strictSame(await commands.rotate({ now: true, revoke: leaked }, OPERATOR), {
+    changed: false,
+    reason,
+    keys,
+  });
 });
 
 test('a rotation on an empty database makes a key that signs', async (t) => {
@@ -113,7 +117,11 @@ test('without a server, a rotation does what was asked and nothing of what the s
   t.match(await commands.list(), [{ kid: first?.kid, status: 'active' }], 'the server puts it in force');
   await commands.rotate({ now: true }, OPERATOR);
   await moveTime(policy.retainMs);
-  t.same(statuses((await commands.rotate({}, OPERATOR)).keys), ['retired', 'active', 'pending'], 'nothing is deleted');
+  t.same(
+    statuses((await commands.rotate({}, OPERATOR)).keys),
+    ['retired', 'active', 'pending'],
+    'nothing is deleted',
+  );
 });
 
 test('a rotation now replaces the active key at once', async (t) => {

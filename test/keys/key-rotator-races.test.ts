@@ -1,8 +1,8 @@
 import type postgres from 'postgres';
 import t, { type Test } from 'tap';
-import { openAudit } from '../../src/audit/open-audit.ts';
 import { IGNORE_EVENTS, openAdapters } from '../../src/adapters/open-adapters.ts';
 import { openPlatform } from '../../src/adapters/platform.ts';
+import { openAudit } from '../../src/audit/open-audit.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createDatabaseClock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';

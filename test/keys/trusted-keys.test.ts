@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { test } from 'tap';
+import { OPERATOR } from '../../src/audit/audit-event.ts';
 import type { PublicJwk } from '../../src/core/jwk.ts';
 import { sql } from '../../src/db/drizzle.ts';
 import { createKeySeal, generateKeyMaterial } from '../../src/keys/key-material.ts';
@@ -59,7 +60,7 @@ test('a retired key that someone wrote into the database is never published', as
     ['active', 'untrusted'],
     'it stays for the operator to see',
   );
-  await commands.rotate({ revoke: kid, now: true });
+  await commands.rotate({ revoke: kid, now: true }, OPERATOR);
   t.equal((await statuses()).get(kid), 'revoked');
   t.equal(keys.activeKid(), own);
 });
@@ -81,7 +82,7 @@ test('a pending key that someone wrote into the database is not published and ne
       [own, 'active'],
     ].toSorted(),
   );
-  await commands.rotate({ revoke: kid, now: true });
+  await commands.rotate({ revoke: kid, now: true }, OPERATOR);
   t.equal(keys.activeKid(), own);
   await schedule.look();
 });
@@ -137,7 +138,7 @@ test('a changed row of the key that signs stops everything, until it is revoked'
   await t.rejects(schedule.look(), { name: 'KeyRowError', message: new RegExp(`--revoke ${own}$`) });
   await t.rejects(rotator.publishNext(), { name: 'KeyRowError' });
   await t.rejects(rotator.replaceNow(null), { name: 'KeyRowError' });
-  await commands.rotate({ now: true, revoke: own });
+  await commands.rotate({ now: true, revoke: own }, OPERATOR);
   t.not(keys.activeKid(), own);
   t.same(kidsIn(keys.jwks()), [keys.activeKid()]);
 });
@@ -163,7 +164,7 @@ test('a wrong key-encryption key does not rotate, not even to revoke', async (t)
 test('a forged row that was revoked is not believed when someone takes that back', async (t) => {
   const { keys, schedule, commands, run, forge } = await setUp();
   const kid = await forge('retired');
-  await commands.rotate({ now: true, revoke: kid });
+  await commands.rotate({ now: true, revoke: kid }, OPERATOR);
   await run(sql`update signing_keys set revoked_at = null`);
   await schedule.look();
   t.notOk(kidsIn(keys.jwks()).includes(kid));

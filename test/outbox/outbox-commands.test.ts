@@ -2,7 +2,8 @@ import { test } from 'tap';
 import { v7 as uuidv7 } from 'uuid';
 import { outbox as rows } from '../../src/db/schema.ts';
 import { createOutboxCommands, type NoteAct } from '../../src/outbox/outbox-commands.ts';
-import { createOutboxStore, DEAD_PLACE } from '../../src/outbox/outbox-store.ts';
+import { DEAD_PLACE } from '../../src/outbox/outbox-rules.ts';
+import { createOutboxStore } from '../../src/outbox/outbox-store.ts';
 import { openPostgres } from '../support/adapters.ts';
 
 async function setUp() {

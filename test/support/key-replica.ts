@@ -51,7 +51,12 @@ export function createReplica(database: Database, transact: Transact, options: R
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(local !== undefined && { local }),
   });
-  const { service: keys, rotator, schedule, commands } = openKeys(platform, { audit: openAudit(platform).service }, createSigner);
+  const {
+    service: keys,
+    rotator,
+    schedule,
+    commands,
+  } = openKeys(platform, { audit: openAudit(platform).service }, createSigner);
   const store = guardStore('keys', createKeyStore(database), platform.guard);
   const seal = createKeySeal(keyEncryptionKey, previous);
   return { store, seal, keys, rotator, schedule, commands, clock: platform.clock, errors };
