@@ -58,17 +58,17 @@ export function createStatsStore(database: Database, mostCounted: number) {
       const bounds = sql`unnest(${list(hours.map(({ from }) => from))}::uuid[], ${list(hours.map(({ to }) => to))}::uuid[])`;
       const events = sql`
         select from ${auditEvents}
-        where ${auditEvents.kind} = kind.name and ${auditEvents.id} >= hour.low and ${auditEvents.id} < hour.high
+        where ${auditEvents.kind} = kind.name and ${auditEvents.id} >= span.low and ${auditEvents.id} < span.high
         limit ${mostCounted}`;
       return database
         .select({
-          hour: sql`hour.place - 1`.mapWith(Number),
+          hour: sql`span.place - 1`.mapWith(Number),
           kind: sql<string>`kind.name`,
           count: sql`counted.events`.mapWith(Number),
         })
-        .from(sql`${bounds} with ordinality as hour(low, high, place)
+        .from(sql`${bounds} with ordinality as span(low, high, place)
           cross join unnest(${list(kinds)}::text[]) as kind(name)
-          cross join lateral (select count(*) as events from (${events}) as some) as counted`)
+          cross join lateral (select count(*) as events from (${events}) as found) as counted`)
         .where(sql`counted.events > 0`);
     },
   };

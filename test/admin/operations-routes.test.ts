@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import { test } from 'tap';
+import { v7 as uuidv7 } from 'uuid';
 import { cursorOf } from '../../src/admin/admin-page.ts';
-import { outbox } from '../../src/db/schema.ts';
+import { auditEvents, outbox } from '../../src/db/schema.ts';
 import { codeOf } from '../helper.ts';
-import { grantToken, mintToken } from '../support/clients.ts';
+import { mintToken } from '../support/clients.ts';
 import { openOperators } from '../support/operators.ts';
 
 test('what operators do over HTTP', async (t) => {
@@ -117,12 +118,116 @@ test('what operators do over HTTP', async (t) => {
     await onMachine('/admin/clients/shop', 'PATCH', { scopes });
     const other = await addClient({ scopes: ['admin:clients', 'admin:keys'] });
     await onMachine(`/admin/clients/${other.id}/rotate-secret`, 'POST');
+    const own = await call('POST', `/admin/clients/${other.id}/rotate-secret`, { bearer: other.bearer });
+    t.match(own.json(), { client_secret: String }, 'a client renews its own secret');
     await onMachine(`/admin/clients/${other.id}`, 'PATCH', { scopes: ['admin:clients', 'admin:audit'] });
     const fewer = await call('PATCH', `/admin/clients/${other.id}`, { body: { scopes: ['admin:clients'] } });
     t.match(fewer.json(), { scopes: ['admin:clients'] }, 'what it has, it may keep or lose');
-    const bearer = `Bearer ${await grantToken(app, other)}`;
-    const own = await call('POST', `/admin/clients/${other.id}/rotate-secret`, { bearer });
-    t.match(own.json(), { client_secret: String }, 'a client renews its own secret');
+  });
+
+  t.test('dead messages are listed by lane, tried again, and dropped', async (t) => {
+    const dead = ['mail', 'mail', 'webhook'].map((kind, n) => ({
+      ...{ id: randomUUID(), kind, payload: { code: 'secret' }, attempts: 9, lastError: 'EAUTH' },
+      deadAt: new Date(Date.now() - n * 1000),
+    }));
+    await database.insert(outbox).values(dead);
+    const list = async (query: string) => (await call('GET', `/admin/outbox${query}`)).json();
+    const first = await list('?limit=2');
+    t.match(first.messages, [
+      {
+        id: dead[0]?.id,
+        lane: 'mail',
+        attempts: 9,
+        dead_at: instant,
+        created_at: instant,
+        last_error: 'EAUTH',
+      },
+      { id: dead[1]?.id },
+    ]);
+    t.match(await list(`?limit=2&after=${first.next}`), { messages: [{ id: dead[2]?.id }], next: null });
+    t.match(await list('?lane=webhook'), { messages: [{ id: dead[2]?.id }], next: null });
+    t.notMatch(JSON.stringify(await list('')), 'secret');
+
+    const retry = `/admin/outbox/${dead[2]?.id}/retry`;
+    t.equal((await call('POST', retry)).statusCode, 204);
+    t.equal((await call('POST', retry)).statusCode, 404);
+    const drop = `/admin/outbox/${dead[0]?.id}`;
+    t.equal((await call('DELETE', drop)).statusCode, 204);
+    t.equal((await call('DELETE', drop)).statusCode, 404);
+    t.match(await list(''), { messages: [{ id: dead[1]?.id }] });
+    const by = { userId: null, actorKind: 'client', requestId: String };
+    t.match(await eventsOf('outbox.retried'), [{ ...by, details: { id: dead[2]?.id, lane: 'webhook' } }]);
+    t.match(await eventsOf('outbox.dropped'), [{ ...by, details: { id: dead[0]?.id, lane: 'mail' } }]);
+  });
+
+  t.test('the settings that the server runs with are shown, and no secret', async (t) => {
+    const { settings } = (await call('GET', '/admin/settings')).json();
+    const of = (name: string) => settings.find((setting: { name: string }) => setting.name === name);
+    t.same(of('AUDIENCES'), { name: 'AUDIENCES', value: 'shop,pay', source: 'set' });
+    t.same(of('ADMIN_MAX_AUTH_AGE'), { name: 'ADMIN_MAX_AUTH_AGE', value: '15m', source: 'default' });
+    t.same(of('SMTP_URL'), { name: 'SMTP_URL', value: null, source: 'default' });
+  });
+
+  t.test('the figures say how many there are, and what happened in each hour', async (t) => {
+    await addUser();
+    await database.insert(auditEvents).values({ id: uuidv7(), kind: 'sign_in.failed' });
+    const stats = (await call('GET', '/admin/stats')).json();
+    t.match(stats, { live_sessions_estimated: false, users: { banned: 0, estimated: false } });
+    t.ok(stats.users.total >= 2 && stats.users.active === stats.users.total && stats.live_sessions >= 2);
+    t.equal(stats.users.unverified, stats.users.total);
+    t.equal(stats.by_hour.length, 24);
+    const last = stats.by_hour
+      .slice(-2)
+      .reduce((sum: number, hour: { failures: number }) => sum + hour.failures, 0);
+    t.equal(last, 1);
+    await addUser();
+    t.same((await call('GET', '/admin/stats')).json(), stats, 'it is counted once in a while');
+  });
+
+  t.test('what no route knows is refused, and says where', async (t) => {
+    const id = randomUUID();
+    const wrong: [method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: object][] = [
+      ['GET', '/admin/sessions'],
+      ['GET', '/admin/sessions?user_id=ada'],
+      ['GET', `/admin/sessions?user_id=${id}&more=1`],
+      ['GET', `/admin/sessions?user_id=${id}&after=rubbish`],
+      ['GET', `/admin/sessions?user_id=${id}&limit=0`],
+      ['GET', '/admin/users/ada/sessions'],
+      ['DELETE', '/admin/sessions/ada'],
+      ['DELETE', `/admin/users/${id}/sessions`, { more: 1 }],
+      ['GET', '/admin/clients?limit=101'],
+      ['GET', `/admin/clients?after=${cursorOf('SHOP')}`],
+      ['GET', '/admin/clients?after=%00'],
+      ['GET', '/admin/clients/%00'],
+      ['POST', '/admin/clients', { client_id: 'a\0b' }],
+      ['POST', '/admin/clients', { client_id: 'shop', audiences: ['shop'], secret: 'x' }],
+      ['POST', '/admin/clients', { client_id: 'Shop', audiences: ['shop'] }],
+      ['PATCH', '/admin/clients/shop', {}],
+      ['PATCH', '/admin/clients/shop', { audiences: ['elsewhere'] }],
+      ['POST', '/admin/clients/shop/rotate-secret', { overlap_seconds: -1 }],
+      ['GET', '/admin/keys?more=1'],
+      ['POST', '/admin/keys/rotate', { revoke: '\0' }],
+      ['GET', '/admin/outbox?kind=mail'],
+      ['GET', `/admin/outbox?after=${cursorOf('1.x')}`],
+      ['DELETE', '/admin/outbox/none'],
+      ['GET', '/admin/settings?secrets=1'],
+      ['GET', '/admin/stats?more=1'],
+    ];
+    for (const [method, url, body] of wrong) {
+      const answer = await call(method, url, body && { body });
+      t.same([answer.statusCode, codeOf(answer)], [400, 'validation_failed'], `${method} ${url}`);
+    }
+    const long = await call('GET', `/admin/clients/${'a'.repeat(200)}`);
+    t.same([long.statusCode, codeOf(long)], [414, 'uri_too_long']);
+    t.equal((await call('GET', '/admin/clients/nobody')).statusCode, 404);
+    for (const turn of ['disable', 'enable', 'rotate-secret'])
+      t.equal((await call('POST', `/admin/clients/nobody/${turn}`)).statusCode, 404);
+  });
+
+  t.test('a user with the role does all that, too', async (t) => {
+    const { cookie } = await addUser(['admin']);
+    const own = `Bearer ${await mintToken(app, cookie)}`;
+    t.equal((await call('POST', '/admin/clients/shop/disable', { bearer: own })).statusCode, 200);
   });
 
   t.test('keys are shown with their schedule, and rotated', async (t) => {
@@ -158,111 +263,5 @@ test('what operators do over HTTP', async (t) => {
       { actorKind: 'client', details: { activated: next.keys[1].kid, retired: leaked.kid } },
       { actorKind: 'client', details: { retired: next.keys[1].kid } },
     ]);
-  });
-  const { bearer } = await addClient();
-
-  t.test('dead messages are listed by lane, tried again, and dropped', async (t) => {
-    const dead = ['mail', 'mail', 'webhook'].map((kind, n) => ({
-      ...{ id: randomUUID(), kind, payload: { code: 'secret' }, attempts: 9, lastError: 'EAUTH' },
-      deadAt: new Date(Date.now() - n * 1000),
-    }));
-    await database.insert(outbox).values(dead);
-    const list = async (query: string) => (await call('GET', `/admin/outbox${query}`, { bearer })).json();
-    const first = await list('?limit=2');
-    t.match(first.messages, [
-      {
-        id: dead[0]?.id,
-        lane: 'mail',
-        attempts: 9,
-        dead_at: instant,
-        created_at: instant,
-        last_error: 'EAUTH',
-      },
-      { id: dead[1]?.id },
-    ]);
-    t.match(await list(`?limit=2&after=${first.next}`), { messages: [{ id: dead[2]?.id }], next: null });
-    t.match(await list('?lane=webhook'), { messages: [{ id: dead[2]?.id }], next: null });
-    t.notMatch(JSON.stringify(await list('')), 'secret');
-
-    const retry = `/admin/outbox/${dead[2]?.id}/retry`;
-    t.equal((await call('POST', retry, { bearer })).statusCode, 204);
-    t.equal((await call('POST', retry, { bearer })).statusCode, 404);
-    const drop = `/admin/outbox/${dead[0]?.id}`;
-    t.equal((await call('DELETE', drop, { bearer })).statusCode, 204);
-    t.equal((await call('DELETE', drop, { bearer })).statusCode, 404);
-    t.match(await list(''), { messages: [{ id: dead[1]?.id }] });
-    const by = { userId: null, actorKind: 'client', requestId: String };
-    t.match(await eventsOf('outbox.retried'), [{ ...by, details: { id: dead[2]?.id, lane: 'webhook' } }]);
-    t.match(await eventsOf('outbox.dropped'), [{ ...by, details: { id: dead[0]?.id, lane: 'mail' } }]);
-  });
-
-  t.test('the settings that the server runs with are shown, and no secret', async (t) => {
-    const { settings } = (await call('GET', '/admin/settings', { bearer })).json();
-    const of = (name: string) => settings.find((setting: { name: string }) => setting.name === name);
-    t.same(of('AUDIENCES'), { name: 'AUDIENCES', value: 'shop,pay', source: 'set' });
-    t.same(of('ADMIN_MAX_AUTH_AGE'), { name: 'ADMIN_MAX_AUTH_AGE', value: '15m', source: 'default' });
-    t.same(of('SMTP_URL'), { name: 'SMTP_URL', value: null, source: 'default' });
-  });
-
-  t.test('the figures say how many there are, and what happened in each hour', async (t) => {
-    const { email } = await addUser();
-    await app.inject({ method: 'POST', url: '/login', payload: { email, password: 'not the password' } });
-    const stats = (await call('GET', '/admin/stats', { bearer })).json();
-    t.match(stats, { live_sessions_estimated: false, users: { banned: 0, estimated: false } });
-    t.ok(stats.users.total >= 2 && stats.users.active === stats.users.total && stats.live_sessions >= 2);
-    t.equal(stats.users.unverified, stats.users.total);
-    t.equal(stats.by_hour.length, 24);
-    const last = stats.by_hour
-      .slice(-2)
-      .reduce((sum: number, hour: { failures: number }) => sum + hour.failures, 0);
-    t.equal(last, 1);
-    await addUser();
-    t.same((await call('GET', '/admin/stats', { bearer })).json(), stats, 'it is counted once in a while');
-  });
-
-  t.test('what no route knows is refused, and says where', async (t) => {
-    const id = randomUUID();
-    const wrong: [method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: object][] = [
-      ['GET', '/admin/sessions'],
-      ['GET', '/admin/sessions?user_id=ada'],
-      ['GET', `/admin/sessions?user_id=${id}&more=1`],
-      ['GET', `/admin/sessions?user_id=${id}&after=rubbish`],
-      ['GET', `/admin/sessions?user_id=${id}&limit=0`],
-      ['GET', '/admin/users/ada/sessions'],
-      ['DELETE', '/admin/sessions/ada'],
-      ['DELETE', `/admin/users/${id}/sessions`, { more: 1 }],
-      ['GET', '/admin/clients?limit=101'],
-      ['GET', `/admin/clients?after=${cursorOf('SHOP')}`],
-      ['GET', '/admin/clients?after=%00'],
-      ['GET', '/admin/clients/%00'],
-      ['POST', '/admin/clients', { client_id: 'a\0b' }],
-      ['POST', '/admin/clients', { client_id: 'shop', audiences: ['shop'], secret: 'x' }],
-      ['POST', '/admin/clients', { client_id: 'Shop', audiences: ['shop'] }],
-      ['PATCH', '/admin/clients/shop', {}],
-      ['PATCH', '/admin/clients/shop', { audiences: ['elsewhere'] }],
-      ['POST', '/admin/clients/shop/rotate-secret', { overlap_seconds: -1 }],
-      ['GET', '/admin/keys?more=1'],
-      ['POST', '/admin/keys/rotate', { revoke: '\0' }],
-      ['GET', '/admin/outbox?kind=mail'],
-      ['GET', `/admin/outbox?after=${cursorOf('1.x')}`],
-      ['DELETE', '/admin/outbox/none'],
-      ['GET', '/admin/settings?secrets=1'],
-      ['GET', '/admin/stats?more=1'],
-    ];
-    for (const [method, url, body] of wrong) {
-      const answer = await call(method, url, { bearer, ...(body && { body }) });
-      t.same([answer.statusCode, codeOf(answer)], [400, 'validation_failed'], `${method} ${url}`);
-    }
-    const long = await call('GET', `/admin/clients/${'a'.repeat(200)}`, { bearer });
-    t.same([long.statusCode, codeOf(long)], [414, 'uri_too_long']);
-    t.equal((await call('GET', '/admin/clients/nobody', { bearer })).statusCode, 404);
-    for (const turn of ['disable', 'enable', 'rotate-secret'])
-      t.equal((await call('POST', `/admin/clients/nobody/${turn}`, { bearer })).statusCode, 404);
-  });
-
-  t.test('a user with the role does all that, too', async (t) => {
-    const { cookie } = await addUser(['admin']);
-    const own = `Bearer ${await mintToken(app, cookie)}`;
-    t.equal((await call('POST', '/admin/clients/shop/disable', { bearer: own })).statusCode, 200);
   });
 });
