@@ -16,7 +16,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 /** A service client with a secret, and one that signs assertions. */
 export async function addClients(config: Config, secrets: Secrets) {
   const audiences = ['payments', config.PUBLIC_URL];
-  const scopes = ['admin:doctor'];
+  const scopes = ['doctor', 'sessions', 'clients', 'keys', 'users:read'].map((name) => `admin:${name}`);
   const { client_secret } = await runCommand(config, 'clients.add', { id: 'payments', audiences, scopes });
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
   const public_keys = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
@@ -79,6 +79,29 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
   const guessCode = async (path: string, more: object = {}, statuses = [400, NO_MAIL]) =>
     mustBeOneOf(statuses, await say(path, { code: secrets.make('the code of a link'), ...more }));
   const authorization = basic('payments', clients.secret);
+  /** As the client with the scopes of operators. */
+  const operate = async (method: string, path: string, statuses = [200], wish?: object) => {
+    const grant = { grant_type: 'client_credentials', resource: 'http://localhost:3000' };
+    const ticket = accessTokenOf(secrets, await post('/oauth/token', grant, { authorization }));
+    const headers = {
+      authorization: `Bearer ${ticket}`,
+      ...(wish && { 'content-type': 'application/json' }),
+    };
+    const answer = await wire.send({ method, path, headers, ...(wish && { body: JSON.stringify(wish) }) });
+    mustBeOneOf(statuses, answer);
+    return answer;
+  };
+  /** A client of its own, and what is done to it. */
+  const newClient = async () => {
+    const client_id = `c${randomBytes(8).toString('hex')}`;
+    const answer = await operate('POST', '/admin/clients', [201], { client_id, audiences: ['payments'] });
+    keepClientSecret(answer);
+    return client_id;
+  };
+  const keepClientSecret = ({ body }: Answer) =>
+    secrets.keep("a client's secret", JSON.parse(body).client_secret, { digestMayBeIn: ['the database'] });
+  const ofNewClient = async (method: string, act = '', wish?: object) =>
+    operate(method, `/admin/clients/${await newClient()}${act}`, [200], wish);
 
   const uses: Uses = {
     'POST /signup': () => enter('/signup'),
@@ -160,6 +183,34 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       const ticket = accessTokenOf(secrets, await post('/oauth/token', grant, { authorization }));
       await ask('GET', '/admin/doctor', { authorization: `Bearer ${ticket}` });
     },
+    'GET /admin/sessions': async () => void (await operate('GET', `/admin/sessions?user_id=${NOBODY}`)),
+    'GET /admin/users/:id/sessions': async () =>
+      void (await operate('GET', `/admin/users/${NOBODY}/sessions`)),
+    'DELETE /admin/users/:id/sessions': async () =>
+      void (await operate('DELETE', `/admin/users/${NOBODY}/sessions`)),
+    'DELETE /admin/sessions/:id': async () => {
+      const own = cookie;
+      await signUpAnother();
+      const [session] = JSON.parse((await ask('GET', '/sessions', { cookie })).body).sessions;
+      cookie = own;
+      await operate('DELETE', `/admin/sessions/${session.id}`, [204]);
+    },
+    'GET /admin/clients': async () => void (await operate('GET', '/admin/clients')),
+    'POST /admin/clients': async () => void (await newClient()),
+    'GET /admin/clients/:id': async () => void (await ofNewClient('GET')),
+    'PATCH /admin/clients/:id': async () => void (await ofNewClient('PATCH', '', { scopes: ['orders'] })),
+    'POST /admin/clients/:id/rotate-secret': async () =>
+      void keepClientSecret(await ofNewClient('POST', '/rotate-secret')),
+    'POST /admin/clients/:id/disable': async () => void (await ofNewClient('POST', '/disable')),
+    'POST /admin/clients/:id/enable': async () => void (await ofNewClient('POST', '/enable')),
+    'GET /admin/keys': async () => void (await operate('GET', '/admin/keys')),
+    'POST /admin/keys/rotate': async () => void (await operate('POST', '/admin/keys/rotate')),
+    'GET /admin/outbox': async () => void (await operate('GET', '/admin/outbox')),
+    'POST /admin/outbox/:id/retry': async () =>
+      void (await operate('POST', `/admin/outbox/${NOBODY}/retry`, [404])),
+    'DELETE /admin/outbox/:id': async () => void (await operate('DELETE', `/admin/outbox/${NOBODY}`, [404])),
+    'GET /admin/settings': async () => void (await operate('GET', '/admin/settings')),
+    'GET /admin/stats': async () => void (await operate('GET', '/admin/stats')),
     'DELETE /sessions': async () => void (await ask('DELETE', '/sessions', { cookie }, 204)),
     'DELETE /sessions/:id': async () => {
       const [old] = JSON.parse((await ask('GET', '/sessions', { cookie })).body).sessions;
@@ -192,6 +243,9 @@ async function assertionOf({ assert }: Clients) {
   const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
   return { client_assertion_type, client_assertion: await assert() };
 }
+
+/** No user and no message has it. */
+const NOBODY = '01890a5d-ac96-774b-bcce-b302099a8057';
 
 /** A server without `SMTP_URL` that is not embedded. */
 const NO_MAIL = 404;

@@ -7,7 +7,7 @@ export type Sent = { method: string; path: string; headers?: Record<string, stri
 export type Answer = { status: number; headers: string; setCookie: string; body: string };
 
 /** Headers and fields by which a secret is handed to the one whom it is for. */
-const HANDED_OVER = /^(set-cookie|authorization):.*$|"access_token":"[^"]*"/gim;
+const HANDED_OVER = /^(set-cookie|authorization):.*$|"(access_token|client_secret)":"[^"]*"/gim;
 
 /** The client's side of one server: sends anything, and keeps every answer without what it hands over. */
 export class Wire {
