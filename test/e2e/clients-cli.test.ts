@@ -224,7 +224,7 @@ t.test('what cannot be is refused in clear words, and changes nothing', async (t
   const lines: [string[], RegExp][] = [
     [
       ['add', 'Bad', '--scope', 'a"b', '--audience', 'shop'],
-      /^id: "Bad" must be .*\nscopes: .* is not a scope\n$/,
+      /^client_id: "Bad" must be .*\nscopes: .* is not a scope\n$/,
     ],
     [
       ['add', 'x', '--public-keys', keyFile(t, 'text')],
