@@ -1,8 +1,9 @@
 import { createVerifier } from '@doorward/verifier';
 import { doorwardFastify } from '@doorward/verifier/fastify';
 import Fastify from 'fastify';
+import { webhooks } from './webhooks.js';
 
-const { PORT = '4001', HOST = '127.0.0.1', AUDIENCE = 'shop' } = process.env;
+const { PORT = '4001', HOST = '127.0.0.1', AUDIENCE = 'shop', WEBHOOK_SECRET } = process.env;
 /** `iss` of the tokens: exactly PUBLIC_URL of Doorward. */
 const issuer = process.env.DOORWARD_URL ?? 'http://localhost:3000';
 /** The URL of the same server for this service, if it is different, such as in a private network. */
@@ -86,6 +87,14 @@ app.delete('/cart/:id', { config: { door: 'verified' } }, async (request, reply)
   if (!carts.get(request.user.sub)?.delete(request.params.id)) return noSuchItem(reply);
   return cartOf(request.user);
 });
+
+// What Doorward tells of users, if it was told this URL: EVENTS_WEBHOOK_URL.
+if (WEBHOOK_SECRET) await app.register(webhooks, { secret: WEBHOOK_SECRET, take: purge });
+
+/** Nothing is kept of an account that is gone. */
+function purge({ type, data }) {
+  if (type === 'user.deleted') carts.delete(data.user.id);
+}
 
 /** Kept by `sub`, which never changes; e-mail addresses do. */
 function cartOf({ sub }) {
