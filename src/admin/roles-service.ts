@@ -71,12 +71,13 @@ export function createRolesService(parts: RolesServiceParts) {
     await store.lock(transaction);
     const before = await store.find(transaction, wish.name);
     if (before === null) await requireRoom(transaction, wish.name);
-    const { description = before?.description ?? '' } = wish;
+    const { scopes: had, description: described } = before ?? NO_ROLE;
+    const { description = described } = wish;
     const after: Role = { name: wish.name, scopes: inOrder(wish.scopes), description };
-    requireMachineForScopes(actor, added(before?.scopes ?? [], after.scopes), wish.name);
-    if (wish.name === ADMIN_ROLE) requireAllOf(before?.scopes ?? [], after.scopes);
-    const scopesChange = !isSameList(before?.scopes ?? [], after.scopes);
-    if (before !== null && !scopesChange && before.description === after.description) return after;
+    requireMachineForScopes(actor, added(had, after.scopes), wish.name);
+    if (wish.name === ADMIN_ROLE) requireAllOf(had, after.scopes);
+    const scopesChange = !isSameList(had, after.scopes);
+    if (before !== null && !scopesChange && described === description) return after;
     await store.save(transaction, after);
     await record(transaction, 'role.changed', { before, after }, actor);
     if (scopesChange) await spread.send(transaction, { role: wish.name, removedBy: null, after: null });
@@ -204,8 +205,10 @@ export function createRolesService(parts: RolesServiceParts) {
   }
 }
 
+const NO_ROLE: Omit<Role, 'name'> = { scopes: [], description: '' };
+
 const BEING_TAKEN =
-  'was removed, and is still being taken from the users who had it: try again in a minute, or see `doorward outbox list`';
+  'was removed, and is still being taken from the users who had it, by a server that runs: try again in a minute, or see `doorward outbox list`';
 
 function refusedName(message: string): AppError {
   return validationFailed([{ path: '/name', message }]);

@@ -223,7 +223,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     await store.claim('mail', 10, LEASE_MS);
     await failed(dead.id, { delayMs: null });
     const wish = { kind: 'mail', member: 'userId', value: 'ada' };
+    const isPending = () => transact((transaction) => store.isPending(transaction, wish));
+    t.equal(await isPending(), true);
     t.equal(await transact((transaction) => store.withdraw(transaction, wish)), 2);
+    t.equal(await isPending(), false, 'those of others do not count');
     const left = await database.select({ id: outbox.id }).from(outbox);
     t.same(left.map(({ id }) => id).sort(), others.map(({ id }) => id).sort());
     t.equal(await transact((transaction) => store.withdraw(transaction, wish)), 0);
