@@ -13,7 +13,7 @@ t.setTimeout(300_000);
 const COMMAND_LINE = /npx doorward ([^`\n]*?)(?=`|\n| {2,}#)/g;
 /** A command in a text, as in "`doorward keys list`". */
 const MENTION =
-  /(?<!npx )\bdoorward (settings|migrate|doctor|backup|restore|(?:keys|clients|outbox|sessions|mail) [a-z-]+)/g;
+  /(?<!npx )\bdoorward (settings|migrate|doctor|backup|restore|(?:keys|clients|outbox|sessions|mail|users|roles) [a-z-]+)/g;
 
 /** `test/e2e/backup-cli.test.ts` and `test/operator/mail-cli.test.ts` run these. */
 const FOR_EMBEDDED = /^(backup|restore|mail) /;
