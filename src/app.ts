@@ -14,6 +14,7 @@ import { verificationRoutes } from './accounts/verification-routes.ts';
 import type { Adapters } from './adapters/adapters.ts';
 import { consoleRoutes } from './admin/console-routes.ts';
 import { operationsRoutes } from './admin/operations-routes.ts';
+import { rolesRoutes } from './admin/roles-routes.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
@@ -173,6 +174,9 @@ export async function buildApp(
         });
       await guarded.register(operationsRoutes, {
         ...{ sessions, operations: services.operations, requireOperator: services.requireOperator },
+      });
+      await guarded.register(rolesRoutes, {
+        ...{ roles: services.admin.roles, requireOperator: services.requireOperator },
       });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
       const ui = openUi(config);

@@ -16,7 +16,9 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 /** A service client with a secret, and one that signs assertions. */
 export async function addClients(config: Config, secrets: Secrets) {
   const audiences = ['payments', config.PUBLIC_URL];
-  const scopes = ['doctor', 'sessions', 'clients', 'keys', 'users:read'].map((name) => `admin:${name}`);
+  const scopes = ['doctor', 'sessions', 'clients', 'keys', 'users:read', 'users:write'].map(
+    (name) => `admin:${name}`,
+  );
   const { client_secret } = await runCommand(config, 'clients.add', { id: 'payments', audiences, scopes });
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
   const public_keys = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
@@ -210,6 +212,10 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       void (await operate('POST', `/admin/outbox/${NOBODY}/retry`, [404])),
     'DELETE /admin/outbox/:id': async () => void (await operate('DELETE', `/admin/outbox/${NOBODY}`, [404])),
     'GET /admin/settings': async () => void (await operate('GET', '/admin/settings')),
+    'GET /admin/roles': async () => void (await operate('GET', '/admin/roles')),
+    'PUT /admin/roles/:name': async () =>
+      void (await operate('PUT', '/admin/roles/editor', [200], { scopes: ['posts'] })),
+    'DELETE /admin/roles/:name': async () => void (await operate('DELETE', '/admin/roles/nobody', [404])),
     'GET /admin/stats': async () => void (await operate('GET', '/admin/stats')),
     'DELETE /sessions': async () => void (await ask('DELETE', '/sessions', { cookie }, 204)),
     'DELETE /sessions/:id': async () => {

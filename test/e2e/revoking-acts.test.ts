@@ -72,11 +72,11 @@ async function setUp(t: Test, more: Record<string, string> = {}) {
   ) => runCommand(config, name, ...args);
   const operator = await addClient(place, settings, {
     id: 'console',
-    scopes: ['admin:sessions', 'admin:clients', 'admin:keys'],
+    scopes: ['admin:sessions', 'admin:clients', 'admin:keys', 'admin:users:write'],
     audiences: [config.PUBLIC_URL],
   });
   /** As the service client of operators. */
-  const operate = async (method: 'POST' | 'DELETE' | 'PATCH', url: string, body?: object) => {
+  const operate = async (method: 'POST' | 'PUT' | 'DELETE' | 'PATCH', url: string, body?: object) => {
     const headers = { authorization: `Bearer ${await grantToken(app, operator)}` };
     const answer = await app.inject({ method, url, headers, ...(body && { payload: body }) });
     if (answer.statusCode >= 400) throw new Error(`${method} ${url}: ${answer.body}`);
@@ -348,6 +348,31 @@ const OPERATORS_CALLS: Record<string, Act[]> = {
     },
   ],
   // There is no message to retry or to drop.
+  'PUT /admin/roles/:name': [
+    async (world) => {
+      const { command, enter, operate } = world;
+      const { id, email } = await enter();
+      await operate('PUT', '/admin/roles/reader', { scopes: ['posts:read'] });
+      await reachesAll(world);
+      await command('users.grant', { email, role: 'reader' });
+      for (const _ of ['once', 'and again'])
+        await operate('PUT', '/admin/roles/reader', { scopes: ['posts:list'] });
+      await reachesAll(world);
+      return { notes: [`user ${id} 2`, `user ${id} 3`] };
+    },
+  ],
+  'DELETE /admin/roles/:name': [
+    async (world) => {
+      const { command, enter, operate } = world;
+      await operate('PUT', '/admin/roles/visitor', { scopes: [] });
+      await reachesAll(world);
+      const { id, email } = await enter();
+      await command('users.grant', { email, role: 'visitor' });
+      await operate('DELETE', '/admin/roles/visitor');
+      await reachesAll(world);
+      return { notes: [`user ${id} 2`, `user ${id} 3`] };
+    },
+  ],
   'POST /admin/outbox/:id/retry': [
     quiet(({ operate }) => operate('POST', `/admin/outbox/${NOBODY}/retry`).catch(() => {})),
   ],
@@ -404,7 +429,10 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
   'migrations.last': [quiet(({ command }) => command('migrations.last'))],
   'roles.list': [quiet(({ command }) => command('roles.list'))],
   'roles.set': [
-    quiet(({ command }) => command('roles.set', { name: 'editor', scopes: ['posts'] })),
+    quiet(async (world) => {
+      await world.command('roles.set', { name: 'editor', scopes: ['posts'] });
+      await reachesAll(world);
+    }),
     async (world) => {
       const { command, enter } = world;
       const { id, email, cookie } = await enter();
@@ -422,6 +450,7 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
       const { command, enter } = world;
       const { id, email } = await enter();
       await command('roles.set', { name: 'guest', scopes: [] });
+      await reachesAll(world);
       await command('users.grant', { email, role: 'guest' });
       await command('roles.remove', { name: 'guest' });
       await reachesAll(world);
