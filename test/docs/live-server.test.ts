@@ -29,6 +29,7 @@ for (const [page, least] of [
   ['README.md', 3],
   ['docs/tour.md', 12],
   ['docs/revocations.md', 4],
+  ['docs/admin-api.md', 8],
 ] as const) {
   t.test(`every command in ${page} answers as the page shows`, async (t) => {
     const steps = stepsOf(readPage(page));
