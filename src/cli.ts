@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addAudit } from './operator/audit-cli.ts';
 import { addBackup } from './operator/backup-cli.ts';
 import { addClients } from './operator/clients-cli.ts';
 import { addDoctor } from './operator/doctor-cli.ts';
@@ -12,13 +13,14 @@ import { addOutbox } from './operator/outbox-cli.ts';
 import { addRoles } from './operator/roles-cli.ts';
 import { addSessions } from './operator/sessions-cli.ts';
 import { addSettings } from './operator/settings-cli.ts';
+import { streaming } from './operator/streaming.ts';
 import { addUsers } from './operator/users-cli.ts';
 
 /** Each adds one command to the program. */
 const commands = [
   ...[addStart, addSettings, addMigrate, addKeys, addClients],
   ...[addUsers, addRoles],
-  ...[addSessions, addOutbox, addBackup, addMail, addDoctor],
+  ...[addSessions, addOutbox, addAudit, addBackup, addMail, addDoctor],
 ];
 
 /** `doorward start`. The server loads only then: the other commands need little of it. */
@@ -43,7 +45,8 @@ export async function runCli(argv: string[], adders = commands): Promise<void> {
 }
 
 /** Such as a full disk. Without this, the process would end with a stack. */
-function failWithoutOutput({ message }: Error): void {
+function failWithoutOutput({ message, code }: NodeJS.ErrnoException): void {
+  if (code === 'EPIPE' && streaming.isOn) return;
   process.stderr.write(`The command is done, and its answer cannot be written: ${message}.\n`);
   process.exitCode = 1;
 }

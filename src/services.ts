@@ -122,6 +122,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     }),
     commands: createOperatorCommands(platform, {
       adapters,
+      audit: audit.service,
       sessions: sessions.service,
       keys,
       operations,

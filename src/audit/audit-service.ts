@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { inParts } from '../core/parts.ts';
 import type { Transaction } from '../db/database.ts';
 import type { AuditEvent, NewAuditEvent, RecordedEvent } from './audit-event.ts';
+import { type AuditPage, type AuditQuery, readAuditQuery, toListedEvent } from './audit-listing.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { BackgroundEvents } from './background-events.ts';
 
@@ -10,7 +11,10 @@ type AuditListener = (transaction: Transaction, event: RecordedEvent) => Promise
 
 export type AuditService = ReturnType<typeof createAuditService>;
 
-/** What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note` is for those that tell of nothing that was done. */
+/**
+ * What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note`
+ * is for those that tell of nothing that was done.
+ */
 export function createAuditService(store: AuditStore, background: Pick<BackgroundEvents, 'note'>) {
   let listener: AuditListener | null = null;
 
@@ -46,6 +50,16 @@ export function createAuditService(store: AuditStore, background: Pick<Backgroun
     /** All events of a user, the oldest first, some at a time. @throws AppError `unavailable` */
     listOf: (userId: string): AsyncGenerator<AuditEvent[]> =>
       inParts((limit, after) => store.list(userId, limit, after)),
+
+    /**
+     * Events of all users, for operators: a part of them, the newest first if not said otherwise.
+     * @throws AppError `validation_failed`, `unavailable`
+     */
+    async list(query: AuditQuery): Promise<AuditPage> {
+      const wish = readAuditQuery(query);
+      const events = (await store.page(wish)).map(toListedEvent);
+      return { events, next: events.length < wish.limit ? null : String(events.at(-1)?.id) };
+    },
 
     /** Takes away what is personal in the events of an account whose row has just been deleted. */
     forget: (transaction: Transaction, userId: string): Promise<void> => store.forget(transaction, userId),

@@ -5,6 +5,7 @@ import type { Admin } from '../admin/open-admin.ts';
 import type { Operations } from '../admin/open-operations.ts';
 import type { RoleWish } from '../admin/role-rules.ts';
 import { type Actor, OPERATOR } from '../audit/audit-event.ts';
+import type { AuditService } from '../audit/audit-service.ts';
 import { createDoctorCommand } from '../gateway/doctor-command.ts';
 import type { openKeys } from '../keys/open-keys.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -15,6 +16,7 @@ export type OperatorCommands = ReturnType<typeof createOperatorCommands>;
 
 type OperatorCommandParts = {
   adapters: Adapters;
+  audit: AuditService;
   sessions: SessionService;
   keys: ReturnType<typeof openKeys>;
   operations: Operations;
@@ -30,7 +32,7 @@ type RoleGrant = { email: string; role: string };
 /** All commands, for a server or for a process of their own. Plain JSON in, plain JSON out. */
 export function createOperatorCommands(
   platform: Platform,
-  { adapters, sessions, keys, operations, prepareKeys, admin }: OperatorCommandParts,
+  { adapters, audit, sessions, keys, operations, prepareKeys, admin }: OperatorCommandParts,
 ) {
   const { config, clock } = platform;
   const { clients, outbox, keys: signing } = operations;
@@ -60,6 +62,7 @@ export function createOperatorCommands(
     'users.revoke-role': async ({ email, role }: RoleGrant) =>
       (await admin()).roles.revoke(email, role, OPERATOR),
     'users.show': async ({ id }: { id: string }) => (await admin()).users.get(id),
+    'audit.list': audit.list,
     'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),
     'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),

@@ -139,6 +139,7 @@ function openCommandsOn(
   };
   return createOperatorCommands(platform, {
     adapters,
+    audit,
     sessions: sessions.service,
     keys,
     operations: openOperations(platform, { audit, keys, afterKeyChange: async () => {} }),

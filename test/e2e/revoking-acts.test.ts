@@ -420,6 +420,7 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
     },
   ],
   'clients.enable': [quiet(({ command, client: { id } }) => command('clients.enable', { id }))],
+  'audit.list': [quiet(({ command }) => command('audit.list', {}))],
   'outbox.list': [quiet(({ command }) => command('outbox.list'))],
   'outbox.retry': [quiet(({ command }) => command('outbox.retry', {}))],
   // There is no message to drop, and no backup of PostgreSQL.
