@@ -1,5 +1,7 @@
+import { eq } from 'drizzle-orm';
 import type { Page } from 'playwright-core';
 import { t as root, test } from 'tap';
+import { roles } from '../../src/db/schema.ts';
 import {
   goTo,
   hear,
@@ -49,7 +51,6 @@ async function act(page: Page, button: string, confirm: string): Promise<void> {
 }
 
 test('an operator finds a user, bans and unbans them, and all of it is on record', async (t) => {
-  await world.app.inject({ method: 'PATCH', url: '/me' });
   t.equal(await signInElsewhere(MARKUP), 200);
   const { page, complaints } = await openConsole(t, world);
   await signIn(page, admin);
@@ -113,14 +114,12 @@ test('sessions end, a new password is forced, and an account goes when its addre
 });
 
 test('roles are given and taken; what only a command on the machine can do says which', async (t) => {
-  const made = await world.app.inject({ method: 'GET', url: '/admin/roles' });
-  t.equal(made.statusCode, 401);
   const { page } = await openConsole(t, world);
   await signIn(page, admin);
   await see(page, 'Overview');
   await page.goto(`/admin/ui#/users/${reader.id}`);
   await see(page, reader.email);
-  await page.getByLabel(/^admin/).check();
+  await page.getByRole('checkbox', { name: /^admin/ }).check();
   await page.getByRole('button', { name: 'Save the roles' }).click();
   await page
     .getByRole('alert')
@@ -128,7 +127,7 @@ test('roles are given and taken; what only a command on the machine can do says 
     .waitFor();
   await page.goto(`/admin/ui#/users/${admin.id}`);
   await see(page, admin.email);
-  await page.getByLabel(/^admin/).uncheck();
+  await page.getByRole('checkbox', { name: /^admin/ }).uncheck();
   await page.getByRole('button', { name: 'Save the roles' }).click();
   await page.getByRole('alert').filter({ hasText: /admin/ }).waitFor();
 });
@@ -234,7 +233,29 @@ test('while the server is busy a view waits and tries again', async (t) => {
   t.equal(refusals, 3);
 });
 
-test('who has no role for it gets no tab and reads why; who signs out sees nothing more', async (t) => {
+test('whose roles open only a part gets the tabs of that part, and elsewhere reads which scope is missing', async (t) => {
+  await world.adapters.database.insert(roles).values([{ name: 'janitor', scopes: ['admin:keys'] }]);
+  const janitor = await newAccount(world, ['janitor']);
+  const { page } = await openConsole(t, world);
+  await signIn(page, janitor);
+  await see(page, 'Signing keys');
+  t.strictSame(await page.getByRole('navigation').getByRole('link').allInnerTexts(), [
+    ...['Keys', 'Outbox', 'Settings'],
+  ]);
+  await page.goto('/admin/ui#/audit');
+  await see(page, 'Not with your roles');
+  await page.getByText('This needs the scope admin:audit').waitFor();
+  await page.goto('/admin/ui#/nowhere');
+  await see(page, 'There is no such page');
+
+  // The role changes while the page has a token from before.
+  await world.adapters.database.update(roles).set({ scopes: [] }).where(eq(roles.name, 'janitor'));
+  await page.goto('/admin/ui#/settings');
+  await see(page, 'That did not work');
+  await page.getByRole('alert').filter({ hasText: 'This needs the scope admin:keys' }).waitFor();
+});
+
+test('who has no role reads which command grants one; who signs out sees nothing more', async (t) => {
   const { page } = await openConsole(t, world);
   await signIn(page, reader);
   await see(page, 'You are no operator');

@@ -57,7 +57,11 @@ export function createApi({ fetch, base, signInAgain, announce }) {
       } else if (isWorthRepeating(method, response, problem) && tries < MOST_TRIES) {
         announce('The server is busy: trying again…');
         await pause(response);
-      } else throw new CallError(sentenceOf(response, problem), { status: response.status, ...problem });
+      } else
+        throw new CallError(sentenceOf(response, problem, scopeOf(method, path)), {
+          status: response.status,
+          ...problem,
+        });
     }
   }
 
@@ -96,18 +100,24 @@ function maxAgeOf(response) {
   return Number(/max_age="?(\d+)/.exec(response.headers.get('www-authenticate') ?? '')?.[1] ?? 900);
 }
 
-/** @param {Response} response @param {Problem} problem */
-function sentenceOf({ status, headers }, { code, title, detail, errors }) {
-  if (code === 'insufficient_scope') {
-    const scope = /scope="([^"]+)"/.exec(headers.get('www-authenticate') ?? '')?.[1];
-    return scope ? missingScope(scope) : (detail ?? 'Your roles do not allow this.');
-  }
+/** @param {Response} response @param {Problem} problem @param {string} scope that the call needs */
+function sentenceOf({ status, headers }, { code, title, detail, errors }, scope) {
+  if (code === 'insufficient_scope') return missingScope(scope);
   if (status === 429)
     return `Too many requests: try again in ${headers.get('retry-after') ?? 'a few'} seconds.`;
   if (status === 503) return 'The server cannot say right now whether that worked. Try again in a moment.';
   const wrong = (errors ?? []).map(({ path, message }) => `${path.slice(1).replaceAll('/', ' ')} ${message}`);
   if (wrong.length > 0) return `${wrong.join('. ')}.`;
   return detail ?? title ?? `The server gave an answer that makes no sense (${status}).`;
+}
+
+/** @param {string} method @param {string} path of the call */
+function scopeOf(method, path) {
+  if (path.startsWith('/sessions') || path.endsWith('/sessions')) return 'admin:sessions';
+  if (path.startsWith('/audit')) return 'admin:audit';
+  if (path.startsWith('/clients')) return 'admin:clients';
+  if (/^\/(users|roles|stats)/.test(path)) return method === 'GET' ? 'admin:users:read' : 'admin:users:write';
+  return 'admin:keys';
 }
 
 /** @param {string} scope */

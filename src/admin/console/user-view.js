@@ -17,8 +17,8 @@ export async function viewUser(context) {
   /** @type {[User, { roles: { name: string, scopes: string[], description: string | null }[] }]} */
   const [user, { roles }] = await Promise.all([api.get(path), api.get('/roles')]);
   const parts = await Promise.all([
-    may('admin:sessions') ? sessionsOf(user, context) : '',
-    may('admin:audit') ? eventsOf(user, context) : '',
+    may('admin:sessions') ? sessionsOf(user, context).catch(missing('Sessions')) : '',
+    may('admin:audit') ? eventsOf(user, context).catch(missing('What happened')) : '',
   ]);
   return [
     h('p', { class: 'back' }, h('a', { href: '#/users' }, '← All users')),
@@ -29,6 +29,11 @@ export async function viewUser(context) {
     h('div', { class: 'columns' }, profileOf(user), rolesOf(user, roles, context)),
     ...parts,
   ].filter((part) => part !== '');
+}
+
+/** A part that cannot be read leaves the others as they are. @param {string} title */
+function missing(title) {
+  return (/** @type {Error} */ { message }) => section(title, h('p', { class: 'problem' }, message));
 }
 
 /** @param {User} user */

@@ -8,7 +8,7 @@ import { freePort } from '../../support/free-port.ts';
 type Teardown = { teardown(undo: () => unknown): void };
 
 /** Much longer than a busy machine needs. */
-const GIVE_UP_AFTER_MS = 60_000;
+const GIVE_UP_AFTER_MS = 30_000;
 
 export type ConsoleWorld = TestApp & { origin: string; browser: Browser };
 
