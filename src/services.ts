@@ -82,6 +82,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
     admin,
   ];
   outbox.service.start();
+  await accounts.start();
   await revocations.feed.start();
   const sweeping = startSweeping(
     opened.flatMap(({ sweeps }) => sweeps),

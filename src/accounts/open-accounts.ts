@@ -1,9 +1,11 @@
 import type { Platform } from '../adapters/platform.ts';
 import { createPseudonyms } from '../cache/cache-seal.ts';
 import { warning } from '../core/log.ts';
+import { repeat } from '../core/repeat.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
+import { openImportedHashes } from '../passwords/open-imported-hashes.ts';
 import { createPasswordHasher } from '../passwords/password-hash.ts';
 import type { AccountFeatures } from './account-features.ts';
 import { createAccountService } from './account-service.ts';
@@ -22,7 +24,10 @@ import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
 
-/** Accounts, and the threads that hash their passwords. */
+/** Until a replica knows of hashes that another one, or a command, has imported. */
+const LEARN_EVERY_MS = 30_000;
+
+/** Accounts, and the threads that hash their passwords. Call `start` before the first sign-in. */
 export function openAccounts(platform: Platform, features: AccountFeatures) {
   const { sessions, audit, mail, codes } = features;
   const { config, database, guard, transact, log, clock } = platform;
@@ -32,6 +37,13 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     threads: config.PASSWORD_HASH_THREADS,
     onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
   });
+  const importedHashes = openImportedHashes(platform);
+  const learn = async () => passwords.learn(await importedHashes.list());
+  const learning = repeat(
+    learn,
+    LEARN_EVERY_MS,
+    warning(log, 'could not read which password hashes were imported: trying again in half a minute'),
+  );
   const store = guardStore('accounts', createAccountStore(database), guard);
   const { service: guesses, sweeps } = openGuessLimit(platform);
   const passwordCheck = createPasswordCheck({ passwords, guesses });
@@ -90,7 +102,13 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     verification,
     hashQueue: passwords.queue,
     sweeps: [...sweeps, ...profile.sweeps],
+    /**
+     * Reads which kinds of hashes were imported: an unknown address must cost what they cost from the first sign-in on.
+     * @throws AppError `unavailable`
+     */
+    start: learn,
     async close(): Promise<void> {
+      await learning.close();
       await leakWatch.close();
       await passwords.close();
     },

@@ -20,6 +20,7 @@ export const LOCKS = {
   sweepAuditEvents: 7_236_455_031,
   changeRoles: 7_236_455_032,
   sweepDeadWebhooks: 7_236_455_035,
+  importUsers: 7_236_455_040,
 } as const;
 
 type Job = keyof typeof LOCKS;

@@ -7,7 +7,9 @@ import type { RoleWish } from '../admin/role-rules.ts';
 import { type Actor, OPERATOR } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import { createDoctorCommand } from '../gateway/doctor-command.ts';
+import type { ExportBatch, ImportBatch } from '../imports/imported-user.ts';
 import type { openKeys } from '../keys/open-keys.ts';
+import { openImportedHashes } from '../passwords/open-imported-hashes.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import { CommandLineError } from './command-line-error.ts';
 
@@ -36,12 +38,15 @@ export function createOperatorCommands(
 ) {
   const { config, clock } = platform;
   const { clients, outbox, keys: signing } = operations;
+  const hashes = openImportedHashes(platform);
   const issuer = config.PUBLIC_URL;
   const doctor = createDoctorCommand({ keys: keys.service, prepareKeys, issuer, now: clock.now });
+  /** Loaded by the first command that needs it. */
+  const imports = async () => (await import('../imports/open-imports.ts')).openImports(platform, audit);
   return {
     'keys.list': signing.list,
     'keys.rotate': byOperator(signing.rotate),
-    'keys.rewrap': signing.rewrap,
+    'keys.rewrap': async () => [...(await signing.rewrap()), ...(await hashes.rewrap())],
     'clients.list': () => clients.list(),
     'clients.add': byOperator(clients.add),
     'clients.update': byOperator(clients.update),
@@ -63,6 +68,8 @@ export function createOperatorCommands(
       (await admin()).roles.revoke(email, role, OPERATOR),
     'users.show': async ({ id }: { id: string }) => (await admin()).users.get(id),
     'audit.list': audit.list,
+    'users.import-batch': async (batch: ImportBatch) => (await imports()).importBatch(batch, OPERATOR),
+    'users.export-batch': async (batch: ExportBatch) => (await imports()).exportBatch(batch, OPERATOR),
     'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),
     'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),

@@ -109,6 +109,18 @@ export function readForeignHash(text: string): ForeignHash | HashProblem {
   return refuse('is of no form that is known here');
 }
 
+/**
+ * A stored hash as text that `readForeignHash` reads on another server too: with the key that belongs to it, if there is one.
+ * @param keys by strengths
+ */
+export function writeForeignHash(stored: string, keys: Map<string, SignerKey | null>): string {
+  const [, strength = '', ln, r, rest] = /^(\$fbscrypt\$k=\w+,ln=(\d+),r=(\d+))(.+)$/.exec(stored) ?? [];
+  const key = keys.get(strength);
+  if (!key) return stored;
+  const [separator, signerKey] = [key.saltSeparator, key.signerKey].map((part) => part.toString('base64'));
+  return `$fbscrypt$v=1,n=${ln},r=${r},p=1,ss=${separator},sk=${signerKey}${rest}`;
+}
+
 function composePbkdf2(
   digest: string,
   rounds: number,

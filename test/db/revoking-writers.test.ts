@@ -44,6 +44,9 @@ test('every statement that writes to rows which decide whether tokens hold is kn
       // Other roles, or one less: `claimsChanged` and `claimsOfManyChanged` note.
       'admin/role-holders-store.ts: .update(users)',
       'admin/role-holders-store.ts: .update(users)',
+      // New accounts, some of which go again in the same transaction.
+      'imports/import-store.ts: .insert(users)',
+      'imports/import-store.ts: .delete(users)',
       // A key comes, signs, retires, is revoked (which is noted), is deleted after its last token, is encrypted anew.
       'keys/key-store.ts: .insert(signingKeys)',
       'keys/key-store.ts: .update(signingKeys)',

@@ -474,6 +474,12 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
     },
   ],
   'users.show': [quiet(async ({ command, enter }) => command('users.show', { id: (await enter()).id }))],
+  'users.import-batch': [
+    quiet(({ command }) =>
+      command('users.import-batch', { records: [{ email: 'imported@example.com' }], dry_run: false }),
+    ),
+  ],
+  'users.export-batch': [quiet(({ command }) => command('users.export-batch', { after: null, limit: 1 }))],
   'sessions.end-all': [
     async ({ enter, command, openSessions }) => {
       await enter();
