@@ -11,6 +11,7 @@ import type { CredentialRules } from './credential-rules.ts';
 import type { FailedSignIns, GuessNotes } from './failed-sign-ins.ts';
 import type { KnownDevices } from './known-device.ts';
 import type { LeakWatch } from './leak-watch.ts';
+import type { MissingPasswords } from './missing-password.ts';
 import type { PasswordCheck } from './password-check.ts';
 import type { NoticeMail, SignInNotice } from './sign-in-notice.ts';
 import type { SignUpService } from './sign-up-service.ts';
@@ -34,6 +35,7 @@ type AccountServiceParts = {
   audit: AuditService;
   failures: FailedSignIns;
   leakWatch: LeakWatch;
+  missingPasswords: Pick<MissingPasswords, 'note'>;
   /** Called when a stronger hash could not be stored; the sign-in itself succeeded. */
   onRehashError(error: unknown): void;
 };
@@ -110,7 +112,10 @@ export function createAccountService(parts: AccountServiceParts) {
     const hash = found?.status === 'active' ? found.passwordHash : null;
     const knownAs = isKnown ? device.id : null;
     const matches = await passwordCheck.matches({ email: canonical, hash, password, knownAs });
-    if (found === null || !matches) throw new AppError('invalid_credentials');
+    if (found === null || !matches) {
+      parts.missingPasswords.note(found, visitor.acceptLanguage);
+      throw new AppError('invalid_credentials');
+    }
     notes.otherwise('not_verified');
     verification.requireVerified(found, visitor);
     notes.otherwise('account_changed');

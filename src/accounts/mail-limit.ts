@@ -9,9 +9,13 @@ export type MailLimit = ReturnType<typeof createMailLimit>;
  * Bounds the mails that others can cause to be sent to an address, whoever asks and for whatever.
  * @param most in an hour
  * @param kind what is counted together. Those that warn an owner are counted apart from those that anybody can ask for:
- *   otherwise a thief would first ask for so many that there is no warning
+ *   otherwise a thief would first ask for so many that there is no warning. So are those for accounts without a password, of which one in an hour is enough
  */
-export function createMailLimit(guesses: GuessLimit, most: number, kind: 'mail' | 'warning' = 'mail') {
+export function createMailLimit(
+  guesses: GuessLimit,
+  most: number,
+  kind: 'mail' | 'warning' | 'missing-password' = 'mail',
+) {
   const budget = { most, windowMs: HOUR_MS };
   const take = async (email: string) => void (await guesses.take({ kind, id: email }, budget));
 

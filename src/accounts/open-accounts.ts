@@ -1,12 +1,10 @@
 import type { Platform } from '../adapters/platform.ts';
 import { createPseudonyms } from '../cache/cache-seal.ts';
 import { warning } from '../core/log.ts';
-import { repeat } from '../core/repeat.ts';
 import { guardStore } from '../db/database-guard.ts';
 import { createLeakedPasswords } from '../passwords/leaked-passwords.ts';
 import { openGuessLimit } from '../passwords/open-guess-limit.ts';
-import { openImportedHashes } from '../passwords/open-imported-hashes.ts';
-import { createPasswordHasher } from '../passwords/password-hash.ts';
+import { openPasswordHash } from '../passwords/open-password-hash.ts';
 import type { AccountFeatures } from './account-features.ts';
 import { createAccountService } from './account-service.ts';
 import { createAccountStore } from './account-store.ts';
@@ -15,6 +13,7 @@ import { createKnownDevices } from './known-device.ts';
 import { createLeakStore } from './leak-store.ts';
 import { createLeakWatch } from './leak-watch.ts';
 import { createMailLimit } from './mail-limit.ts';
+import { openMissingPasswords } from './missing-password.ts';
 import { openCredentialRules } from './open-credential-rules.ts';
 import { openEmailChange } from './open-email-change.ts';
 import { openPasswords } from './open-passwords.ts';
@@ -24,26 +23,11 @@ import { createOwnerCheck } from './owner-check.ts';
 import { createPasswordCheck } from './password-check.ts';
 import { createSignInNotice } from './sign-in-notice.ts';
 
-/** Until a replica knows of hashes that another one, or a command, has imported. */
-const LEARN_EVERY_MS = 30_000;
-
 /** Accounts, and the threads that hash their passwords. Call `start` before the first sign-in. */
 export function openAccounts(platform: Platform, features: AccountFeatures) {
   const { sessions, audit, mail, codes } = features;
   const { config, database, guard, transact, log, clock } = platform;
-  const passwords = createPasswordHasher({
-    memoryKib: config.PASSWORD_HASH_MEMORY_KIB,
-    iterations: config.PASSWORD_HASH_ITERATIONS,
-    threads: config.PASSWORD_HASH_THREADS,
-    onWorkerError: warning(log, 'a password hashing thread failed and was replaced'),
-  });
-  const importedHashes = openImportedHashes(platform);
-  const learn = async () => passwords.learn(await importedHashes.list());
-  const learning = repeat(
-    learn,
-    LEARN_EVERY_MS,
-    warning(log, 'could not read which password hashes were imported: trying again in half a minute'),
-  );
+  const { hasher: passwords, ...hashing } = openPasswordHash(platform);
   const store = guardStore('accounts', createAccountStore(database), guard);
   const { service: guesses, sweeps } = openGuessLimit(platform);
   const passwordCheck = createPasswordCheck({ passwords, guesses });
@@ -66,6 +50,14 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
   const { signUps, verification } = openVerification(platform, features, {
     ...{ accounts: store, passwords, passwordCheck, devices, rules, mailLimit },
   });
+  const { service: passwordService, sendCode } = openPasswords(platform, features, {
+    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
+  });
+  const missingPasswords = openMissingPasswords({
+    ...{ sendCode, mailIsOn: mail.isOn },
+    mailLimit: createMailLimit(guesses, 1, 'missing-password'),
+    onError: warning(log, 'could not write to the owner of an account without a password'),
+  });
   const service = createAccountService({
     store,
     sessions,
@@ -87,10 +79,8 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     audit,
     failures,
     leakWatch,
+    missingPasswords,
     onRehashError: warning(log, 'could not store a stronger password hash'),
-  });
-  const passwordService = openPasswords(platform, features, {
-    ...{ accounts: store, passwords, rules, devices, ownerCheck, mailLimit },
   });
   const emailChange = openEmailChange(platform, features, { rules, ownerCheck, guesses, mailLimit });
   const profile = openProfile(platform, features, { accounts: store, ownerCheck, guesses });
@@ -102,15 +92,11 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     verification,
     hashQueue: passwords.queue,
     sweeps: [...sweeps, ...profile.sweeps],
-    /**
-     * Reads which kinds of hashes were imported: an unknown address must cost what they cost from the first sign-in on.
-     * @throws AppError `unavailable`
-     */
-    start: learn,
+    start: hashing.start,
     async close(): Promise<void> {
-      await learning.close();
+      await missingPasswords.close();
       await leakWatch.close();
-      await passwords.close();
+      await hashing.close();
     },
   };
 }

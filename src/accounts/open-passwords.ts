@@ -32,7 +32,7 @@ export function openPasswords(
   const { codes, mail } = features;
   const store = guardStore('passwords', createPasswordStore(), guard);
   const take = createTakeForgottenPassword({ store, codes, mail, mailLimit, transact });
-  return createPasswordService({
+  const service = createPasswordService({
     ...features,
     ...shared,
     store,
@@ -43,4 +43,6 @@ export function openPasswords(
       previous: config.KEY_ENCRYPTION_KEY_PREVIOUS,
     }),
   });
+  /** `sendCode` does what the lane does, at once. */
+  return { service, sendCode: take };
 }

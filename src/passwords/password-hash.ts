@@ -7,7 +7,14 @@ import { AppError, unavailable } from '../core/errors.ts';
 import { isPossible } from './hash-bounds.ts';
 import { hashPassword } from './password-hash-worker.ts';
 import { normalizePassword } from './password-policy.ts';
-import { makeDecoy, readStoredHash, readStrength, type SignerKey, type StoredHash } from './stored-hash.ts';
+import {
+  makeDecoy,
+  readStoredHash,
+  readStrength,
+  type SignerKey,
+  type StoredHash,
+  type Strength,
+} from './stored-hash.ts';
 import type { SignerKeys } from './verify-stored-hash.ts';
 
 type Tasks = typeof import('./password-hash-worker.ts');
@@ -97,6 +104,9 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
       return pool.run('verifyPassword', { password, hashes, keys: decoys.keys() });
     },
 
+    /** Whether a hash can only be checked once `learn` was told its key. @throws Error for a hash that cannot be read */
+    lacksKey: (stored: string): boolean => decoys.lackKey(read(stored)),
+
     /** From now on every check costs a hash of each of these strengths as well. */
     learn(strengths: KnownStrength[]): void {
       for (const strength of strengths) decoys.learn(strength);
@@ -129,13 +139,16 @@ export function createPasswordHasher(settings: PasswordHashSettings) {
 function createDecoys() {
   const byStrength = new Map<string, string>();
   const keys: SignerKeys = {};
+  const lackKey = ({ scheme, text }: Strength) => scheme === 'fbscrypt' && keys[text] === undefined;
 
   return {
+    lackKey,
+
     all: () => [...byStrength.values()],
 
     /** All, with the given hash in place of the one of its strength: the same work in the same order. */
     with({ stored, ...strength }: StoredHash): string[] {
-      if (strength.scheme === 'fbscrypt' && keys[strength.text] === undefined)
+      if (lackKey(strength))
         throw unavailable(new Error('The signer key of an imported password hash is not known here'));
       if (!byStrength.has(strength.text)) byStrength.set(strength.text, makeDecoy(strength, randomBytes));
       return [...byStrength].map(([own, decoy]) => (own === strength.text ? stored : decoy));

@@ -120,6 +120,7 @@ export async function setUp(t: Test) {
         createLeakedPasswords(undefined),
       ),
       leakWatch: { look: () => {}, close: async () => {} },
+      missingPasswords: { note: () => {} },
       transact,
       onRehashError: (error) => void rehashErrors.push(error),
     });

@@ -44,6 +44,7 @@ const quickHasher: PasswordHasher = {
   requireRoom: async () => {},
   hash: async (password) => quickHash(password),
   verify: async (phc, password) => phc === quickHash(password),
+  lacksKey: () => false,
   learn: () => {},
   needsRehash: () => false,
   queue: () => ({ running: 0, queued: 0 }),
@@ -102,6 +103,7 @@ export async function openPasswords(t: Test) {
       signUps: { welcome: async () => {} },
       verification: { requireVerified: () => {} },
       leakWatch: { look: () => {}, close: async () => {} },
+      missingPasswords: { note: () => {} },
       onRehashError: () => {},
     });
     return { ...replica, codes, passwords: service, accounts: signIn };
