@@ -173,7 +173,8 @@ export async function buildApp(
               : undefined,
         });
       await guarded.register(operationsRoutes, {
-        ...{ sessions, operations: services.operations, requireOperator: services.requireOperator },
+        ...{ audit: services.audit, sessions, operations: services.operations },
+        requireOperator: services.requireOperator,
       });
       await guarded.register(rolesRoutes, {
         ...{ roles: services.admin.roles, requireOperator: services.requireOperator },

@@ -99,6 +99,7 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
       pool: adapters.pool,
       now: clock.now,
     },
+    audit: audit.service,
     sessions: sessions.service,
     revocations: revocations.feed,
     tokens: tokens.service,

@@ -1,5 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
+import type { AuditService } from '../audit/audit-service.ts';
 import type { SessionService } from '../sessions/session-service.ts';
+import { adminAuditRoutes } from './audit-routes.ts';
 import { adminClientsRoutes } from './clients-routes.ts';
 import { adminKeysRoutes } from './keys-routes.ts';
 import type { Operations } from './open-operations.ts';
@@ -8,17 +10,23 @@ import { adminOverviewRoutes } from './overview-routes.ts';
 import type { RequireOperator } from './require-operator.ts';
 import { adminSessionsRoutes } from './sessions-routes.ts';
 
-type Parts = { sessions: SessionService; operations: Operations; requireOperator: RequireOperator };
+type Parts = {
+  audit: AuditService;
+  sessions: SessionService;
+  operations: Operations;
+  requireOperator: RequireOperator;
+};
 
 /** The routes under `/admin` that are not about users. */
 export const operationsRoutes: FastifyPluginAsync<Parts> = async (
   app,
-  { sessions, operations, requireOperator },
+  { audit, sessions, operations, requireOperator },
 ) => {
   const { clients, keys, outbox } = operations;
   await app.register(adminSessionsRoutes, { sessions, requireOperator });
   await app.register(adminClientsRoutes, { clients, requireOperator });
   await app.register(adminKeysRoutes, { keys, requireOperator });
   await app.register(adminOutboxRoutes, { outbox, requireOperator });
+  await app.register(adminAuditRoutes, { audit, requireOperator });
   await app.register(adminOverviewRoutes, { operations, requireOperator });
 };

@@ -211,6 +211,7 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
     'POST /admin/outbox/:id/retry': async () =>
       void (await operate('POST', `/admin/outbox/${NOBODY}/retry`, [404])),
     'DELETE /admin/outbox/:id': async () => void (await operate('DELETE', `/admin/outbox/${NOBODY}`, [404])),
+    'GET /admin/audit': async () => void (await operate('GET', '/admin/audit')),
     'GET /admin/settings': async () => void (await operate('GET', '/admin/settings')),
     'GET /admin/roles': async () => void (await operate('GET', '/admin/roles')),
     'PUT /admin/roles/:name': async () =>
