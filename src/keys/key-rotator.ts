@@ -1,4 +1,4 @@
-import { type Actor, byActor, OPERATOR } from '../audit/audit-event.ts';
+import { type Actor, byActor, OPERATOR, SERVER } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import { AppError } from '../core/errors.ts';
 import type { SigningAlgorithm } from '../core/jwk.ts';
@@ -38,9 +38,6 @@ type ChangedKeys = {
   retired?: string | null;
   deleted?: string[];
 };
-
-/** Rotations that are due are nobody's act. */
-const SCHEDULE: Actor = { kind: 'server', id: null };
 
 export type KeyRotator = ReturnType<typeof createKeyRotator>;
 
@@ -157,7 +154,7 @@ export function createKeyRotator({ store, transact, revocations, audit, seal, po
     // Another replica may have done it all before this one had the lock.
     if (isEmpty(plan)) return;
     const published = plan.publish === 'pending' ? spare?.kid : undefined;
-    await record(transaction, SCHEDULE, { published, activated, retired: plan.retire, deleted: plan.delete });
+    await record(transaction, SERVER, { published, activated, retired: plan.retire, deleted: plan.delete });
   }
 
   async function record(transaction: Transaction, actor: Actor, kids: ChangedKeys): Promise<void> {

@@ -81,6 +81,12 @@ test('what operators do over HTTP', async (t) => {
     const by = { userId: null, actorKind: 'client', actorId: root.id, ip: '127.0.0.1', requestId: String };
     const events = (kind: string) =>
       eventsOf(kind).then((all) => all.filter(({ actorId }) => actorId !== null));
+    const [first] = await eventsOf('client.added');
+    t.match(
+      first,
+      { actorKind: 'operator', actorId: null, details: { client_id: root.id } },
+      'the command line',
+    );
     t.match(await events('client.added'), [{ ...by, details: { client_id: 'shop', after: listing } }]);
     t.match(await events('client.changed'), [
       {

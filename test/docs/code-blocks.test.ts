@@ -11,7 +11,11 @@ const inProtect = (name: string) => `docs/protect-a-service/${name}.md`;
 
 const projects: Record<string, Project> = {
   'for services': {
-    pages: [...['express', 'fastify', 'jose', 'node'].map(inProtect), 'packages/verifier/README.md', 'docs/webhooks.md'],
+    pages: [
+      ...['express', 'fastify', 'jose', 'node'].map(inProtect),
+      'packages/verifier/README.md',
+      'docs/webhooks.md',
+    ],
     compilerOptions: { lib: ['es2024'], types: ['node'] },
   },
   'for browsers': {

@@ -10,7 +10,14 @@ const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { script
 const OTHER_VARIABLES = [
   ...['TEST_DATABASE_URL', 'TEST_REDIS_URL', 'BENCH_EMAIL', 'BENCH_PASSWORD', 'SCHED_IDLE'],
   ...['NODE_EXTRA_CA_CERTS', 'SMTP_550', 'SMTP_535', 'HTTP_404', 'CERT_HAS_EXPIRED'],
-  ...['DOORWARD_URL', 'DOORWARD_INTERNAL_URL', 'CLIENT_SECRET', 'WEBHOOK_SECRET', 'PAGE_ROOT', 'BROWSER_ROOT'],
+  ...[
+    'DOORWARD_URL',
+    'DOORWARD_INTERNAL_URL',
+    'CLIENT_SECRET',
+    'WEBHOOK_SECRET',
+    'PAGE_ROOT',
+    'BROWSER_ROOT',
+  ],
 ];
 
 /** Variables of OpenTelemetry that its packages or our own code read. */
