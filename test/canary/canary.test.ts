@@ -11,6 +11,7 @@ import { eventually } from '../support/adapters.ts';
 import { type Collector, startCollector } from '../support/otlp-collector.ts';
 import { shortFolder } from '../support/processes.ts';
 import { startRedis } from '../support/servers.ts';
+import { catchWebhooks, newWebhookSecret } from '../support/webhook-catcher.ts';
 import { intrude } from './intruder.ts';
 import { addClients, createMember, type Member } from './member.ts';
 import { documented, listRoutes, type Route, usesOf } from './routes.ts';
@@ -131,8 +132,15 @@ test('no secret leaves a server on PostgreSQL and Redis, whatever is sent and wh
     PUBLIC_URL: 'http://localhost:3000',
   };
   const collector = await startCollector(t);
+  const webhooks = await catchWebhooks(t, secrets.keep('the secret of the webhooks', newWebhookSecret()));
+  const hook = secrets.make('the key in the URL of the webhooks');
+  const told = {
+    EVENTS_WEBHOOK_URL: `${webhooks.url}&secret=${hook}`,
+    EVENTS_WEBHOOK_SECRET: webhooks.secret,
+    EVENTS_WEBHOOK_TYPES: '*',
+  };
   const watched = { LOG_LEVEL: 'trace', METRICS_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
-  const server = startServer(t, { ...env, ...watched });
+  const server = startServer(t, { ...env, ...watched, ...told });
   const wire = new Wire(t, await server.url());
   const clients = await addClients(loadConfig({ ...quickSettings, ...env }), secrets);
   const member = createMember(wire, secrets, clients);
@@ -169,6 +177,7 @@ test('no secret leaves a server on PostgreSQL and Redis, whatever is sent and wh
     ...outputOf(server, collector),
     { name: 'an answer', read: () => wire.answers },
     { name: 'the metrics', read: () => metrics },
+    { name: 'a webhook', read: () => webhooks.requests.map(({ body }) => body).join('\n') },
     { name: 'Redis', read: redis.read },
     {
       name: 'the database',

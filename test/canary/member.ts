@@ -45,7 +45,7 @@ type Clients = Awaited<ReturnType<typeof addClients>>;
 /** Someone with an account, an old password and a good one, who uses every route as it is meant to be used. */
 export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Member {
   const name = randomBytes(24).toString('hex');
-  const email = `${secrets.keep('the name of an account', name, { mayBeIn: ['the database', 'an answer'] })}@canary.example`;
+  const email = `${secrets.keep('the name of an account', name, { mayBeIn: ['the database', 'an answer', 'a webhook'] })}@canary.example`;
   const password = secrets.make('a password');
   let cookie = '';
   let token = '';
