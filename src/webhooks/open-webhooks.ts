@@ -25,8 +25,12 @@ type Others = { outbox: OutboxService; audit: AuditService };
  * act itself. Without `EVENTS_WEBHOOK_URL` nothing is written.
  */
 export function openWebhooks({ config, database, guard, clock }: Platform, { outbox, audit }: Others) {
-  const { EVENTS_WEBHOOK_URL: url, EVENTS_WEBHOOK_SECRET: secrets, EVENTS_WEBHOOK_TYPES: wanted } = config;
-  const receiver = url && secrets ? createWebhookReceiver({ url, secrets, now: clock.now }) : null;
+  const {
+    EVENTS_WEBHOOK_URL: url,
+    EVENTS_WEBHOOK_SECRET: secrets = [],
+    EVENTS_WEBHOOK_TYPES: wanted,
+  } = config;
+  const receiver = url === undefined ? null : createWebhookReceiver({ url, secrets, now: clock.now });
   const store = guardStore('webhooks', createWebhookStore(database), guard);
   const ending = new AbortController();
   const lane = outbox.openLane(webhookLane({ store, audit, receiver, ending: ending.signal }));

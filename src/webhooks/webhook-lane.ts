@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
+import { toListedEvent } from '../audit/audit-listing.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { LaneSettings } from '../outbox/outbox-lane.ts';
-import { auditData, userData } from './webhook-data.ts';
+import { userData } from './webhook-data.ts';
 import type { WebhookReceiver } from './webhook-receiver.ts';
 import type { WebhookStore } from './webhook-store.ts';
 
@@ -63,7 +64,7 @@ export function webhookLane({
     if (type === 'user.deleted') return { user: { id: userId } };
     if (type.startsWith('audit.')) {
       const event = await audit.find(eventId);
-      return event && auditData(event);
+      return event && toListedEvent(event);
     }
     const user = await store.findUser(String(userId));
     return user && userData(user);
