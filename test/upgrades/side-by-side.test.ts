@@ -2,9 +2,10 @@ import { hash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { test } from 'tap';
 import { readMigrations } from '../../src/db/migrations.ts';
+import { createClientSecret, hashClientSecret } from '../../src/oauth/client-secret.ts';
 import { postJson, startServer } from '../e2e/server-process.ts';
 import { createPlace, type Place, runSql } from '../helper.ts';
-import { addClient } from '../support/clients.ts';
+import { basic, type TestClient } from '../support/clients.ts';
 import { emptySchemas } from '../support/database-roles.ts';
 import { startLoad, type Visitor } from './load.ts';
 import { unpackPreviousRelease } from './previous-release.ts';
@@ -37,6 +38,22 @@ async function entryOf(place: Place, { cookie }: Visitor): Promise<string | null
   }
 }
 
+/** A service client as the release before has it: its schema has no room for what this one records of that act. */
+async function plantClient({ DATABASE_URL }: Place): Promise<TestClient> {
+  const id = 'payments';
+  const secret = createClientSecret();
+  const hex = hashClientSecret(secret).toString('hex');
+  await runSql(
+    DATABASE_URL,
+    `insert into service_clients (id, name, scopes, audiences) values ('${id}', '${id}', '{}', '{payments}')`,
+  );
+  await runSql(
+    DATABASE_URL,
+    `insert into client_secrets (secret_hash, client_id) values ('\\x${hex}', '${id}')`,
+  );
+  return { id, secret, authorization: basic(id, secret) };
+}
+
 test('the release before and this one serve the same users under load, while the schema changes', async (t) => {
   const place = await createPlace(t);
   await emptySchemas(place.DATABASE_URL);
@@ -49,7 +66,7 @@ test('the release before and this one serve the same users under load, while the
     previous.migrations.map(({ madeAt }) => madeAt),
     'an older schema',
   );
-  const client = await addClient(place, shared);
+  const client = await plantClient(place);
   const load = startLoad({ urls, client, users: 4 });
 
   await load.visits(VISITS);
@@ -99,7 +116,7 @@ test('five servers that start at once on an older database with rows in it migra
   const env = { ...place, ...shared, DRAIN_DELAY: '0s' };
   const older = unpackPreviousRelease(t).start(t, env);
   const urlBefore = await older.url();
-  const client = await addClient(place, shared);
+  const client = await plantClient(place);
   const load = startLoad({ urls: [urlBefore], client, users: 2 });
   await load.visits(4);
   await load.stop();
