@@ -33,44 +33,37 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 /**
  * Sends the users of all items in batches; the next one is read while one is written. The memory that it needs does not
  * grow with their number.
- * @returns `read`: how many records were dealt with, those skipped included; `isComplete`: whether these are all
- * @throws what `send` throws, and what reading throws, after the batches before were reported
+ * @returns after all items, or when sending or reading failed; the batches before were reported then
  */
 export async function importUsers(items: AsyncIterable<Item>, parts: ImportParts): Promise<ImportEnd> {
   const batches = batchesOf(items, parts);
-  let read = parts.skip;
+  const end: ImportEnd = { read: parts.skip, isComplete: false, cause: null };
   let next = batches.next();
   try {
     for (;;) {
       const { value: batch, done } = await next;
-      if (done) return { read, isComplete: true };
-      if (parts.ended.aborted) return { read, isComplete: false };
+      if (done) return { ...end, isComplete: true };
+      if (parts.ended.aborted) break;
       next = batches.next();
       // It is awaited in the next round, which does not come if sending fails.
       next.catch(() => {});
       await sendBatch(batch, parts);
-      read += batch.length;
+      end.read += batch.length;
     }
   } catch (error) {
-    throw new ImportStopped(read, { cause: error });
-  } finally {
-    await batches.return(undefined);
+    end.cause = error;
   }
+  await batches.return(undefined);
+  return end;
 }
 
-type ImportEnd = { read: number; isComplete: boolean };
-
-/** The import cannot go on, and may be run again. The cause says why. */
-export class ImportStopped extends Error {
-  override readonly name = 'ImportStopped';
-  /** How many records were dealt with before. */
-  readonly read: number;
-
-  constructor(read: number, options: ErrorOptions) {
-    super('The import has stopped', options);
-    this.read = read;
-  }
-}
+/** `cause`: why it cannot go on; null if that is no error. It may be run again. */
+type ImportEnd = {
+  /** How many records were dealt with, those skipped included. */
+  read: number;
+  isComplete: boolean;
+  cause: unknown;
+};
 
 async function sendBatch(batch: Entry[], { send, report }: ImportParts): Promise<void> {
   const users = batch.flatMap((entry) => ('user' in entry ? [entry.user] : []));

@@ -41,7 +41,7 @@ function itemsOf(form: Container, bytes: AsyncIterable<Buffer>, header: string):
 }
 
 function hasFirstLine(read: Buffer): boolean {
-  return read.length > LONGEST_RECORD_BYTES || /\S[^\n]*\n/.test(read.toString());
+  return read.length > LONGEST_RECORD_BYTES || read.toString().trimStart().includes('\n');
 }
 
 /** The first line that is not empty. */

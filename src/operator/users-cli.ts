@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { GrantedRoles } from '../admin/roles-service.ts';
 import { loadConfig } from '../config/config.ts';
+import { addExport } from './export-cli.ts';
+import { addImport } from './import-cli.ts';
 import { runCommand } from './run-command.ts';
 import { print, table } from './table.ts';
 
@@ -33,4 +35,6 @@ export function addUsers(program: Command): void {
     .description('take a role from a user; their tokens from before are void')
     .option('--json', 'for programs')
     .action(revokeRole);
+  addImport(users);
+  addExport(users);
 }

@@ -573,6 +573,18 @@ t.test('what cannot be stored is a reason, not a crash', async (t) => {
   t.throws(() => reasons('ndjson', broken), { message: 'a bug' }, 'a mistake of ours is not hidden');
 });
 
+t.test('what a system does not say of an account is taken as usual', async (t) => {
+  const { enabled, ...silent } = keycloakUser;
+  t.notOk('status' in read('keycloak', silent).user);
+  t.notOk('status' in read('django', { id: 1, email: 'a@b.example', date_joined: '2024-01-02' }).user);
+  const { raw_app_meta_data, ...bare } = supabaseRow;
+  t.same(read('supabase', { ...bare, is_sso_user: '' }).leftOut, []);
+  t.match(
+    reasons('ndjson', { email: 'a@b.example', metadata: JSON.parse(`${'['.repeat(70)}${']'.repeat(70)}`) }),
+    ['the record is nested too deeply'],
+  );
+});
+
 const FIELDS = [
   ...[
     'email',

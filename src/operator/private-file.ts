@@ -1,0 +1,54 @@
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+
+/** A file that only its owner reads. It gets its name when it is whole: until then it has another one. */
+export type PrivateFile = {
+  /** @throws what the file system says, such as that the disk is full */
+  append(text: string): void;
+  /** Writes all of it to the disk under `path`, where another file may be replaced. */
+  keep(path: string): void;
+  /** Takes it away. */
+  drop(): void;
+};
+
+const BUFFERED_CHARACTERS = 256 * 1024;
+
+/** @param path the name that it will have: the draft stands beside it */
+export function createPrivateFile(path: string): PrivateFile {
+  const draft = `${path}.${process.pid}.part`;
+  rmSync(draft, { force: true });
+  const file = openSync(draft, 'wx', 0o600);
+  let buffered = '';
+  const flush = () => {
+    writeAll(file, Buffer.from(buffered));
+    buffered = '';
+  };
+  return {
+    append(text) {
+      buffered += text;
+      if (buffered.length > BUFFERED_CHARACTERS) flush();
+    },
+    keep(path) {
+      flush();
+      fsyncSync(file);
+      closeSync(file);
+      renameSync(draft, path);
+    },
+    drop() {
+      closeSync(file);
+      rmSync(draft, { force: true });
+    },
+  };
+}
+
+/** One call may write less than all. */
+function writeAll(file: number, bytes: Buffer): void {
+  for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
+}
+
+/** The path, or the first of `path-2`, `path-3`, … that no file has. */
+export function freePath(path: string): string {
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? path : `${path}-${number}`;
+    if (!existsSync(name)) return name;
+  }
+}
