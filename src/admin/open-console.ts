@@ -4,7 +4,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { extname } from 'node:path';
 import { ICON } from '../http/brand.ts';
 
-export type ConsoleFile = { type: string; bytes: Buffer; etag: string };
+type ConsoleFile = { type: string; bytes: Buffer; etag: string };
 
 /** The files of the console by their names, such as `index.html` and `browser/index.js`. */
 export type ConsoleFiles = ReadonlyMap<string, ConsoleFile>;
