@@ -15,6 +15,7 @@ import type { Adapters } from './adapters/adapters.ts';
 import { consoleRoutes } from './admin/console-routes.ts';
 import { operationsRoutes } from './admin/operations-routes.ts';
 import { rolesRoutes } from './admin/roles-routes.ts';
+import { usersRoutes } from './admin/users-routes.ts';
 import { createPseudonyms } from './cache/cache-seal.ts';
 import type { Config } from './config/config.ts';
 import { type Clock, createDatabaseClock } from './core/clock.ts';
@@ -176,9 +177,9 @@ export async function buildApp(
         ...{ audit: services.audit, sessions, operations: services.operations },
         requireOperator: services.requireOperator,
       });
-      await guarded.register(rolesRoutes, {
-        ...{ roles: services.admin.roles, requireOperator: services.requireOperator },
-      });
+      const { admin, requireOperator } = services;
+      await guarded.register(rolesRoutes, { roles: admin.roles, requireOperator });
+      await guarded.register(usersRoutes, { users: admin.users, requireOperator });
       await guarded.register(gateway, { forwardAuth, statuses, cookie, config });
       const ui = openUi(config);
       if (config.ADMIN_CONSOLE === 'on')

@@ -52,7 +52,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
 
     /**
      * Deletes an account at once, for an operator.
-     * @param mayGo throws in the transaction when the account must stay
+     * @param mayGo throws in the transaction, in which the account is locked, when it must stay
      * @throws AppError `not_found`, `unavailable`; what `mayGo` throws
      */
     async deleteBy(
@@ -62,9 +62,9 @@ export function createDeletionService(parts: DeletionServiceParts) {
     ): Promise<void> {
       await sessions.endSurplus(userId, null, 'account_deleted', actor);
       const work = async (transaction: Transaction) => {
-        await mayGo(transaction);
         const user = await store.lock(transaction, userId);
         if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
+        await mayGo(transaction);
         await remove(transaction, user, actor);
       };
       await inTurn(userId, () => transact(work));

@@ -12,7 +12,7 @@ import type { SessionService } from '../sessions/session-service.ts';
 import { sendCodeMail } from './code-mail.ts';
 import type { CredentialRules } from './credential-rules.ts';
 import type { EmailChangeAsked } from './email-change-asked.ts';
-import type { ChangedAddress, EmailChangeStore } from './email-change-store.ts';
+import type { ChangedAddress, EmailChangeStore, NewAddress } from './email-change-store.ts';
 import type { OwnerCheck } from './owner-check.ts';
 import type { User } from './user.ts';
 import type { Visitor } from './visitor.ts';
@@ -21,6 +21,12 @@ import type { Visitor } from './visitor.ts';
 const ASK_BUDGET = { most: 10, windowMs: 3_600_000 };
 
 type Asker = Pick<Visitor, 'device' | 'acceptLanguage'>;
+
+/** What the former address is told of whoever changed it. */
+type Told = {
+  device: { ip: string | null; userAgent: string | null };
+  acceptLanguage: string | null;
+};
 
 type EmailChangeParts = {
   store: EmailChangeStore;
@@ -85,6 +91,19 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     },
 
     /**
+     * Gives an account another address in the transaction of an operator, who has shown it to nobody: it is not verified.
+     * The former address gets the mail with a code that undoes this.
+     * @throws AppError `email_taken`, also when it is reserved; `not_signed_in` when the account is gone
+     */
+    async changeBy(transaction: Transaction, address: NewAddress): Promise<void> {
+      const changed = await store.change(transaction, address, 'email_taken');
+      await codes.spendAll(transaction, address.userId);
+      // Neither the network nor the browser of the operator is anything to the user.
+      const nowhere = { ip: null, userAgent: null };
+      if (mail.isOn) await tellFormer(transaction, changed, { device: nowhere, acceptLanguage: null });
+    },
+
+    /**
      * Brings the former address back, to which the code was sent. Whoever changed it may know the password: it is dropped,
      * every session ends, and a code to set a new one goes to that address.
      * @throws AppError `not_found` when no mails can be sent; `invalid_code`; `email_taken` when another account has the
@@ -121,7 +140,7 @@ export function createEmailChangeService(parts: EmailChangeParts) {
   async function tellFormer(
     transaction: Transaction,
     { user, former }: ChangedAddress,
-    { device: { ip, userAgent }, acceptLanguage }: Asker,
+    { device: { ip, userAgent }, acceptLanguage }: Told,
   ): Promise<void> {
     const context = { as_typed: former.asTyped };
     await sendCodeMail(transaction, parts, {

@@ -88,6 +88,7 @@ export function openAccounts(platform: Platform, features: AccountFeatures) {
     ...profile,
     ...{ service, rules, emailChange, leakWatch },
     passwords: passwordService,
+    hasher: passwords,
     signUps,
     verification,
     hashQueue: passwords.queue,

@@ -21,6 +21,7 @@ export const LOCKS = {
   changeRoles: 7_236_455_032,
   sweepDeadWebhooks: 7_236_455_035,
   importUsers: 7_236_455_040,
+  endBans: 7_236_455_036,
 } as const;
 
 type Job = keyof typeof LOCKS;

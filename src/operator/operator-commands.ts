@@ -4,6 +4,7 @@ import type { Platform } from '../adapters/platform.ts';
 import type { Admin } from '../admin/open-admin.ts';
 import type { Operations } from '../admin/open-operations.ts';
 import type { RoleWish } from '../admin/role-rules.ts';
+import { createUserCommands } from '../admin/users-commands.ts';
 import { type Actor, OPERATOR } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import { createDoctorCommand } from '../gateway/doctor-command.ts';
@@ -66,10 +67,10 @@ export function createOperatorCommands(
     'users.grant': async ({ email, role }: RoleGrant) => (await admin()).roles.grant(email, role, OPERATOR),
     'users.revoke-role': async ({ email, role }: RoleGrant) =>
       (await admin()).roles.revoke(email, role, OPERATOR),
-    'users.show': async ({ id }: { id: string }) => (await admin()).users.get(id),
     'audit.list': audit.list,
     'users.import-batch': async (batch: ImportBatch) => (await imports()).importBatch(batch, OPERATOR),
     'users.export-batch': async (batch: ExportBatch) => (await imports()).exportBatch(batch, OPERATOR),
+    ...createUserCommands(admin),
     'sessions.end-all': async () => ({ ended: await sessions.endAll() }),
     'migrations.last': async () => ({ last: await adapters.lastMigration() }),
     'backup.write': ({ file }: { file: string }) => writeBackup(adapters, file),

@@ -5,6 +5,7 @@ import { addExport } from './export-cli.ts';
 import { addImport } from './import-cli.ts';
 import { runCommand } from './run-command.ts';
 import { print, table } from './table.ts';
+import { addUserActs } from './user-acts-cli.ts';
 
 type Options = { json?: boolean };
 
@@ -25,6 +26,7 @@ function printRoles(granted: GrantedRoles, options: Options): void {
 /** `doorward users`. */
 export function addUsers(program: Command): void {
   const users = program.command('users').description('the accounts of users');
+  addUserActs(users);
   users
     .command('grant <address> <role>')
     .description('give a user a role; `admin` lets them do everything under /admin')

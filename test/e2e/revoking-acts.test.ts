@@ -473,13 +473,68 @@ const COMMANDS: Record<keyof OperatorCommands, Act[]> = {
       return { notes: [`user ${id} 2`, `user ${id} 3`] };
     },
   ],
-  'users.show': [quiet(async ({ command, enter }) => command('users.show', { id: (await enter()).id }))],
   'users.import-batch': [
     quiet(({ command }) =>
       command('users.import-batch', { records: [{ email: 'imported@example.com' }], dry_run: false }),
     ),
   ],
   'users.export-batch': [quiet(({ command }) => command('users.export-batch', { after: null, limit: 1 }))],
+  'users.list': [quiet(({ command }) => command('users.list', { limit: 1 }))],
+  'users.show': [quiet(async ({ command, enter }) => command('users.show', { user: (await enter()).id }))],
+  'users.create': [
+    quiet(({ command }) => command('users.create', { email: newCredentials().email, invite: true })),
+  ],
+  'users.change': [
+    quiet(async ({ command, enter }) =>
+      command('users.change', { user: (await enter()).email, display_name: 'Ada' }),
+    ),
+    async ({ command, enter }) => {
+      const ada = await enter();
+      await command('users.change', { user: ada.id, email: newCredentials().email });
+      return { notes: [`user ${ada.id} 2`], goesOn: ada.cookie };
+    },
+  ],
+  'users.ban': [
+    async ({ command, enter, signInAgain }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      for (const _ of ['once', 'and again']) await command('users.ban', { user: ada.id });
+      return { notes: [ada.session, other, `user ${ada.id} 2`] };
+    },
+  ],
+  'users.unban': [
+    quiet(async ({ command, enter }) => command('users.unban', { user: (await enter()).id })),
+    async ({ command, enter }) => {
+      const ada = await enter();
+      await command('users.ban', { user: ada.id });
+      await command('users.unban', { user: ada.id });
+      return { notes: [ada.session, `user ${ada.id} 2`] };
+    },
+  ],
+  'users.force-reset': [
+    async ({ command, enter, signInAgain }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await command('users.force-reset', { user: ada.id });
+      return { notes: [ada.session, other, `user ${ada.id} 2`] };
+    },
+  ],
+  'users.end-sessions': [
+    async ({ command, enter, signInAgain }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await command('users.end-sessions', { user: ada.id });
+      return { notes: [ada.session, other] };
+    },
+  ],
+  'users.delete': [
+    async ({ command, enter, signInAgain }) => {
+      const ada = await enter();
+      const other = await signInAgain(ada);
+      await command('users.delete', { user: ada.id });
+      return { notes: [ada.session, other, `user ${ada.id} 2`] };
+    },
+  ],
   'sessions.end-all': [
     async ({ enter, command, openSessions }) => {
       await enter();

@@ -1,0 +1,58 @@
+import { parseEmailAddress } from '../accounts/email-address.ts';
+import { OPERATOR } from '../audit/audit-event.ts';
+import { AppError, validationFailed } from '../core/errors.ts';
+import type { Admin } from './open-admin.ts';
+import type { BanWish } from './user-bans-service.ts';
+import type { UserPage, UserPageWish } from './user-list-service.ts';
+import type { AdminUser } from './user-listing.ts';
+import type { UserPatch, UserWish } from './users-service.ts';
+
+/** The id or the address of a user. */
+type Named = { user: string };
+
+type Users = Admin['users'];
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * What operators can do to users on the machine. Plain JSON in, plain JSON out. All throw AppError `unavailable`, and those
+ * for one user `not_found` and `validation_failed`.
+ * @param open called by the first command that is run
+ */
+export function createUserCommands(open: () => Promise<Pick<Admin, 'users'>>) {
+  return {
+    'users.list': async (wish: UserPageWish): Promise<UserPage> => (await open()).users.list(wish),
+    'users.show': ({ user }: Named): Promise<AdminUser> => onUser(user, async (_users, found) => found),
+    'users.create': async (wish: UserWish): Promise<AdminUser> => (await open()).users.create(wish, OPERATOR),
+    'users.change': ({ user, ...patch }: Named & UserPatch): Promise<AdminUser> =>
+      onUser(user, (users, { id }) => users.change(id, patch, OPERATOR)),
+    'users.ban': ({ user, ...wish }: Named & BanWish): Promise<AdminUser> =>
+      onUser(user, (users, { id }) => users.ban(id, wish, OPERATOR)),
+    'users.unban': ({ user }: Named): Promise<AdminUser> =>
+      onUser(user, (users, { id }) => users.unban(id, OPERATOR)),
+    'users.force-reset': ({ user }: Named): Promise<AdminUser> =>
+      onUser(user, (users, { id }) => users.forceReset(id, OPERATOR)),
+    'users.end-sessions': ({ user }: Named): Promise<{ ended: number }> =>
+      onUser(user, (users, { id }) => users.endSessions(id, OPERATOR)),
+    /** Returns who it was. */
+    'users.delete': ({ user }: Named): Promise<AdminUser> =>
+      onUser(user, async (users, found) => {
+        await users.delete(found.id, OPERATOR);
+        return found;
+      }),
+  };
+
+  async function onUser<T>(user: string, act: (users: Users, found: AdminUser) => Promise<T>): Promise<T> {
+    const { users } = await open();
+    return act(users, await get(users, user));
+  }
+}
+
+async function get(users: Users, user: string): Promise<AdminUser> {
+  if (UUID.test(user)) return users.get(user);
+  const parsed = parseEmailAddress(user);
+  if ('problem' in parsed) throw validationFailed([{ path: '/user', message: parsed.problem }]);
+  const found = await users.findByEmail(parsed.canonical);
+  if (found !== null) return found;
+  throw new AppError('not_found', { detail: `There is no account with the address ${parsed.canonical}.` });
+}
