@@ -105,6 +105,12 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
   const ofNewClient = async (method: string, act = '', wish?: object) =>
     operate(method, `/admin/clients/${await newClient()}${act}`, [200], wish);
 
+  const newUser = async () => {
+    const email = `${randomBytes(12).toString('hex')}@canary.example`;
+    const wish = { email, password: secrets.make('a password') };
+    return JSON.parse((await operate('POST', '/admin/users', [201], wish)).body).id;
+  };
+
   const uses: Uses = {
     'POST /signup': () => enter('/signup'),
     'POST /login': () => enter('/login'),
@@ -197,6 +203,19 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
       cookie = own;
       await operate('DELETE', `/admin/sessions/${session.id}`, [204]);
     },
+    'GET /admin/users': async () => void (await operate('GET', '/admin/users?limit=2&status=active')),
+    'POST /admin/users': async () => void (await newUser()),
+    'GET /admin/users/:id': async () => void (await operate('GET', `/admin/users/${await newUser()}`)),
+    'PATCH /admin/users/:id': async () =>
+      void (await operate('PATCH', `/admin/users/${await newUser()}`, [200], { display_name: 'Ada' })),
+    'DELETE /admin/users/:id': async () =>
+      void (await operate('DELETE', `/admin/users/${await newUser()}`, [204])),
+    'POST /admin/users/:id/ban': async () =>
+      void (await operate('POST', `/admin/users/${await newUser()}/ban`, [200], { reason: 'spam' })),
+    'POST /admin/users/:id/unban': async () =>
+      void (await operate('POST', `/admin/users/${await newUser()}/unban`)),
+    'POST /admin/users/:id/force-reset': async () =>
+      void (await operate('POST', `/admin/users/${await newUser()}/force-reset`, [200, NO_MAIL])),
     'GET /admin/clients': async () => void (await operate('GET', '/admin/clients')),
     'POST /admin/clients': async () => void (await newClient()),
     'GET /admin/clients/:id': async () => void (await ofNewClient('GET')),

@@ -304,6 +304,37 @@ async function reachesAll({ run }: World): Promise<void> {
 
 /** The calls of operators. */
 const OPERATORS_CALLS: Record<string, Act[]> = {
+  'POST /admin/users': [
+    quiet(({ operate }) => operate('POST', '/admin/users', { email: newCredentials().email })),
+  ],
+  'PATCH /admin/users/:id': [
+    quiet(async ({ enter, operate }) =>
+      operate('PATCH', `/admin/users/${(await enter()).id}`, { locale: 'de' }),
+    ),
+    async ({ enter, operate }) => {
+      const ada = await enter();
+      await operate('PATCH', `/admin/users/${ada.id}`, { email_verified: true });
+      return { notes: [`user ${ada.id} 2`], goesOn: ada.cookie };
+    },
+  ],
+  'POST /admin/users/:id/unban': [
+    quiet(async ({ enter, operate }) => operate('POST', `/admin/users/${(await enter()).id}/unban`)),
+  ],
+  ...Object.fromEntries(
+    ['DELETE /admin/users/:id', 'POST /admin/users/:id/ban', 'POST /admin/users/:id/force-reset'].map(
+      (name) => [
+        name,
+        [
+          async ({ enter, operate }: World) => {
+            const ada = await enter();
+            const [method, path = ''] = name.split(' ');
+            await operate(method as 'POST' | 'DELETE', path.replace(':id', ada.id));
+            return { notes: [ada.session, `user ${ada.id} 2`] };
+          },
+        ],
+      ],
+    ),
+  ),
   'DELETE /admin/sessions/:id': [
     async ({ enter, operate }) => {
       const { session } = await enter();
