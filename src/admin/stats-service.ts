@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { unavailable } from '../core/errors.ts';
 import { remembered } from '../core/remembered.ts';
@@ -24,6 +25,8 @@ type StatsParts = {
 
 const HOUR_MS = 3_600_000;
 const HOURS = 24;
+/** An event may be committed that long after its id was made: what is older no longer changes. */
+const SETTLED_MS = 60_000;
 /** The answer is good for all who ask within this time: a console that many have open costs what one costs. */
 const REMEMBERED_MS = 5_000;
 const DEADLINE_MS = 5_000;
@@ -32,6 +35,7 @@ const DEADLINE_MS = 5_000;
 export function createStatsService({ store, now, local }: StatsParts) {
   const limits = { everyMs: REMEMBERED_MS, deadlineMs: DEADLINE_MS, now: local };
   const count = remembered(countAll, limits);
+  const settled = new LRUCache<number, EventCount[]>({ max: HOURS });
 
   return {
     /** At most five seconds old. @throws AppError `unavailable` */
@@ -43,25 +47,27 @@ export function createStatsService({ store, now, local }: StatsParts) {
   };
 
   async function countAll(): Promise<Stats> {
-    const starts = lastHours(now());
-    const [counts, live, events] = await Promise.all([
-      store.countUsers(),
-      store.countLiveSessions(),
-      store.countEvents(starts.map(idsOf), Object.values(KINDS)),
-    ]);
-    const { total, banned, unverified } = counts;
+    const { total, banned, unverified } = await store.countUsers();
+    const live = await store.countLiveSessions();
+    const hours: HourOfStats[] = [];
+    // One by one: what is counted before the deadline need not be counted again.
+    for (const start of lastHours(now())) hours.push(hourOf(start, await eventsOf(start)));
     const active = total.count - banned;
     return {
       users: { total: total.count, active, banned, unverified, estimated: total.isEstimate },
       live_sessions: live.count,
       live_sessions_estimated: live.isEstimate,
-      by_hour: starts.map((start, hour) =>
-        hourOf(
-          start,
-          events.filter((event) => event.hour === hour),
-        ),
-      ),
+      by_hour: hours,
     };
+  }
+
+  async function eventsOf(start: number): Promise<EventCount[]> {
+    const known = settled.get(start);
+    if (known !== undefined) return known;
+    const isSettled = now() >= start + HOUR_MS + SETTLED_MS;
+    const events = await store.countEvents(idsOf(start), Object.values(KINDS));
+    if (isSettled) settled.set(start, events);
+    return events;
   }
 }
 
