@@ -314,11 +314,11 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     }
   });
 
-  t.test('a session is listed with what its owner can know it by', async (t) => {
+  t.test('a session is listed with what its owner, and an operator, can know it by', async (t) => {
     const { list, addUser, addSession, getRecord } = await setUp(t);
     const userId = (await addUser()).id;
     const known = await addSession({ userId, device: { ip: '2001:db8::1', userAgent: 'Lynx "ü"' } });
-    const { createdAt, lastSeenAt, expiresAt } = await getRecord(known);
+    const { createdAt, authenticatedAt, lastSeenAt, expiresAt } = await getRecord(known);
     const shown = (await list(userId)).map((session) => ({
       ...session,
       cursor: session.cursor.split('.')[1],
@@ -326,7 +326,10 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.strictSame(shown, [
       {
         id: known.id,
+        userId,
         createdAt: new Date(createdAt),
+        authenticatedAt: new Date(authenticatedAt),
+        amr: ['pwd'],
         lastSeenAt: new Date(lastSeenAt),
         expiresAt: new Date(expiresAt),
         ip: '2001:db8::1',
