@@ -1,6 +1,6 @@
 /**
- * `npm run bench:imports -- [ROWS…]`: imports files of so many users of three formats into an empty PostgreSQL, in a process of
- * its own as an operator does, and compares an export with that of a second database into which it was imported.
+ * `npm run bench:imports -- [ROWS…] [FORMAT…]`: imports files of so many users (100,000 and a million) of these formats (three)
+ * into an empty PostgreSQL, in a process of its own as an operator does, and compares an export with that of a second database into which it was imported.
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -72,9 +72,11 @@ try {
   process.stdout.write(
     '| format | users | seconds | users a minute | CPU seconds | users a minute and core | peak RSS |\n|---|---|---|---|---|---|---|\n',
   );
-  const sizes = process.argv.slice(2).map(Number);
+  const words = process.argv.slice(2);
+  const sizes = words.map(Number).filter((size) => size > 0);
+  const formats = FORMATS.filter(({ name }) => words.includes(name));
   for (const size of sizes.length > 0 ? sizes : [100_000, 1_000_000])
-    for (const format of FORMATS) await measure(format, size);
+    for (const format of formats.length > 0 ? formats : FORMATS) await measure(format, size);
   await compareRoundTrip();
 } finally {
   await place.close();

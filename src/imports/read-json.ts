@@ -14,11 +14,16 @@ const LONGEST_WITHOUT_USER_BYTES = 64 * 1024 * 1024;
 /**
  * Reads the users of one JSON document, which may be larger than the memory.
  * @param isList whether the document is the list itself
+ * @param longestBytes from one user to the next, at most
  * @throws SourceError when it is not JSON, or has no users
  */
-export async function* readJson(source: AsyncIterable<Buffer>, isList: boolean): AsyncGenerator<Item> {
+export async function* readJson(
+  source: AsyncIterable<Buffer>,
+  isList: boolean,
+  longestBytes = LONGEST_WITHOUT_USER_BYTES,
+): AsyncGenerator<Item> {
   let count = 0;
-  const fed = { bytes: 0 };
+  const fed = { bytes: 0, longestBytes };
   const records = withParser.asStream(() => (isList ? streamArray() : usersIn()), {
     ...{ streamValues: false, packValues: true },
   });
@@ -53,12 +58,15 @@ function isPicked(value: unknown): value is { values: [Token] } {
   return typeof value === 'object';
 }
 
-async function* textOf(source: AsyncIterable<Buffer>, fed: { bytes: number }): AsyncGenerator<string> {
+async function* textOf(
+  source: AsyncIterable<Buffer>,
+  fed: { bytes: number; longestBytes: number },
+): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   for await (const chunk of source) {
     fed.bytes += chunk.length;
-    if (fed.bytes > LONGEST_WITHOUT_USER_BYTES) {
-      throw new SourceError('There is no end of a user in 64 MiB of the document');
+    if (fed.bytes > fed.longestBytes) {
+      throw new SourceError(`There is no end of a user in ${fed.longestBytes} bytes of the document`);
     }
     yield decoder.decode(chunk, { stream: true });
   }

@@ -46,9 +46,7 @@ function writeAll(file: number, bytes: Buffer): void {
 }
 
 /** The path, or the first of `path-2`, `path-3`, … that no file has. */
-export function freePath(path: string): string {
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? path : `${path}-${number}`;
-    if (!existsSync(name)) return name;
-  }
+export function freePath(path: string, number = 1): string {
+  const name = number === 1 ? path : `${path}-${number}`;
+  return existsSync(name) ? freePath(path, number + 1) : name;
 }

@@ -103,12 +103,12 @@ t.test('a document that is no JSON, or has no users, says how far it came', asyn
 });
 
 t.test('a document without the end of a user does not fill the memory', async (t) => {
-  const chunk = Buffer.alloc(16 * 1024 * 1024, ' ');
+  const chunk = Buffer.alloc(1024, ' ');
   const endless = async function* () {
     yield Buffer.from('[');
     for (;;) yield chunk;
   };
-  await t.rejects(all(readJson(endless(), true)), { message: /64 MiB/ });
+  await t.rejects(all(readJson(endless(), true, 100_000)), { message: /100000 bytes/ });
 });
 
 t.test('rows: quotes, several lines in a field, other delimiters', async (t) => {

@@ -130,6 +130,14 @@ t.test('a second run changes nothing, and a dry run neither', async (t) => {
   t.same(dryRuns, [true, false, false]);
 });
 
+t.test('standard input is a file like others', async (t) => {
+  const { taken, importHere } = await setUp(t);
+  t.capture(process.stderr, 'write', () => true);
+  t.intercept(process, 'stdin', { value: Readable.from([Buffer.from(lines(...users(2)))]) });
+  t.match(await importHere({}), { summary: { file: '-', created: 2, rejected_file: null }, trouble: null });
+  t.equal(taken.size, 2);
+});
+
 t.test('a report tells of each record, and only the first reasons are shown', async (t) => {
   const { write, run, folder } = await setUp(t);
   const bad = Array.from({ length: 25 }, () => ({ email: 'bad@b.example' }));
