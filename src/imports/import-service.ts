@@ -34,8 +34,6 @@ type Candidate = { user: ReadUser; at: number };
 /** A problem of a candidate, a sentence; null if there is none. */
 type Rule = (user: ReadUser) => string | null;
 
-export type ImportService = ReturnType<typeof createImportService>;
-
 /** Brings users from elsewhere into the database, and all of them out of it. */
 export function createImportService({ store, hashes, audit, transact, clock }: ImportServiceParts) {
   return {

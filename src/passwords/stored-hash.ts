@@ -71,7 +71,7 @@ export function writeStoredHash(strength: string, salt: Buffer, hash: Buffer): s
 }
 
 /** Without padding, as in PHC strings. */
-export function toBase64(bytes: Buffer): string {
+function toBase64(bytes: Buffer): string {
   return bytes.toString('base64').replaceAll('=', '');
 }
 
