@@ -1,7 +1,8 @@
-import { eq } from 'drizzle-orm';
+import { randomUUID } from 'node:crypto';
+import { eq, inArray } from 'drizzle-orm';
 import type { Page } from 'playwright-core';
 import { t as root, test } from 'tap';
-import { roles } from '../../src/db/schema.ts';
+import { outbox, roles } from '../../src/db/schema.ts';
 import {
   goTo,
   hear,
@@ -189,6 +190,44 @@ test('keys rotate, and the settings show no secret', async (t) => {
   await page.getByText('Nothing was given up').waitFor();
   await goTo(page, 'Settings');
   await page.getByRole('cell', { name: world.origin }).first().waitFor();
+  t.strictSame(complaints, []);
+});
+
+test('a message that was given up is tried again or dropped', async (t) => {
+  // No lane of this server takes this kind, so that it stays as it is.
+  const dead = { kind: 'nobodys', payload: {}, attempts: 12, lastError: 'ECONNREFUSED', deadAt: new Date() };
+  const ids = [randomUUID(), randomUUID()];
+  await world.adapters.database.insert(outbox).values(ids.map((id) => ({ id, ...dead })));
+  const { page, complaints } = await openConsole(t, world);
+  await signIn(page, admin);
+  await see(page, 'Overview');
+  await goTo(page, 'Outbox');
+  await page.getByRole('button', { name: 'Try again' }).first().click();
+  await page.getByRole('button', { name: 'Try it' }).click();
+  await hear(page, 'The message is tried again.');
+  await act(page, 'Drop', 'Drop it');
+  await hear(page, 'The message is dropped.');
+  await page.getByText('Nothing was given up').waitFor();
+  const rows = await world.adapters.database.select().from(outbox).where(inArray(outbox.id, ids));
+  t.match(rows, [{ deadAt: null }]);
+  t.equal(rows.length, 1, 'the other one is gone');
+  t.strictSame(complaints, []);
+});
+
+test('an operator makes an account, and is led to it', async (t) => {
+  const { page, complaints } = await openConsole(t, world);
+  await signIn(page, admin);
+  await see(page, 'Overview');
+  await goTo(page, 'Users');
+  await page.getByRole('button', { name: 'New account' }).click();
+  await page.getByRole('dialog').getByLabel('E-mail address').fill(reader.email);
+  await page.getByRole('button', { name: 'Make the account' }).click();
+  await page.getByRole('alert').filter({ hasText: 'There is an account with' }).waitFor();
+  await page.getByRole('dialog').getByLabel('E-mail address').fill('hedy@example.com');
+  await page.getByRole('dialog').getByLabel('Name').fill('Hedy Lamarr');
+  await page.getByRole('button', { name: 'Make the account' }).click();
+  await see(page, 'hedy@example.com');
+  await page.getByText('Hedy Lamarr').waitFor();
   t.strictSame(complaints, []);
 });
 
