@@ -31,13 +31,14 @@ export async function startServices(config: Config, adapters: Adapters, clock: D
   // Before what has timers: a template that cannot be used ends the start here.
   const mail = openMail(platform, outbox.service);
   const audit = openAudit(platform);
+  // Before the first act.
+  const webhooks = openWebhooks(platform, { outbox: outbox.service, audit: audit.service });
   const keys = openKeys(platform, { audit: audit.service });
   await keys.schedule.start().catch(async (error: unknown) => {
     await keys.close();
     platform.close();
     throw error;
   });
-  const webhooks = openWebhooks(platform, { outbox: outbox.service, audit: audit.service });
   const codes = openCodes(platform);
   const sessions = openSessions(platform, { outbox: outbox.service, audit: audit.service });
   const revocations = openRevocations(platform, adapters.hints);

@@ -1,7 +1,7 @@
 import type { AuditKind } from '../audit/audit-event.ts';
 
 /** What services hear of users. A released name keeps its meaning. */
-export type UserEvent =
+type UserEvent =
   | 'user.created'
   | 'user.email_verified'
   | 'user.email_changed'

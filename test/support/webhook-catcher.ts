@@ -6,7 +6,7 @@ import { Webhook } from 'standardwebhooks';
 type Teardown = { teardown(undo: () => unknown): void };
 
 /** A message as a service sees it, whose signature is right. */
-export type CaughtEvent = {
+type CaughtEvent = {
   id: string;
   type: string;
   timestamp: string;

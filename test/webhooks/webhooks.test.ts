@@ -1,6 +1,8 @@
 import { Webhook } from 'standardwebhooks';
 import t from 'tap';
-import { buildEmbedded, signUp } from '../helper.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { runCommand } from '../../src/operator/run-command.ts';
+import { buildEmbedded, createPlace, quickSettings, runSql, signUp } from '../helper.ts';
 import { eventually } from '../support/adapters.ts';
 import { catchWebhooks, newWebhookSecret } from '../support/webhook-catcher.ts';
 
@@ -57,4 +59,18 @@ t.test('a receiver that does not answer holds up no request', async (t) => {
     catcher.requests.length,
   );
   t.ok(catcher.requests.length <= 10, 'ten at once, at most');
+});
+
+t.test('what a command does is told by a server, and not by the process of the command', async (t) => {
+  const catcher = await catchWebhooks(t);
+  const place = await createPlace(t);
+  const told = { EVENTS_WEBHOOK_URL: catcher.url, EVENTS_WEBHOOK_SECRET: catcher.secret };
+  const config = loadConfig({ ...quickSettings, ...place, ...told, EVENTS_WEBHOOK_TYPES: '*' });
+  await runCommand(config, 'clients.add', { id: 'shop', audiences: ['api'] });
+  const rows = await runSql(
+    place.DATABASE_URL,
+    "select kind, attempts, payload->>'type' as type from outbox",
+  );
+  t.strictSame(rows, [{ kind: 'webhook', attempts: 0, type: 'audit.client.added' }]);
+  t.same(catcher.requests, []);
 });
