@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { Instant, Text, Uuid } from '../http/schemas.ts';
 
 export const NullableText = Type.Union([Type.String(), Type.Null()]);
-export const NullableInstant = (description?: string) => Type.Union([Instant(description), Type.Null()]);
+const NullableInstant = (description?: string) => Type.Union([Instant(description), Type.Null()]);
 
 /** The id of a user, a session or a message in the path. */
 export const IdInPath = Type.Object({ id: Uuid() });

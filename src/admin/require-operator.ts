@@ -8,7 +8,7 @@ import type { TokenStatusService } from '../tokens/token-status-service.ts';
 import type { TokenClaims } from '../verifier/check-token.ts';
 
 /** The scopes of the routes under `/admin`. */
-export type AdminScope =
+type AdminScope =
   | 'admin:users:read'
   | 'admin:users:write'
   | 'admin:sessions'
