@@ -78,3 +78,18 @@ test('forgetting a user and recording the deletion is one transaction', async (t
   await record(userId, 'account.deleted');
   t.match(await partsOf(audit.listOf(userId)), [[{ ip: null }, { kind: 'account.deleted' }]]);
 });
+
+test('events in the background that cannot be written are logged, and end nothing', async (t) => {
+  const { database } = await openPostgres();
+  const logged: unknown[] = [];
+  const down = new Error('down');
+  const { service, close } = openAudit(
+    createPlatform(database, {
+      log: { debug: () => {}, error: () => {}, warn: (...line) => void logged.push(line) },
+      transact: () => Promise.reject(down),
+    }),
+  );
+  service.note({ kind: 'sign_in.failed', userId: null, actorId: null });
+  await close();
+  t.match(logged, [[{ err: down, count: 1 }, /not written to the audit/]]);
+});
