@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
+import { v7 as uuidv7 } from 'uuid';
 import type { AuditKind } from '../../src/audit/audit-event.ts';
 import { openAudit } from '../../src/audit/open-audit.ts';
+import { tryLock } from '../../src/db/locks.ts';
 import { auditEvents } from '../../src/db/schema.ts';
 import { openPostgres } from '../support/adapters.ts';
 import { createPlatform } from '../support/platform.ts';
@@ -92,4 +94,18 @@ test('events in the background that cannot be written are logged, and end nothin
   service.note({ kind: 'sign_in.failed', userId: null, actorId: null });
   await close();
   t.match(logged, [[{ err: down, count: 1 }, /not written to the audit/]]);
+});
+
+test('one replica sweeps at a time', async (t) => {
+  const { database, transact } = await openPostgres();
+  const { sweeps, close } = openAudit(createPlatform(database));
+  t.teardown(close);
+  const [sweep] = sweeps;
+  const old = { id: uuidv7({ msecs: 0 }), kind: 'key.rotated', happenedAt: new Date(0) };
+  await database.insert(auditEvents).values(old);
+  await transact(async (transaction) => {
+    await tryLock(transaction, 'sweepAuditEvents');
+    t.equal(await transact((other) => sweep?.(other, 10) ?? Promise.reject()), 0);
+  });
+  t.equal(await transact((transaction) => sweep?.(transaction, 10) ?? Promise.reject()), 1);
 });

@@ -70,14 +70,14 @@ async function setUp(t: Test) {
     }
     return { out: written.join(''), errors: errors().map(({ args: [text] }) => String(text)) };
   }
-  const add = (...some: ReturnType<typeof make>[]) => database.insert(auditEvents).values(some);
+  const add = (...some: (typeof auditEvents.$inferInsert)[]) => database.insert(auditEvents).values(some);
   return { run, add, make, events, ada, bob, folder, calls: () => calls };
 }
 
 const linesOf = (text: string) => text.trimEnd().split('\n');
 
 test('events are listed, the newest first, as a table or as JSON, and can be filtered', async (t) => {
-  const { run, events, ada, bob } = await setUp(t);
+  const { run, add, events, ada, bob } = await setUp(t);
   const [head, ...rows] = linesOf((await run(['list'])).out);
   t.match(head, /^TIME +KIND +USER +BY +NETWORK +DETAILS$/);
   t.match(rows, [
@@ -98,6 +98,8 @@ test('events are listed, the newest first, as a table or as JSON, and can be fil
   t.same(await idsOf('--until', '2026-11-27T13:00:02+01:00'), [created]);
   t.same(await idsOf('--limit', '1'), [banned]);
   t.equal((await run(['list', '--kind', 'role.changed'])).out, 'Nothing.\n');
+  await add({ id: uuidv7(), kind: 'sign_in.failed' });
+  t.match((await run(['tail', '-n', '1'])).out, /Z {2}sign_in\.failed {2}- {2}- {2}-\n$/);
   const bad = await run(['list', '--since', 'yesterday', '--subject', 'ada', '--limit', '0']);
   t.match(bad.errors.join(''), /since.*instant such as/);
   t.match((await run(['list', '--limit', 'all'])).errors, [/--limit is "all": give a number/]);
