@@ -36,7 +36,7 @@ export type AuditKind =
   | 'users.exported';
 
 /** What an actor can be: a user or a service client with a token, whoever runs a command on the machine, or a timer. */
-export type ActorKind = 'user' | 'client' | 'operator' | 'server';
+type ActorKind = 'user' | 'client' | 'operator' | 'server';
 
 /** Where a request came from, as far as it shows, and its id in the log. */
 type DeviceOfEvent = { ip: string | null; userAgent: string | null; requestId?: string | undefined };
