@@ -13,7 +13,7 @@ export const UserClaims = Type.Object({
    * session that the release before has made.
    */
   cv: Type.Optional(Type.Integer({ minimum: 1 })),
-  /** Names, in their order. Missing for a user without roles: most have none, and pay nothing for it. */
+  /** Names, in their order. Missing if there are none: most users have none, and their cached copies pay nothing for it. */
   roles: Type.Optional(Type.Array(Type.String())),
   /** The scopes of the roles, in their order, with spaces between them. Missing with the roles. */
   scope: Type.Optional(Type.String()),

@@ -47,9 +47,9 @@ export type AccessTokenClaims = CommonClaims & SessionClaims & UserClaims;
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 /**
- * The claims of RFC 9068 §2.2, `sid`, `email` and `email_verified` of OpenID Connect, and `cv`, the user's claims version,
- * by which a service knows that the token is from before a change. `roles` and their `scope` if the user has some. The token never outlives the session as it is now: a
- * later use may put off the idle end, but it is unknown whether there will be one.
+ * The claims of RFC 9068 §2.2, `sid`, `email` and `email_verified` of OpenID Connect, the user's `roles` with their `scope`,
+ * and `cv`, the user's claims version, by which a service knows that the token is from before a change. The token never
+ * outlives the session as it is now: a later use may put off the idle end, but it is unknown whether there will be one.
  */
 export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOptions): AccessTokenClaims {
   const common = commonClaims(subject.userId, '', options);
@@ -57,6 +57,7 @@ export function accessTokenClaims(subject: TokenSubject, options: AccessTokenOpt
     ...common,
     exp: Math.min(common.exp, seconds(endsAt(subject))),
     sid: subject.id,
+    roles: [],
     ...subject.claims,
     auth_time: seconds(subject.authenticatedAt),
     amr: subject.amr,

@@ -66,9 +66,9 @@ export function createTokenStatusService({ store, transact, revocations }: Token
   };
 }
 
-/** A user who has lost all roles has neither them nor their scope. */
-function withClaimsOf(user: UserClaims, { roles: _before, ...claims }: TokenClaims): TokenClaims {
-  return { ...claims, scope: '', ...user };
+/** A user who has lost all roles has lost their scope as well. */
+function withClaimsOf(user: UserClaims, claims: TokenClaims): TokenClaims {
+  return { ...claims, roles: [], scope: '', ...user };
 }
 
 /** Services compare the scope with the token itself, so a token that says too much is as good as revoked. */

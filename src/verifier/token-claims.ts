@@ -19,7 +19,7 @@ export type TokenClaims = {
   cv?: number;
   email?: string;
   email_verified?: boolean;
-  /** Names; missing for a user without roles. The scopes of the roles are in `scope`. */
+  /** Names, of a user alone. The scopes of the roles are in `scope`. */
   roles?: string[];
   /** When the user last showed who they are. */
   auth_time?: number;

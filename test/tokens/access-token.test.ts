@@ -39,6 +39,7 @@ test('has the claims of RFC 9068 and OpenID Connect, the claims version, and no 
     email: 'ada@example.com',
     email_verified: false,
     cv: 3,
+    roles: [],
     scope: '',
     auth_time: 1_800_000_000,
     amr: ['pwd'],
