@@ -238,6 +238,15 @@ test('operators and the accounts of users', async (t) => {
     t.equal((await call('DELETE', `/users/${user.id}`)).statusCode, 204);
   });
 
+  t.test('a list goes on where a part has ended', async (t) => {
+    for (let n = 0; n < 2; n += 1) await signUp(app);
+    const first = (await call('GET', '/users?limit=1&verified=false')).json();
+    const second = (await call('GET', `/users?limit=1&verified=false&after=${first.next}`)).json();
+    t.not(first.users[0].id, second.users[0].id);
+    t.same((await call('GET', '/users?after=x')).json().errors[0].path, '/after');
+    t.equal(codeOf(await call('GET', '/users?sort=email')), 'validation_failed');
+  });
+
   t.test('nobody else does any of that', async (t) => {
     const ada = await signUp(app);
     const bearer = await world.bearerOf(ada);
