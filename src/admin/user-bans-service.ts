@@ -21,8 +21,6 @@ type UserBansParts = {
   requireOtherAdmin(transaction: Transaction, userId: string): Promise<void>;
 };
 
-export type UserBansService = ReturnType<typeof createUserBansService>;
-
 /** Each is an event of its own in the same transaction. */
 const ENDED_AT_ONCE = 100;
 

@@ -12,8 +12,6 @@ export type UserPageWish = UserFilter & {
 /** A part of the list; `next` is where it goes on, null at its end. */
 export type UserPage = { users: AdminUser[]; next: string | null };
 
-export type UserListService = ReturnType<typeof createUserListService>;
-
 /** What operators see of the users. */
 export function createUserListService(store: UserListStore) {
   return {

@@ -40,8 +40,6 @@ export type UsersServiceParts = {
   transact: Transact;
 };
 
-export type UsersService = ReturnType<typeof createUsersService>;
-
 const NO_PROFILE = { displayName: null, locale: null, metadata: {} };
 
 /** The code goes to somebody who has not asked for it. */
