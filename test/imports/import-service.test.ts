@@ -20,7 +20,7 @@ const FULL: ImportedUser = {
   email_as_typed: 'Ada@Example.com',
   email_verified: true,
   email_verified_at: '2024-01-02T03:04:05.678Z',
-  password_hash: bcrypt('a password', { cost: 4 }),
+  password_hash: bcrypt('a password', 4),
   display_name: 'Ada',
   locale: 'de',
   metadata: { plan: 'gold', nested: [1, { a: 'b' }] },
