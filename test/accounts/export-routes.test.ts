@@ -38,9 +38,18 @@ for (const [name, start] of [
     t.ok(Math.abs(Date.parse(held.exported_at) - Date.now()) < 60_000);
     t.match(held.left_out, [/hashes/, /wrong passwords/, /Mails/]);
     t.strictSame(Object.keys(held.user).sort(), [
-      ...['claims_version', 'created_at', 'credentials_version', 'deletion_due_at', 'display_name', 'email'],
-      ...['email_as_typed', 'email_verified_at', 'has_password', 'id', 'locale', 'metadata'],
-      ...['password_breached_at', 'status', 'updated_at'],
+      ...['ban_reason', 'banned_at', 'banned_until', 'claims_version', 'created_at', 'credentials_version'],
+      ...['deletion_due_at', 'display_name', 'email', 'email_as_typed', 'email_verified_at', 'external_id'],
+      ...[
+        'has_password',
+        'id',
+        'locale',
+        'metadata',
+        'password_breached_at',
+        'roles',
+        'status',
+        'updated_at',
+      ],
     ]);
     t.match(held.user, {
       id: user.id,

@@ -30,7 +30,18 @@ const EXPORTED_AS: Record<string, string> = {
 };
 
 /** Only ids stay here, and only these. */
-const KEPT = { audit_events: ['id', 'kind', 'happened_at', 'user_id', 'actor_id', 'session_id'] };
+const KEPT = {
+  audit_events: [
+    'id',
+    'kind',
+    'happened_at',
+    'user_id',
+    'actor_id',
+    'actor_kind',
+    'request_id',
+    'session_id',
+  ],
+};
 
 type Personal = { email: string; password: string; agent: string; name: string; hobby: string; ip: string };
 
