@@ -19,7 +19,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { t as root, type Test, test } from 'tap';
-import { doorward, type Ended, runToEnd } from '../support/processes.ts';
+import { type Ended, runToEnd } from '../support/processes.ts';
+import { doorward } from '../support/warm-doorward.ts';
 
 const temporary = mkdtempSync(join(tmpdir(), 'doorward-hindered-'));
 root.teardown(() => rmSync(temporary, { recursive: true, force: true }));
