@@ -7,6 +7,7 @@ import { freePort } from '../support/free-port.ts';
 import { type FakeServer, openFakeServer } from '../ui/fake-server.ts';
 import { checkAccessibility, SIZES } from './support/axe.ts';
 import { launchChromium } from './support/chromium.ts';
+import { seeHeading } from './support/visit.ts';
 
 /** Much longer than a busy machine needs. */
 const GIVE_UP_AFTER_MS = 60_000;
@@ -61,7 +62,6 @@ function watchConsole(page: Page): string[] {
 
 const linkCode = () => randomBytes(32).toString('base64url');
 const lastCall = () => server.calls.at(-1) ?? [];
-const seeHeading = (page: Page, name: string) => page.getByRole('heading', { name, level: 1 }).waitFor();
 
 test('a mail scanner that runs scripts and waits uses nothing up; the click afterwards works', async (t) => {
   for (const [name, action, button, heading] of codePages) {

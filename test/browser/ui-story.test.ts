@@ -4,6 +4,7 @@ import { build, createPlace, newCredentials, runSql } from '../helper.ts';
 import { freePort } from '../support/free-port.ts';
 import { catchMails } from '../support/mail-catcher.ts';
 import { launchChromium } from './support/chromium.ts';
+import { seeHeading } from './support/visit.ts';
 
 /** Much longer than a busy machine needs. */
 const GIVE_UP_AFTER_MS = 60_000;
@@ -33,8 +34,6 @@ async function openWorld(t: Test, settings: Record<string, string>) {
   };
   return { ...server, mails, newContext, unusedCodes };
 }
-
-const seeHeading = (page: Page, name: string) => page.getByRole('heading', { name, level: 1 }).waitFor();
 
 /** Opens the link as programs that look for harmful mails do, the script and all, and waits until nothing happens. */
 async function scan(context: BrowserContext, link: string): Promise<void> {

@@ -16,7 +16,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 /** A service client with a secret, and one that signs assertions. */
 export async function addClients(config: Config, secrets: Secrets) {
   const audiences = ['payments', config.PUBLIC_URL];
-  const scopes = ['doctor', 'sessions', 'clients', 'keys', 'users:read', 'users:write'].map(
+  const scopes = ['audit', 'doctor', 'sessions', 'clients', 'keys', 'users:read', 'users:write'].map(
     (name) => `admin:${name}`,
   );
   const { client_secret } = await runCommand(config, 'clients.add', { id: 'payments', audiences, scopes });
