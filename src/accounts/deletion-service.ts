@@ -44,7 +44,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
      * @throws AppError `invalid_credentials`, `reauthentication_required`, `not_signed_in`, `rate_limited`, `unavailable`
      */
     async delete(session: SessionRecord, password: string | undefined, device: Device): Promise<Date | null> {
-      await ownerCheck.require(session, password);
+      await ownerCheck.require(session, password, device);
       await sessions.endSurplus(session.userId, session.id, 'account_deleted', device);
       const work = (transaction: Transaction) => deleteIn(transaction, session, device);
       return inTurn(session.userId, () => transact(work));

@@ -59,11 +59,11 @@ export function createEmailChangeService(parts: EmailChangeParts) {
     async ask(
       session: SessionRecord,
       { email, password }: { email: string; password?: string },
-      { acceptLanguage: language }: Asker,
+      { device, acceptLanguage: language }: Asker,
     ): Promise<void> {
       requireMail(mail);
       const { canonical, asTyped } = rules.readEmail(email);
-      await ownerCheck.require(session, password);
+      await ownerCheck.require(session, password, device);
       const { userId } = session;
       await guesses.take({ kind: 'email_change', id: userId }, ASK_BUDGET);
       await transact((transaction) =>

@@ -15,7 +15,7 @@ export type FailureReason =
   | 'too_many_guesses';
 
 /** Who shows a password: a visitor, or somebody who is signed in already. */
-type Guesser = { device?: Device; session?: { userId: string; id: string } };
+type Guesser = { device: Device; session?: { userId: string; id: string } };
 
 /** What is known of a guess so far. */
 export type GuessNotes = {
@@ -65,7 +65,7 @@ export function createFailedSignIns({ note }: Pick<AuditService, 'note'>, nameOf
       userId,
       actorId: session?.userId ?? null,
       ...(session && { sessionId: session.id }),
-      ...(device && { device }),
+      device,
       details: {
         reason,
         ...(userId === null && { address: name }),

@@ -1,5 +1,6 @@
 import type { DatabaseClock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import type { Device } from '../sessions/device.ts';
 import type { SessionRecord } from '../sessions/session-rules.ts';
 import type { AccountStore } from './account-store.ts';
 import type { FailedSignIns, GuessNotes } from './failed-sign-ins.ts';
@@ -25,12 +26,12 @@ export function createOwnerCheck({ store, passwordCheck, failures, clock }: Owne
      * @throws AppError `invalid_credentials` for a wrong password, `reauthentication_required` without one after too long,
      *   `not_signed_in` when the account is gone; `rate_limited`, `overloaded`, `unavailable`
      */
-    async require(session: SessionRecord, password: string | undefined): Promise<void> {
+    async require(session: SessionRecord, password: string | undefined, device: Device): Promise<void> {
       if (password === undefined) {
         if (clock.now() - session.authenticatedAt < RECENT_MS) return;
         throw new AppError('reauthentication_required');
       }
-      await failures.watch({ session }, (notes) => confirm(session, password, notes));
+      await failures.watch({ session, device }, (notes) => confirm(session, password, notes));
     },
   };
 

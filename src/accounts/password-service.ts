@@ -99,7 +99,7 @@ export function createPasswordService(parts: PasswordServiceParts) {
       visitor: Visitor,
     ): Promise<SignedInAnew> {
       await passwords.requireRoom();
-      await ownerCheck.require(session, currentPassword);
+      await ownerCheck.require(session, currentPassword, visitor.device);
       await rules.requireGoodPassword(newPassword, session.claims.email, '/new_password');
       const passwordHash = await passwords.hash(newPassword);
       const { userId } = session;

@@ -8,6 +8,7 @@ import { CommandLineError } from './command-line-error.ts';
 import { openCommands, runCommand } from './run-command.ts';
 import { streaming } from './streaming.ts';
 import { print, table } from './table.ts';
+import { visible, visibleJson } from './visible.ts';
 
 const LOOK_EVERY_MS = 1_000;
 
@@ -68,7 +69,7 @@ function numberOf(option: string, text: string): number {
 }
 
 function toJsonLine(event: ListedEvent): string {
-  return `${JSON.stringify(event)}\n`;
+  return `${visibleJson(event)}\n`;
 }
 
 const cellsOf = ({ happened_at, kind, user_id, actor, ip, details }: ListedEvent) => [
@@ -81,7 +82,7 @@ const cellsOf = ({ happened_at, kind, user_id, actor, ip, details }: ListedEvent
 ];
 
 function toLine(event: ListedEvent): string {
-  return `${cellsOf(event).join('  ').trimEnd()}\n`;
+  return `${cellsOf(event).map(visible).join('  ').trimEnd()}\n`;
 }
 
 function eventTable(events: ListedEvent[]): string {

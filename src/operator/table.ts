@@ -1,3 +1,5 @@
+import { visible, visibleJson } from './visible.ts';
+
 /**
  * Writes a command's answer to stdout: as JSON for programs, or as `render` shows it to people.
  * @param ifLost written to stderr when the answer cannot be written, beside the reason
@@ -8,7 +10,7 @@ export function print<T>(
   render: (answer: T) => string,
   ifLost = '',
 ): void {
-  process.stdout.write(json ? `${JSON.stringify(answer, null, 2)}\n` : render(answer), (error) => {
+  process.stdout.write(json ? `${visibleJson(answer, 2)}\n` : render(answer), (error) => {
     if (error) process.stderr.write(ifLost);
   });
 }
@@ -18,8 +20,9 @@ export function table(head: string[], rows: string[][]): string {
   return aligned([head, ...rows]);
 }
 
-/** Columns for a terminal, two spaces apart. @param rows all with the same number of cells */
-export function aligned(rows: string[][]): string {
+/** Columns for a terminal, two spaces apart, one line for each row. @param rows all with the same number of cells */
+export function aligned(cells: string[][]): string {
+  const rows = cells.map((row) => row.map(visible));
   const widths = rows.reduce<number[]>(
     (most, row) => row.map((cell, at) => Math.max(cell.length, most[at] ?? 0)),
     [],

@@ -6,6 +6,7 @@ import { loadConfig } from '../config/config.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { runCommand } from './run-command.ts';
 import { aligned, print, table } from './table.ts';
+import { visible, visibleJson } from './visible.ts';
 
 type Json = { json?: boolean | undefined };
 
@@ -49,7 +50,7 @@ async function listUsers(
 
 /** NDJSON: one user a line. */
 function linesOf({ users }: UserPage): string {
-  return users.map((user) => `${JSON.stringify(user)}\n`).join('');
+  return users.map((user) => `${visibleJson(user)}\n`).join('');
 }
 
 async function showUser(user: string, options: Json): Promise<void> {
@@ -112,7 +113,7 @@ async function deleteUser(user: string, { yes = false, json }: Json & { yes?: bo
   // No operator must do by mistake what cannot be undone.
   if (!yes) throw new CommandLineError('Say --yes: this deletes the account for good.');
   const deleted = await runCommand(loadConfig(process.env), 'users.delete', { user });
-  print(deleted, { json }, ({ email }) => `Deleted: ${email}\n`);
+  print(deleted, { json }, ({ email }) => `Deleted: ${visible(email)}\n`);
 }
 
 /** The first line. A password on the command line would be seen by all users of the machine. */

@@ -97,6 +97,7 @@ test('too many guesses are one reason more, and so is a wrong password of somebo
   const [first, ...others] = await failuresOf(room);
   t.match(first, {
     ...{ userId: ada.user.id, actorId: ada.user.id, actorKind: 'user', sessionId: session.id },
+    ...{ ip: visitor.device.ip, userAgent: visitor.device.userAgent, requestId: visitor.device.requestId },
     details: { reason: 'wrong_password', step: 'confirmation' },
   });
   t.match(others.at(-1), { userId: ada.user.id, details: { reason: 'too_many_guesses' } });
