@@ -5,6 +5,7 @@ import { type AuditQuery, type ListedEvent, MOST_LISTED } from '../audit/audit-l
 import { loadConfig } from '../config/config.ts';
 import { eventsFrom, followEvents } from './audit-stream.ts';
 import { CommandLineError } from './command-line-error.ts';
+import { createCommandPatience } from './command-patience.ts';
 import { openCommands, runCommand } from './run-command.ts';
 import { streaming } from './streaming.ts';
 import { print, table } from './table.ts';
@@ -23,7 +24,7 @@ async function listEvents({ limit, json, ...filters }: ListOptions): Promise<voi
 }
 
 async function exportEvents(query: Filters & { after?: string }): Promise<void> {
-  await streamEvents(async function* (list) {
+  await streamEvents(0, async function* (list) {
     for await (const events of eventsFrom(list, query)) yield events.map(toJsonLine).join('');
   });
 }
@@ -31,7 +32,8 @@ async function exportEvents(query: Filters & { after?: string }): Promise<void> 
 async function tailEvents({ lines, follow = false, json = false, ...filters }: TailOptions): Promise<void> {
   const count = numberOf('--lines', lines);
   const write = json ? toJsonLine : toLine;
-  await streamEvents(async function* (list, signal) {
+  // Whoever follows wants to see what comes after an outage, however long that is.
+  await streamEvents(follow ? Number.POSITIVE_INFINITY : 0, async function* (list, signal) {
     const wait = async () => follow && delay(LOOK_EVERY_MS, true, { signal }).catch(() => false);
     for await (const events of followEvents(list, filters, count, wait)) yield events.map(write).join('');
   });
@@ -42,24 +44,35 @@ type Read = (
   signal: AbortSignal,
 ) => AsyncGenerator<string>;
 
-/** Writes as fast as the reader takes it. Ends when that one has gone, and at a signal. */
-async function streamEvents(read: Read): Promise<void> {
+/**
+ * Writes as fast as the reader takes it. Ends when that one has gone, and at a signal.
+ * @param waitMs how long the database may be away
+ */
+async function streamEvents(waitMs: number, read: Read): Promise<void> {
   const commands = await openCommands(loadConfig(process.env));
   streaming.isOn = true;
   const ending = new AbortController();
   const end = () => ending.abort();
   process.once('SIGINT', end);
   process.stdout.once('error', end);
+  const withPatience = createCommandPatience(commands, { waitMs, ended: ending.signal, say });
+  const list = (query: AuditQuery) => withPatience(() => commands.run('audit.list', query));
   try {
-    for await (const text of read((query) => commands.run('audit.list', query), ending.signal)) {
+    for await (const text of read(list, ending.signal)) {
       if (ending.signal.aborted) break;
       if (!process.stdout.write(text)) await once(process.stdout, 'drain', ending).catch(end);
     }
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
   } finally {
     process.off('SIGINT', end);
     process.stdout.off('error', end);
     await commands.close();
   }
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function numberOf(option: string, text: string): number {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
-import { patiently } from '../core/patience.ts';
 import { firebasePrefix } from '../imports/firebase-hash.ts';
 import { importUsers } from '../imports/import-users.ts';
 import type { ImportedUser } from '../imports/imported-user.ts';
@@ -10,11 +9,11 @@ import { COUNTED, type Container, readRecords } from '../imports/read-records.ts
 import { findOrigin } from '../imports/read-users.ts';
 import { openSource, SourceError } from '../imports/source-bytes.ts';
 import { CommandLineError } from './command-line-error.ts';
-import { passesByItself } from './database-wait.ts';
+import { createCommandPatience } from './command-patience.ts';
 import { explainError } from './explain-error.ts';
 import { createImportReport, type ImportSummary } from './import-report.ts';
 import { openProgress, type Progress } from './progress.ts';
-import { type CommandSession, openCommands, ServerAway } from './run-command.ts';
+import { type CommandSession, openCommands } from './run-command.ts';
 
 export type ImportWish = {
   /** `-`: standard input. */
@@ -154,25 +153,12 @@ function rejectedPath({ file, rejected }: ImportWish): string {
   return file === '-' ? 'users.rejected' : `${file.replace(/\.rejected(-\d+)?$/, '')}.rejected`;
 }
 
-const FIRST_WAIT_MS = 100;
-
 /** Sends a batch again and again while the database, or the server that has it, is away. */
-function createSend({ session, wish, ended }: Import) {
-  let said = '';
+function createSend({ session, wish: { waitMs, dryRun }, ended }: Import) {
+  const withPatience = createCommandPatience(session, { waitMs, ended, say });
   return async (records: ImportedUser[]) => {
-    const attempt = () => session.run('users.import-batch', { records, dry_run: wish.dryRun });
-    const { results } = await patiently(attempt, {
-      giveUpAt: performance.now() + wish.waitMs,
-      firstWaitMs: FIRST_WAIT_MS,
-      ended,
-      mayPass: (error) => error instanceof ServerAway || passesByItself(error),
-      onWait(error) {
-        const reason = explainError(error, process.env);
-        if (reason !== said) say(`${reason} Waiting for that, up to ${wish.waitMs / 1000} s`);
-        said = reason;
-        session.renew();
-      },
-    });
+    const batch = { records, dry_run: dryRun };
+    const { results } = await withPatience(() => session.run('users.import-batch', batch));
     return results;
   };
 }

@@ -39,7 +39,14 @@ async function setUp(t: Test) {
     return service.list(query);
   };
   const commands = { 'audit.list': list, 'migrations.last': async () => ({ last: 0 }) };
-  const stop = await serveCommands(join(folder, COMMAND_SOCKET), commands, silent);
+  const serve = () => serveCommands(join(folder, COMMAND_SOCKET), commands, silent);
+  let stop = await serve();
+  const server = {
+    stop: () => stop(),
+    async start() {
+      stop = await serve();
+    },
+  };
   t.teardown(async () => {
     await stop();
     await close();
@@ -54,10 +61,17 @@ async function setUp(t: Test) {
   });
 
   /** Runs a command in this process. @param onWrite called with each text that it writes */
-  async function run(args: string[], onWrite: (text: string) => unknown = () => {}) {
+  async function run(
+    args: string[],
+    onWrite: (text: string) => unknown = () => {},
+    onTold: (line: string) => unknown = () => {},
+  ) {
     const written: string[] = [];
     const write = process.stdout.write;
-    const errors = t.capture(process.stderr, 'write', () => true);
+    const errors = t.capture(process.stderr, 'write', (line: string | Uint8Array) => {
+      onTold(String(line));
+      return true;
+    });
     process.stdout.write = ((text: string) => {
       written.push(text);
       return onWrite(text) !== 'full';
@@ -71,7 +85,7 @@ async function setUp(t: Test) {
     return { out: written.join(''), errors: errors().map(({ args: [text] }) => String(text)) };
   }
   const add = (...some: (typeof auditEvents.$inferInsert)[]) => database.insert(auditEvents).values(some);
-  return { run, add, make, events, ada, bob, folder, calls: () => calls };
+  return { run, add, make, events, ada, bob, folder, server, calls: () => calls };
 }
 
 const linesOf = (text: string) => text.trimEnd().split('\n');
@@ -137,6 +151,48 @@ test('the last events are printed, and with --follow what comes, until a signal'
     [{ kind: 'account.banned' }, { id: fresh.id, kind: 'session.ended' }],
   );
   t.same(followed.errors, []);
+});
+
+test('who follows waits while the server is away, is told so once, and sees what came after that', async (t) => {
+  const { run, add, make, bob, events, server } = await setUp(t);
+  const fresh = make(4, 'session.ended', bob, 'user');
+  const followed = await run(
+    ['tail', '-n', '1', '-f', '--json'],
+    (text) => {
+      if (text.includes(String(events[2]?.id))) void server.stop();
+      if (text.includes(fresh.id)) process.emit('SIGINT');
+    },
+    () => void add(fresh).then(server.start),
+  );
+  t.match(
+    linesOf(followed.out).map((line) => JSON.parse(line)),
+    [{ kind: 'account.banned' }, { id: fresh.id }],
+  );
+  t.match(followed.errors, [/does not answer: start it\. Waiting for that\n$/]);
+  t.equal(process.exitCode ?? 0, 0);
+});
+
+test('whoever waits for a server that is away can end that', async (t) => {
+  const { run, events, server } = await setUp(t);
+  const followed = await run(
+    ['tail', '-n', '1', '-f', '--json'],
+    (text) => {
+      if (text.includes(String(events[2]?.id))) void server.stop();
+    },
+    () => process.emit('SIGINT'),
+  );
+  t.match(followed.errors, [/Waiting for that/]);
+  t.equal(process.exitCode ?? 0, 0);
+});
+
+test('what does not follow ends when the server goes away', async (t) => {
+  const { run, add, make, bob, server } = await setUp(t);
+  await add(
+    ...Array.from({ length: 1_000 }, (_, second) => make(second + 4, 'session.started', bob, 'user')),
+  );
+  const ended = await run(['export'], () => void server.stop());
+  t.match(ended.errors, [/does not answer: start it\.\n$/]);
+  t.equal(process.exitCode, 1);
 });
 
 test('a long export ends at a signal', async (t) => {
