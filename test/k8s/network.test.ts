@@ -173,3 +173,20 @@ test('with the component tracing, Doorward reaches the collector too, and no oth
   t.same(ways(objects), [true, false]);
   t.same(ways(services), [false, false]);
 });
+
+test('with the component webhooks, the server reaches public addresses, and nothing more of the cluster', async (t) => {
+  const objects = await renderWith(t, 'webhooks', 'services');
+  const ways = (all: Manifest[], from: string) =>
+    [
+      [outside, 443],
+      [outside, 80],
+      [{ address: '2606:4700::1' }, 443],
+      [{ address: 'fd00::1' }, 443],
+      [{ address: '10.96.0.1' }, 443],
+      [{ address: '169.254.169.254' }, 443],
+      [podIn('kube-system'), 443],
+    ].map(([to, port]) => mayConnect(all, podOf(all, from), to as Place, port as number));
+  t.same(ways(objects, 'doorward'), [true, false, true, false, false, false, false]);
+  t.notOk(ways(objects, 'doorward-migrate').includes(true));
+  t.notOk(ways(services, 'doorward').includes(true));
+});

@@ -96,12 +96,14 @@ function matches(
   return isThere && (!podSelector || selects(podSelector, place.labels));
 }
 
+const familyOf = (address: string) => (address.includes(':') ? 'ipv6' : 'ipv4');
+
 function isIn(address: string, cidr: string, except: string[] = []): boolean {
   const contains = (block: string) => {
     const [net = '', bits] = block.split('/');
     const list = new BlockList();
-    list.addSubnet(net, Number(bits));
-    return list.check(address);
+    list.addSubnet(net, Number(bits), familyOf(net));
+    return list.check(address, familyOf(address));
   };
   return contains(cidr) && !except.some(contains);
 }
