@@ -5,6 +5,7 @@ import type { AuditEvent } from './audit-event.ts';
 export const MOST_LISTED = 1_000;
 /** What stands for an actor without an id. */
 const ACTORS_WITHOUT_ID = ['operator', 'server'] as const;
+type ActorWithoutId = (typeof ACTORS_WITHOUT_ID)[number];
 
 /** Which events to list, as operators and their programs say it. Instants are RFC 3339. */
 export type AuditQuery = {
@@ -25,7 +26,7 @@ export type AuditQuery = {
 /** Which events to read. */
 export type AuditWish = {
   actorId?: string;
-  actorKind?: string;
+  actorKind?: ActorWithoutId;
   userId?: string;
   kind?: string;
   since?: Date;
@@ -83,7 +84,8 @@ export function readAuditQuery(query: AuditQuery): AuditWish {
   };
 }
 
-const isWithoutId = (actor: string) => ACTORS_WITHOUT_ID.some((kind) => kind === actor);
+const isWithoutId = (actor: string): actor is ActorWithoutId =>
+  ACTORS_WITHOUT_ID.some((kind) => kind === actor);
 
 /** With a time zone: without one, it would be that of the machine. A day alone begins in UTC. */
 const INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/;

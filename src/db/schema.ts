@@ -324,6 +324,10 @@ export const auditEvents = pgTable(
     index('audit_events_user_id_idx').on(table.userId, table.id),
     index('audit_events_actor_id_idx').on(table.actorId, table.id),
     index('audit_events_kind_idx').on(table.kind, table.id),
+    // What operators and timers did is a few events among very many.
+    index('audit_events_without_actor_idx')
+      .on(table.actorKind, table.id)
+      .where(sql`${table.actorId} is null and ${table.actorKind} is not null`),
   ],
 );
 

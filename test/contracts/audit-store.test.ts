@@ -55,6 +55,19 @@ async function suite(t: Test, open: (t: Test) => Promise<TestDatabase>): Promise
     t.match(await all(), [{ actorKind: 'client', actorId: 'shop', requestId: 'request-2' }]);
   });
 
+  t.test('what operators and timers did has an index of its own', async (t) => {
+    const { insert, store, database } = await setUp(t);
+    for (const actorKind of ['operator', 'server', 'user', undefined] as const)
+      await insert(makeEvent({ actorId: null, ...(actorKind && { actorKind }) }));
+    await insert(makeEvent({ actorId: 'shop', actorKind: 'client' }));
+    for (const actorKind of ['operator', 'server'] as const)
+      t.match(await store.page({ actorKind, limit: 10, isNewestFirst: true }), [{ actorKind }]);
+    await database.execute(sql`set enable_seqscan = off`);
+    const plan = await database.execute(sql`explain select * from audit_events
+      where actor_id is null and actor_kind = 'operator' order by id desc limit 50`);
+    t.match(JSON.stringify(plan), /Index Scan Backward using audit_events_without_actor_idx/);
+  });
+
   t.test('an event is found by its id', async (t) => {
     const { insert, all, store } = await setUp(t);
     await insert(makeEvent());

@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "audit_events_without_actor_idx" ON "audit_events" USING btree ("actor_kind","id") WHERE "audit_events"."actor_id" is null and "audit_events"."actor_kind" is not null;
