@@ -1,10 +1,11 @@
-import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../core/clock.ts';
 import { inParts } from '../core/parts.ts';
 import type { Transaction } from '../db/database.ts';
 import type { AuditEvent, NewAuditEvent, RecordedEvent } from './audit-event.ts';
 import { type AuditPage, type AuditQuery, readAuditQuery, toListedEvent } from './audit-listing.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { BackgroundEvents } from './background-events.ts';
+import { createEventIds } from './event-ids.ts';
 
 /** Called with each event, in the transaction that writes it. */
 type AuditListener = (transaction: Transaction, event: RecordedEvent) => Promise<void>;
@@ -14,8 +15,14 @@ export type AuditService = ReturnType<typeof createAuditService>;
 /**
  * What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note`
  * is for those that tell of nothing that was done.
+ * @param now by the database's clock
  */
-export function createAuditService(store: AuditStore, background: Pick<BackgroundEvents, 'note'>) {
+export function createAuditService(
+  store: AuditStore,
+  background: Pick<BackgroundEvents, 'note'>,
+  now: Clock,
+) {
+  const makeId = createEventIds(now);
   let listener: AuditListener | null = null;
 
   return {
@@ -27,14 +34,14 @@ export function createAuditService(store: AuditStore, background: Pick<Backgroun
      * if this has failed. The act costs no round trip more, if it has a statement to send after this.
      */
     async record(transaction: Transaction, event: NewAuditEvent): Promise<void> {
-      const id = uuidv7();
+      const id = makeId();
       transaction.alongside(store.insert(transaction, event, id));
       if (listener !== null) transaction.alongside(listener(transaction, { id, ...event }));
     },
 
     /** Writes events that were taken by `note`, but for those of accounts that are gone. */
     async recordNoted(transaction: Transaction, events: NewAuditEvent[]): Promise<void> {
-      const recorded = events.map((event) => ({ id: uuidv7(), ...event }));
+      const recorded = events.map((event) => ({ id: makeId(), ...event }));
       await store.insertLate(transaction, recorded);
       await Promise.all(recorded.map((event) => listener?.(transaction, event)));
     },

@@ -8,7 +8,7 @@ import { auditEvents, users } from '../db/schema.ts';
 import type { AuditEvent, NewAuditEvent, RecordedEvent } from './audit-event.ts';
 import type { AuditWish } from './audit-listing.ts';
 
-/** Ids have the time of replicas, and instants that of the database. */
+/** Ids have the time of the database as replicas know it, and until they do their own; instants have that of the database. */
 const ID_MARGIN_MS = 3_600_000;
 
 export type AuditStore = ReturnType<typeof createAuditStore>;

@@ -13,7 +13,7 @@ export function openAudit({ config, database, guard, transact, clock, log }: Pla
     onLost: (count, err) => log.warn({ err, count }, 'failed sign-ins were not written to the audit'),
     now: clock.local,
   });
-  const service = createAuditService(store, background);
+  const service = createAuditService(store, background, clock.now);
   const sweep: Sweep = (transaction, limit) => store.sweep(transaction, config.AUDIT_RETENTION, limit);
   return { service, sweeps: [sweep], close: background.close };
 }

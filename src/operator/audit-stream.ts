@@ -2,8 +2,8 @@ import type { AuditPage, AuditQuery, ListedEvent } from '../audit/audit-listing.
 
 const READ_AT_ONCE = 1_000;
 /**
- * An event has its id from the replica that writes it, and is seen when that commits: by then there may be newer ones. A
- * transaction has two seconds, and clocks differ a little.
+ * An event has its id, with the time of the database, when it is written, and is seen when that is committed: by then there
+ * may be newer ones. A transaction has two seconds.
  */
 const LATE_MS = 30_000;
 

@@ -60,7 +60,7 @@ export async function setUp(t: Test) {
   const opened = await openSessions(t);
   const { database, transact, accounts: accountStore } = opened;
   const { sessions } = opened.createReplica();
-  const audit = createAuditService(createAuditStore(database), { note: () => {} });
+  const audit = createAuditService(createAuditStore(database), { note: () => {} }, Date.now);
   const codes = createCodeService({
     store: createCodeStore(database),
     style: 'both',

@@ -44,7 +44,7 @@ export async function openSignUps(t: Test, mostMails = 1_000) {
     ...{ transact, sessions, codes, mail },
     accounts: createAccountStore(database),
     applicants: createVerificationStore(),
-    audit: createAuditService(createAuditStore(database), { note: () => {} }),
+    audit: createAuditService(createAuditStore(database), { note: () => {} }, Date.now),
     mails: createVerificationMails({ codes, mail }),
     mailLimit: createMailLimit(guesses, mostMails),
   };
