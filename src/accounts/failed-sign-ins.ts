@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { AuditService } from '../audit/audit-service.ts';
 import { outcomeOf } from '../core/channels.ts';
 import type { Device } from '../sessions/device.ts';
@@ -28,10 +29,19 @@ export type GuessNotes = {
 export type FailedSignIns = ReturnType<typeof createFailedSignIns>;
 
 /**
+ * Of the guesses that are too many, one in this time is enough. All of them would make an account's events so many that it
+ * could not be deleted in the time that a transaction has, and anybody can guess.
+ */
+const TOO_MANY_EVERY_MS = 15 * 60_000;
+const MOST_REMEMBERED = 10_000;
+
+/**
  * Writes down why passwords are refused, after the answer, whose time stays the same. An address without an account stands
  * there as a pseudonym: people type a password into the wrong field.
  */
 export function createFailedSignIns({ note }: Pick<AuditService, 'note'>, nameOf: (email: string) => string) {
+  const tooMany = new LRUCache<string, true>({ max: MOST_REMEMBERED, ttl: TOO_MANY_EVERY_MS });
+
   return {
     /** @throws what `work` throws */
     async watch<T>(guesser: Guesser, work: (notes: GuessNotes) => Promise<T>): Promise<T> {
@@ -51,11 +61,18 @@ export function createFailedSignIns({ note }: Pick<AuditService, 'note'>, nameOf
       } catch (error) {
         const outcome = outcomeOf(error);
         if (outcome === 'rate_limited') failure.reason = 'too_many_guesses';
-        if (outcome === 'rate_limited' || outcome === 'invalid_credentials') write(guesser, failure);
+        if (outcome === 'invalid_credentials' || (outcome === 'rate_limited' && isFirst(failure)))
+          write(guesser, failure);
         throw error;
       }
     },
   };
+
+  function isFirst({ name }: Failure): boolean {
+    if (tooMany.has(name)) return false;
+    tooMany.set(name, true);
+    return true;
+  }
 
   type Failure = { reason: FailureReason; userId: string | null; name: string };
 
