@@ -1,6 +1,5 @@
 import type { Verdict } from '../imports/import-users.ts';
 import { createPrivateFile, freePath, type PrivateFile } from './private-file.ts';
-import { visible } from './visible.ts';
 
 /** What an import did: plain JSON. */
 export type ImportSummary = {
@@ -69,7 +68,7 @@ export function createImportReport(files: ReportFiles, counted: string, show: (l
   function reject({ line, from, reasons, source }: Verdict): void {
     rejected ??= createPrivateFile(files.rejected);
     rejected.append(jsonLine({ line, from, reasons, record: source }));
-    if (counts.rejected <= MOST_SHOWN) show(visible(`${counted} ${line}: ${reasons.join(' ')}`));
+    if (counts.rejected <= MOST_SHOWN) show(`${counted} ${line}: ${reasons.join(' ')}`);
     if (counts.rejected === MOST_SHOWN)
       show('The reasons of further ones are only in the file of rejected records.');
   }
