@@ -15,8 +15,7 @@ export function openUsers(
   roles: RolesService,
 ) {
   const store = guardStore('admin_users', createUsersStore(), guard);
-  const { requireOtherAdmin } = roles;
-  const bans = createUserBansService({ ...features, store, transact, clock, requireOtherAdmin });
+  const bans = createUserBansService({ ...features, store, transact, clock, roles });
   return {
     users: {
       ...createUserListService(guardStore('user_lists', createUserListStore(database), guard)),

@@ -57,10 +57,11 @@ export function createRequireOperator({ statuses, now, maxAuthAgeMs }: OperatorP
 
 /** Who sends the request that `requireOperator` has let through, for the audit. */
 export function operatorOf(request: FastifyRequest): Actor {
-  const { sub, sid } = request.user;
+  const { sub, sid, scope } = request.user;
   return {
     kind: sid === undefined ? 'client' : 'user',
     id: sub,
+    scopes: scope.split(' '),
     ...(sid !== undefined && { sessionId: sid }),
     device: deviceOf(request),
     requestId: request.id,

@@ -1,6 +1,7 @@
 import { parseEmailAddress } from '../accounts/email-address.ts';
 import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
+import { isAdminScope } from '../core/admin-scopes.ts';
 import { AppError, validationFailed } from '../core/errors.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { SessionService } from '../sessions/session-service.ts';
@@ -51,6 +52,8 @@ export function createRolesService(parts: RolesServiceParts) {
       transact((transaction) => removeIn(transaction, name, actor)),
     setRoles,
     requireOtherAdmin,
+    requireMachineForAdmin,
+    requireReach,
 
     /** Gives the user of an address one role more. @throws AppError as `setRoles` */
     grant: (email: string, role: string, actor: Actor): Promise<GrantedRoles> =>
@@ -185,6 +188,47 @@ export function createRolesService(parts: RolesServiceParts) {
         detail:
           'This is the last active user with the role admin: first `doorward users grant ADDRESS admin` to another.',
       });
+  }
+
+  /**
+   * To be called before the address of a user changes: whoever reads its mails can set the password, and so has all that the
+   * user may do. A stolen token must not get an admin's account that way, not even a token that may do everything.
+   * @param user locked
+   * @throws AppError `only_on_the_machine` for a user who may do something under `/admin`, over HTTP
+   */
+  async function requireMachineForAdmin(
+    transaction: Transaction,
+    { id, roles }: RoleHolder,
+    { kind }: Actor,
+  ): Promise<void> {
+    if (kind === 'operator' || (await adminScopesOf(transaction, roles)).length === 0) return;
+    throw new AppError('only_on_the_machine', {
+      detail: `This account opens /admin, so only its owner changes its address over HTTP: \`doorward users change ${id} --email ADDRESS\`.`,
+    });
+  }
+
+  /**
+   * To be called before a ban is lifted or replaced: it gives back what the user may do.
+   * @param user locked
+   * @throws AppError `insufficient_scope` for a user who may do more under `/admin` than the actor
+   */
+  async function requireReach(
+    transaction: Transaction,
+    { roles }: RoleHolder,
+    { kind, scopes = [] }: Actor,
+  ): Promise<void> {
+    if (kind === 'operator') return;
+    const missing = added(scopes, await adminScopesOf(transaction, roles));
+    if (missing.length > 0)
+      throw new AppError('insufficient_scope', {
+        detail: `This user has a scope that you lack: ${missing[0]}.`,
+      });
+  }
+
+  /** The scopes of the roles that are of this server itself. Until the transaction ends, they stay. */
+  async function adminScopesOf(transaction: Transaction, names: string[]): Promise<string[]> {
+    const roles = await store.hold(transaction, names);
+    return inOrder(roles.flatMap(({ scopes }) => scopes)).filter(isAdminScope);
   }
 
   async function changeByEmail(

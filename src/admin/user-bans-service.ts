@@ -2,8 +2,10 @@ import { type Actor, byActor, SERVER } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { validationFailed } from '../core/errors.ts';
+import { readInstant } from '../core/instant.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { SessionService } from '../sessions/session-service.ts';
+import type { RolesService } from './roles-service.ts';
 import { noSuchUser } from './user-list-service.ts';
 import { type AdminUser, type ListedUser, toAdminUser } from './user-listing.ts';
 import type { Ban, UsersStore } from './users-store.ts';
@@ -17,8 +19,7 @@ type UserBansParts = {
   audit: AuditService;
   transact: Transact;
   clock: DatabaseClock;
-  /** @throws AppError `last_admin` when nobody but this user, who is locked, is an admin */
-  requireOtherAdmin(transaction: Transaction, userId: string): Promise<void>;
+  roles: Pick<RolesService, 'requireOtherAdmin' | 'requireReach'>;
 };
 
 /** Each is an event of its own in the same transaction. */
@@ -26,29 +27,30 @@ const ENDED_AT_ONCE = 100;
 
 /** Bans: whoever has one has no session, and gets none. */
 export function createUserBansService(parts: UserBansParts) {
-  const { store, sessions, audit, transact, clock, requireOtherAdmin } = parts;
+  const { store, sessions, audit, transact, clock, roles } = parts;
 
   return {
     /**
      * Bans a user, whose sessions end at once. Another ban takes the place of the one before.
      * @throws AppError `not_found`; `validation_failed` for an `until` that is no instant of the future; `last_admin`,
-     *   `unavailable`
+     *   those of `requireReach`, `unavailable`
      */
     async ban(id: string, wish: BanWish, actor: Actor): Promise<AdminUser> {
       const ban = { reason: wish.reason ?? null, until: readUntil(wish.until ?? null, clock.now()) };
       await transact(async (transaction) => {
         await lock(transaction, id);
-        await requireOtherAdmin(transaction, id);
+        await roles.requireOtherAdmin(transaction, id);
       });
       await sessions.endSurplus(id, null, 'banned', actor);
       return transact((transaction) => banIn(transaction, id, ban, actor));
     },
 
-    /** Ends a ban; does nothing to whoever has none. @throws AppError `not_found`, `unavailable` */
+    /** Ends a ban; does nothing to whoever has none. @throws AppError `not_found`, those of `requireReach`, `unavailable` */
     unban(id: string, actor: Actor): Promise<AdminUser> {
       return transact(async (transaction) => {
         const before = await lock(transaction, id);
         if (before.status === 'active') return toAdminUser(before);
+        await roles.requireReach(transaction, before, actor);
         await store.unban(transaction, [id]);
         const details = { before: banOf(before) };
         await audit.record(transaction, { kind: 'account.unbanned', userId: id, ...byActor(actor), details });
@@ -72,7 +74,9 @@ export function createUserBansService(parts: UserBansParts) {
   async function banIn(transaction: Transaction, id: string, ban: Ban, actor: Actor): Promise<AdminUser> {
     const before = await lock(transaction, id);
     if (isSame(before, ban)) return toAdminUser(before);
-    await requireOtherAdmin(transaction, id);
+    // The new one may end sooner.
+    if (before.status === 'banned') await roles.requireReach(transaction, before, actor);
+    await roles.requireOtherAdmin(transaction, id);
     await store.ban(transaction, id, ban);
     await sessions.endAllIn(transaction, id, null, 'banned', actor);
     const after = await lock(transaction, id);
@@ -103,8 +107,8 @@ function banOf(user: ListedUser) {
 /** @param now in milliseconds since the epoch */
 function readUntil(text: string | null, now: number): Date | null {
   if (text === null) return null;
-  const until = new Date(text);
-  if (until.getTime() > now) return until;
+  const until = readInstant(text);
+  if (until !== null && until.getTime() > now) return until;
   throw validationFailed([
     { path: '/until', message: 'must be an instant of the future, such as 2030-01-31T12:00:00Z' },
   ]);

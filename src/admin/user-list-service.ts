@@ -1,4 +1,5 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, validationFailed } from '../core/errors.ts';
+import { readInstant } from '../core/instant.ts';
 import { fromCursor, toCursor } from './user-cursor.ts';
 import type { UserFilter, UserListStore } from './user-list-store.ts';
 import { type AdminUser, toAdminUser } from './user-listing.ts';
@@ -17,10 +18,15 @@ export function createUserListService(store: UserListStore) {
   return {
     /**
      * The newest first. A part may have fewer users than the limit, even none, although the list goes on.
-     * @throws AppError `validation_failed` for a cursor that is none; `unavailable`
+     * @throws AppError `validation_failed` for a cursor or an instant that is none; `unavailable`
      */
-    async list({ limit, after, ...filter }: UserPageWish): Promise<UserPage> {
+    async list({ limit, after, createdAfter, createdBefore, ...rest }: UserPageWish): Promise<UserPage> {
       const place = after === undefined ? null : fromCursor(after);
+      const filter = {
+        ...rest,
+        createdAfter: instantOf('/created_after', createdAfter),
+        createdBefore: instantOf('/created_before', createdBefore),
+      };
       const { users, next } = await store.list(filter, limit, place);
       return { users: users.map(toAdminUser), next: next && toCursor(next) };
     },
@@ -38,6 +44,14 @@ export function createUserListService(store: UserListStore) {
       return user && toAdminUser(user);
     },
   };
+}
+
+/** As PostgreSQL surely reads it. @throws AppError `validation_failed` */
+function instantOf(path: string, text: string | undefined): string | undefined {
+  const instant = text === undefined ? undefined : readInstant(text);
+  if (instant === null)
+    throw validationFailed([{ path, message: 'is not an instant such as 2026-11-27T16:30:00Z' }]);
+  return instant?.toISOString();
 }
 
 export function noSuchUser(): AppError {

@@ -137,10 +137,10 @@ function hasStatus(status: 'active' | 'banned'): SQL {
 
 /**
  * The name in the case of the database, whose index is of that. By id, so that PostgreSQL begins with the two indexes: it
- * knows nothing of how common a name is, and would otherwise walk along the table.
+ * knows nothing of how common a name is, and would otherwise walk along the table. Addresses and names are stored in NFC.
  */
 function hasPrefix(search: string): SQL {
-  const pattern = `${search.replace(/[\\%_]/g, '\\$&')}%`;
+  const pattern = `${search.normalize('NFC').replace(/[\\%_]/g, '\\$&')}%`;
   return sql`${users.id} in (
     select ${users.id} from ${users} where ${users.email} like ${pattern.toLowerCase()}
     union all select ${users.id} from ${users}

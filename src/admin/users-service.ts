@@ -32,7 +32,7 @@ export type UserPatch = ProfilePatch & { email?: string; email_verified?: boolea
 export type UsersServiceParts = {
   store: UsersStore;
   accounts: Pick<ReturnType<typeof openAccounts>, 'rules' | 'hasher' | 'deletions' | 'emailChange'>;
-  roles: Pick<RolesService, 'setRoles' | 'requireOtherAdmin'>;
+  roles: Pick<RolesService, 'setRoles' | 'requireOtherAdmin' | 'requireMachineForAdmin'>;
   sessions: SessionService;
   audit: AuditService;
   codes: CodeService;
@@ -68,7 +68,8 @@ export function createUsersService(parts: UsersServiceParts) {
 
     /**
      * Changes what the patch names. Of another address, the former one is told, with a code that undoes it.
-     * @throws AppError `not_found`, `validation_failed`, `email_taken`, those of `setRoles`; `unavailable`
+     * @throws AppError `not_found`, `validation_failed`, `email_taken`, those of `setRoles` and of
+     *   `requireMachineForAdmin`; `unavailable`
      */
     change: (id: string, patch: UserPatch, actor: Actor): Promise<AdminUser> =>
       transact((transaction) => changeIn(transaction, id, patch, actor)),
@@ -133,8 +134,10 @@ export function createUsersService(parts: UsersServiceParts) {
     const { profile } = patchProfile(before, patch);
     const address = patch.email === undefined ? null : rules.readEmail(patch.email);
     const isMoved = address !== null && address.canonical !== before.email;
-    if (isMoved)
+    if (isMoved) {
+      await roles.requireMachineForAdmin(transaction, before, actor);
       await move(transaction, before, { email: address.canonical, asTyped: address.asTyped }, actor);
+    }
     const isVerified = patch.email_verified ?? (!isMoved && before.emailVerifiedAt !== null);
     const emailAsTyped = address?.asTyped ?? before.emailAsTyped;
     const wanted = { ...profile, emailAsTyped, isVerified };

@@ -46,6 +46,8 @@ export type Actor = {
   kind: ActorKind;
   /** Of a user or a client; null for the others. */
   id: string | null;
+  /** What a user or a client may do; nothing if left out. Not for the record. */
+  scopes?: string[];
   sessionId?: string;
   device?: DeviceOfEvent;
   /** Of the request, as in the log. */
@@ -92,6 +94,6 @@ export type AuditEvent = {
 };
 
 /** An actor as the members of an event. */
-export function byActor({ kind, id, ...request }: Actor) {
+export function byActor({ kind, id, scopes: _, ...request }: Actor) {
   return { actorKind: kind, actorId: id, ...request };
 }

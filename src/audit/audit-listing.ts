@@ -1,5 +1,6 @@
 import { validate as isUuid } from 'uuid';
 import { type FieldError, validationFailed } from '../core/errors.ts';
+import { readInstant } from '../core/instant.ts';
 import type { AuditEvent } from './audit-event.ts';
 
 export const MOST_LISTED = 1_000;
@@ -60,7 +61,7 @@ export function readAuditQuery(query: AuditQuery): AuditWish {
   const check = (name: keyof AuditQuery, isGood: boolean, message: string) => {
     if (query[name] !== undefined && !isGood) errors.push({ path: `/${name}`, message });
   };
-  const [since, until] = [instantOf(query.since), instantOf(query.until)];
+  const [since, until] = [query.since, query.until].map((text = '') => readInstant(text));
   check('actor', /^[!-~]{1,256}$/.test(String(actor)), 'is not the id of a user or a client');
   check('kind', /^[a-z_.]{1,64}$/.test(String(kind)), 'is not a kind of event, such as session.started');
   check('subject', isUuid(subject), 'is not the id of a user');
@@ -86,14 +87,6 @@ export function readAuditQuery(query: AuditQuery): AuditWish {
 
 const isWithoutId = (actor: string): actor is ActorWithoutId =>
   ACTORS_WITHOUT_ID.some((kind) => kind === actor);
-
-/** With a time zone: without one, it would be that of the machine. A day alone begins in UTC. */
-const INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/;
-
-function instantOf(text: string | undefined): Date | null {
-  const instant = new Date(INSTANT.test(text ?? '') ? String(text) : Number.NaN);
-  return Number.isNaN(instant.getTime()) ? null : instant;
-}
 
 export function toListedEvent(event: AuditEvent): ListedEvent {
   const { id, kind, happenedAt, userId, actorKind, actorId, sessionId, ip, userAgent, requestId } = event;

@@ -3,6 +3,7 @@ import { validate, version } from 'uuid';
 import { parseEmailAddress } from '../accounts/email-address.ts';
 import { type Profile, patchProfile } from '../accounts/profile-rules.ts';
 import type { FieldError } from '../core/errors.ts';
+import { readInstant } from '../core/instant.ts';
 import { isText } from '../http/schemas.ts';
 import { type ForeignHash, readForeignHash } from '../passwords/foreign-hash.ts';
 import { ImportedUser } from './imported-user.ts';
@@ -45,8 +46,8 @@ export function readImportedUser(record: unknown): { user: ReadUser } | { reason
     ...readBan(record, reasons),
     hash: readHash(record.password_hash ?? null, reasons),
     roles: readRoles(record.roles ?? [], reasons),
-    createdAt: readInstant(record, 'created_at', reasons),
-    updatedAt: readInstant(record, 'updated_at', reasons),
+    createdAt: instantOf(record, 'created_at', reasons),
+    updatedAt: instantOf(record, 'updated_at', reasons),
   };
   return reasons.length === 0 ? { user } : { reasons };
 }
@@ -80,7 +81,7 @@ function readAddress(record: ImportedUser, reasons: string[]) {
   const { email, email_verified } = record;
   const address = parseEmailAddress(email);
   const typed = parseEmailAddress(record.email_as_typed ?? email);
-  const emailVerifiedAt = readInstant(record, 'email_verified_at', reasons);
+  const emailVerifiedAt = instantOf(record, 'email_verified_at', reasons);
   const isVerified = email_verified ?? emailVerifiedAt !== null;
   const about = { isVerified, emailVerifiedAt: isVerified ? emailVerifiedAt : null };
   if ('problem' in address) reasons.push(`email: ${address.problem}`);
@@ -106,8 +107,8 @@ function readProfile({ display_name, locale, metadata }: ImportedUser, reasons: 
 
 function readBan(record: ImportedUser, reasons: string[]) {
   const ban = {
-    bannedAt: readInstant(record, 'banned_at', reasons),
-    bannedUntil: readInstant(record, 'banned_until', reasons),
+    bannedAt: instantOf(record, 'banned_at', reasons),
+    bannedUntil: instantOf(record, 'banned_until', reasons),
     banReason: record.ban_reason ?? null,
   };
   const status = record.status ?? 'active';
@@ -135,11 +136,11 @@ function readRoles(names: string[], reasons: string[]): string[] {
 
 type InstantName = 'email_verified_at' | 'banned_at' | 'banned_until' | 'created_at' | 'updated_at';
 
-function readInstant(record: ImportedUser, name: InstantName, reasons: string[]): Date | null {
+function instantOf(record: ImportedUser, name: InstantName, reasons: string[]): Date | null {
   const text = record[name] ?? null;
   if (text === null) return null;
-  const instant = new Date(text);
-  if (RFC_3339.test(text) && !Number.isNaN(instant.getTime())) return instant;
+  const instant = RFC_3339.test(text) ? readInstant(text) : null;
+  if (instant !== null) return instant;
   reasons.push(`${name}: It must be an instant as in RFC 3339, such as 2026-01-31T12:00:00Z.`);
   return null;
 }

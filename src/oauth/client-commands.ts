@@ -155,12 +155,14 @@ export function createClientCommands(parts: ClientCommandParts) {
     /**
      * Takes back `disable`: the credentials count again, and the tokens where the database is asked. Services that follow
      * the revocation feed go on refusing tokens from before the disabling, so the client asks for new ones.
-     * @throws AppError `not_found`
+     * @throws AppError `not_found`; `only_on_the_machine` for a client with a scope of operators: whoever knows its secret
+     *   would have these scopes again
      */
     async enable({ id }: { id: string }, actor: Actor): Promise<ClientListing> {
       return transact(async (transaction) => {
         const before = await getIn(transaction, id);
         if (!(await store.enable(transaction, id))) return toListing(before);
+        refusePower(before.scopes, actor, `clients enable ${id}`);
         return record(transaction, 'client.enabled', { id, actor, before });
       });
     },

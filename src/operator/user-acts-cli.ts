@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { UserPage } from '../admin/user-list-service.ts';
 import type { AdminUser } from '../admin/user-listing.ts';
 import { loadConfig } from '../config/config.ts';
+import { readInstant } from '../core/instant.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { runCommand } from './run-command.ts';
 import { aligned, print, table } from './table.ts';
@@ -40,8 +41,8 @@ async function listUsers(
   const { createdAfter, createdBefore, after } = rest;
   const wish = {
     ...{ limit, search, role, status, verified, after },
-    createdAfter: readInstant('--created-after', createdAfter),
-    createdBefore: readInstant('--created-before', createdBefore),
+    createdAfter: checkInstant('--created-after', createdAfter),
+    createdBefore: checkInstant('--created-before', createdBefore),
   };
   const page = await runCommand(loadConfig(process.env), 'users.list', wish);
   process.stdout.write(json ? linesOf(page) : userTable(page.users));
@@ -141,8 +142,8 @@ function readLimit(text: string): number {
 const MOST_LISTED = 1_000;
 
 /** @throws CommandLineError for what is no instant */
-function readInstant(option: string, text: string | undefined): string | undefined {
-  if (text === undefined || !Number.isNaN(Date.parse(text))) return text && new Date(text).toISOString();
+function checkInstant(option: string, text: string | undefined): string | undefined {
+  if (text === undefined || readInstant(text) !== null) return text;
   throw new CommandLineError(`${option}: expected an instant such as 2030-01-31T12:00:00Z.`);
 }
 

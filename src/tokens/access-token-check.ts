@@ -96,7 +96,7 @@ type ScopeCheck = {
 
 /**
  * Accepts only requests with a live access token for this server that has the scope, and would have it if it were made
- * now. Needs `addBearerCheck`.
+ * now. `request.user` then has the scopes of which both is true. Needs `addBearerCheck`.
  */
 export function requireScope({ scope, findLive }: ScopeCheck): preHandlerAsyncHookHandler {
   return async (request: FastifyRequest) => {
@@ -104,8 +104,10 @@ export function requireScope({ scope, findLive }: ScopeCheck): preHandlerAsyncHo
     const claims = await request.jwtVerify<TokenClaims>().catch(refuse);
     const live = await findLive(claims);
     if (live === null) throw new AppError('invalid_token');
-    for (const { scope: scopes } of [claims, live])
-      if (!scopes.split(' ').includes(scope)) throw new AppError('insufficient_scope');
+    const stillHeld = live.scope.split(' ');
+    const held = claims.scope.split(' ').filter((one) => stillHeld.includes(one));
+    if (!held.includes(scope)) throw new AppError('insufficient_scope');
+    request.user = { ...claims, scope: held.join(' ') };
   };
 }
 

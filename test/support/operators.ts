@@ -64,5 +64,5 @@ export async function openOperators(t: Test, settings: Record<string, string> = 
       (event) => event.kind === kind,
     );
 
-  return { ...built, database, addClient, addUser, root, call, eventsOf };
+  return { ...built, database, commands, addClient, addUser, root, call, eventsOf };
 }

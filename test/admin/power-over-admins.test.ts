@@ -1,0 +1,111 @@
+import { test } from 'tap';
+import { OPERATOR } from '../../src/audit/audit-event.ts';
+import { eq } from '../../src/db/drizzle.ts';
+import { roles, users } from '../../src/db/schema.ts';
+import { codeOf, newCredentials } from '../helper.ts';
+import { openOperators } from '../support/operators.ts';
+
+const IN_A_YEAR = '9999-01-01T00:00:00Z';
+
+test('who may write users gets no power over those who may do more', async (t) => {
+  const { call, addClient, addUser, database, commands } = await openOperators(t);
+  await database.insert(roles).values([
+    { name: 'support', scopes: ['admin:users:read', 'admin:users:write'] },
+    { name: 'shopper', scopes: ['shop:buy'] },
+  ]);
+  await addUser(['admin']);
+  const boss = await addUser(['admin', 'shopper']);
+  const support = await addUser(['support', 'shopper']);
+  const as = ({ bearer }: { bearer: string }) => ({
+    patch: (id: string, body: object) => call('PATCH', `/admin/users/${id}`, { body, bearer }),
+    post: (path: string, body?: object) => call('POST', `/admin/${path}`, { bearer, ...(body && { body }) }),
+  });
+  const banned = async (id: string) => {
+    const [row] = await database.select().from(users).where(eq(users.id, id));
+    return row?.status === 'banned';
+  };
+
+  t.test('the address of an account that opens /admin is changed on the machine alone', async (t) => {
+    const { email } = newCredentials();
+    const root = await addClient();
+    for (const operator of [support, boss, root])
+      for (const target of [boss, support]) {
+        const answer = await as(operator).patch(target.id, { email, email_verified: true });
+        t.same([answer.statusCode, codeOf(answer)], [403, 'only_on_the_machine']);
+        t.match(answer.json().detail, `doorward users change ${target.id} --email`);
+      }
+    const [row] = await database.select().from(users).where(eq(users.id, boss.id));
+    t.match(row, { email: boss.email, emailVerifiedAt: null }, 'nothing of the patch was done');
+    const same = await as(support).patch(boss.id, { email: boss.email.toUpperCase(), display_name: 'Boss' });
+    t.match(same.json(), { email: boss.email, display_name: 'Boss' }, 'the same address, and the rest');
+  });
+
+  t.test('other roles do not keep an address from being changed', async (t) => {
+    const { email } = newCredentials();
+    const shopper = await addUser(['shopper', 'removed']);
+    t.match((await as(support).patch(shopper.id, { email })).json(), { email });
+  });
+
+  t.test('a ban of somebody who may do more is neither lifted nor replaced', async (t) => {
+    const ban = `users/${boss.id}/ban`;
+    t.equal((await as(support).post(ban, { reason: 'left' })).statusCode, 200, 'banning is for all');
+    t.equal((await as(support).post(ban, { reason: 'left' })).statusCode, 200, 'repeating is harmless');
+    for (const [path, body] of [
+      [`users/${boss.id}/unban`, undefined],
+      [ban, { reason: 'left', until: IN_A_YEAR }],
+    ] as const) {
+      const answer = await as(support).post(path, body);
+      t.same([answer.statusCode, codeOf(answer)], [403, 'insufficient_scope']);
+      t.match(answer.json().detail, /admin:audit/);
+    }
+    t.ok(await banned(boss.id));
+    const root = await addClient();
+    t.match((await as(root).post(ban, { until: IN_A_YEAR })).json(), { banned_until: /^9999/ });
+    t.match((await as(root).post(`users/${boss.id}/unban`)).json(), { status: 'active' });
+  });
+
+  t.test('what a role has given up since the token was made does not count', async (t) => {
+    const former = await addUser(['admin']);
+    await database
+      .update(users)
+      .set({ roles: ['support'] })
+      .where(eq(users.id, former.id));
+    await as(support).post(`users/${boss.id}/ban`);
+    t.equal(codeOf(await as(former).post(`users/${boss.id}/unban`)), 'insufficient_scope');
+    t.equal((await as(await addUser(['admin'])).post(`users/${boss.id}/unban`)).statusCode, 200);
+  });
+
+  t.test('a disabled client with a scope of operators is enabled on the machine alone', async (t) => {
+    const client = await addClient({ scopes: ['admin:users:write'] });
+    const clerk = await addClient({ scopes: ['admin:clients'] });
+    const turn = (to: string) => as(clerk).post(`clients/${client.id}/${to}`);
+    t.equal((await turn('enable')).statusCode, 200, 'it is not disabled');
+    t.equal((await turn('disable')).statusCode, 200);
+    t.equal(codeOf(await turn('enable')), 'only_on_the_machine');
+    t.equal((await commands.enable({ id: client.id }, OPERATOR)).disabled_at, null);
+  });
+});
+
+test('instants and searches as people write them', async (t) => {
+  const { call, addUser, database } = await openOperators(t);
+  const ada = await addUser();
+  await database.update(users).set({ displayName: 'Åsa_1' }).where(eq(users.id, ada.id));
+  const get = (path: string, query: Record<string, string>) =>
+    call('GET', `/admin/${path}?${new URLSearchParams(query)}`);
+
+  for (const instant of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+10:00', '9999-12-31T23:59:59-10:00']) {
+    for (const name of ['created_after', 'created_before'])
+      t.match((await get('users', { [name]: instant })).json().errors, [{ path: `/${name}` }], instant);
+    for (const name of ['since', 'until'])
+      t.match((await get('audit', { [name]: instant })).json().errors, [{ path: `/${name}` }], instant);
+    const body = { until: instant };
+    t.equal((await call('POST', `/admin/users/${ada.id}/ban`, { body })).statusCode, 400, instant);
+  }
+  const found = await get('users', { created_after: '2020-01-01T00:00:00+23:59' });
+  t.match(found.json().users, [{ id: ada.id }], 'an offset that PostgreSQL does not know');
+
+  for (const search of ['Åsa_', 'Åsa_1'.normalize('NFD'), ada.email.toUpperCase()])
+    t.match((await get('users', { search })).json().users, [{ id: ada.id }], search);
+  for (const search of ['Åsa%', 'Å_a', 'Åsa\\_1', '%', '_'])
+    t.same((await get('users', { search })).json().users, [], search);
+});
