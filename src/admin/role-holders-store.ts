@@ -1,6 +1,7 @@
 import type { SQL } from 'drizzle-orm';
 import type { Transaction } from '../db/database.ts';
 import { and, asc, eq, inArray, isNull, ne, sql } from '../db/drizzle.ts';
+import { instantOfMicros, microsOf } from '../db/micros.ts';
 import { users } from '../db/schema.ts';
 import { isActiveUser } from '../db/user-status.ts';
 import { ADMIN_ROLE } from './role-rules.ts';
@@ -18,7 +19,7 @@ export type HolderPlace = {
 export type RoleHoldersStore = ReturnType<typeof createRoleHoldersStore>;
 
 const holderColumns = { id: users.id, roles: users.roles };
-const micros = sql<string>`((extract(epoch from ${users.createdAt}) * 1000000)::bigint)::text`;
+const micros = microsOf(users.createdAt);
 
 /** By the index of the users with roles. */
 function holds(role: string): SQL | undefined {
@@ -26,8 +27,7 @@ function holds(role: string): SQL | undefined {
 }
 
 function isAfter({ micros, id }: HolderPlace): SQL {
-  const createdAt = sql`'epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond'`;
-  return sql`(${users.createdAt}, ${users.id}) > (${createdAt}, ${id}::uuid)`;
+  return sql`(${users.createdAt}, ${users.id}) > (${instantOfMicros(micros)}, ${id}::uuid)`;
 }
 
 /** Condition: the user may do everything under `/admin`, and will be there tomorrow. */

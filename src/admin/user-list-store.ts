@@ -1,6 +1,7 @@
 import type { SQL } from 'drizzle-orm';
 import type { Database } from '../db/database.ts';
 import { and, desc, eq, sql } from '../db/drizzle.ts';
+import { instantOfMicros, microsOf } from '../db/micros.ts';
 import { users } from '../db/schema.ts';
 import { currentStatus, isActiveUser } from '../db/user-status.ts';
 import type { ListedUser } from './user-listing.ts';
@@ -57,7 +58,7 @@ export const listedUser = {
   deletionDueAt: users.deletionDueAt,
 };
 
-const micros = sql<string>`((extract(epoch from ${users.createdAt}) * 1000000)::bigint)::text`;
+const micros = microsOf(users.createdAt);
 
 /** Where a user is in the order of the list. */
 const place = sql`(${users.createdAt}, ${users.id})`;
@@ -148,5 +149,5 @@ function hasPrefix(search: string): SQL {
 }
 
 function toPlace({ micros, id }: UserPlace): SQL {
-  return sql`('epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond', ${id}::uuid)`;
+  return sql`(${instantOfMicros(micros)}, ${id}::uuid)`;
 }

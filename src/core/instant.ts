@@ -7,5 +7,10 @@ const LAST = Date.parse('9999-12-31T23:59:59.999Z');
 /** Reads an instant as in RFC 3339, or a day; null for other text. A leap second is none. */
 export function readInstant(text: string): Date | null {
   const ms = FORM.test(text) ? Date.parse(text.toUpperCase().replace(' ', 'T')) : Number.NaN;
-  return ms >= FIRST && ms <= LAST ? new Date(ms) : null;
+  return isWritable(ms) ? new Date(ms) : null;
+}
+
+/** Whether RFC 3339 and PostgreSQL can write the instant. @param ms since the epoch */
+export function isWritable(ms: number): boolean {
+  return ms >= FIRST && ms <= LAST;
 }

@@ -1,6 +1,6 @@
 import { test } from 'tap';
 import { OPERATOR } from '../../src/audit/audit-event.ts';
-import { eq } from '../../src/db/drizzle.ts';
+import { eq, sql } from '../../src/db/drizzle.ts';
 import { roles, users } from '../../src/db/schema.ts';
 import { codeOf, newCredentials } from '../helper.ts';
 import { openOperators } from '../support/operators.ts';
@@ -108,4 +108,30 @@ test('instants and searches as people write them', async (t) => {
     t.match((await get('users', { search })).json().users, [{ id: ada.id }], search);
   for (const search of ['Åsa%', 'Å_a', 'Åsa\\_1', '%', '_'])
     t.same((await get('users', { search })).json().users, [], search);
+});
+
+test('a list goes on behind accounts of any year, and behind no invented place', async (t) => {
+  const { call, addUser, database } = await openOperators(t);
+  const instants = ['9999-12-31 23:59:59.999+00', '0001-01-01 00:00:00.003+00', '0001-01-01 00:00:00.001+00'];
+  const ids: string[] = [];
+  for (const instant of instants) {
+    const { id } = await addUser();
+    await database
+      .update(users)
+      .set({ createdAt: sql`${instant}::timestamptz` })
+      .where(eq(users.id, id));
+    ids.push(id);
+  }
+  const listed: string[] = [];
+  for (let query = '?limit=1'; query !== ''; ) {
+    const page = (await call('GET', `/admin/users${query}`)).json();
+    listed.push(...page.users.map(({ id }: { id: string }) => id));
+    query = page.next === null ? '' : `?limit=1&after=${page.next}`;
+  }
+  t.same(listed, ids);
+
+  for (const micros of ['-100000000000000000', '999999999999999999']) {
+    const after = Buffer.from(`${micros}.${ids[0]}`).toString('base64url');
+    t.equal(codeOf(await call('GET', `/admin/users?after=${after}`)), 'validation_failed', micros);
+  }
 });
