@@ -143,7 +143,7 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
       ...writes,
       schema: {
         ...{ ...shared, summary: 'Make a new secret, and get it once' },
-        description: `${description} For a client with a scope that begins with \`admin:\`, only the client itself may.`,
+        description: `${description} For a client with a scope that begins with \`admin:\`, only on the machine.`,
         params: ById,
         body: Rotation,
         response: {
@@ -160,10 +160,10 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   );
 
   const TURNS = [
-    ['disable', 'Disable a client, and make its own tokens inactive'],
-    ['enable', 'Take back `disable`: the client counts again, and gets new tokens'],
+    ['disable', 'Disable a client, and make its own tokens inactive', []],
+    ['enable', 'Take back `disable`: the client counts again, and gets new tokens', ['only_on_the_machine']],
   ] as const;
-  for (const [turn, summary] of TURNS)
+  for (const [turn, summary, own] of TURNS)
     app.post(
       `/admin/clients/:id/${turn}`,
       {
@@ -172,7 +172,10 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
           ...{ ...shared, description: `${description} Repeating it is harmless.`, summary },
           params: ById,
           body: OptionalBody({}),
-          response: { 200: Client, ...problemResponses(...ADMIN_WRITE_PROBLEMS, ...OF_ONE) },
+          response: {
+            200: Client,
+            ...problemResponses(...ADMIN_WRITE_PROBLEMS, ...OF_ONE, ...own),
+          },
         },
       },
       async (request) => clients[turn]({ id: request.params.id }, operatorOf(request)),

@@ -32,7 +32,7 @@ const EXPLANATIONS: Record<ErrorCode, string> = {
   insufficient_scope:
     'The access token is good, but lacks a scope that this call needs. Ask for a token with that scope; trying again does not help.',
   only_on_the_machine:
-    'A role or a client with an `admin:` scope would be given by a request. Nothing in HTTP can make an admin: run the command that `detail` names on the machine of the server.',
+    'A request would give a role or a client with an `admin:` scope, or the account of somebody who has one. Nothing in HTTP can make an admin: run the command that `detail` names on the machine of the server.',
   origin_not_allowed:
     'A page of an origin that is not in `APP_ORIGINS` made the call, or the browser did not say which page did. If the page is yours, add its exact origin to `APP_ORIGINS`.',
   forwarded_request_refused:

@@ -121,8 +121,8 @@ export function createClientCommands(parts: ClientCommandParts) {
 
     /**
      * New credentials for a client. Its earlier secrets stay valid for the overlap; public keys are replaced at once.
-     * @throws AppError `not_found`, `validation_failed`; `only_on_the_machine` for a client with a scope of operators,
-     *   unless it asks itself: its secret would give these scopes to whoever has only `admin:clients`
+     * @throws AppError `not_found`, `validation_failed`; `only_on_the_machine` for a client with a scope of operators:
+     *   whoever has only `admin:clients`, or a stolen token of the client, would have these scopes from then on
      */
     async rotateSecret(
       { id, overlap_ms, public_keys }: RotateArguments,
@@ -133,8 +133,7 @@ export function createClientCommands(parts: ClientCommandParts) {
         const before = await getIn(transaction, id);
         // The new secret would not be accepted.
         if (before.disabledAt !== null) throw disabled(id);
-        if (actor.kind !== 'client' || actor.id !== id)
-          refusePower(before.scopes, actor, `clients rotate-secret ${id}`);
+        refusePower(before.scopes, actor, `clients rotate-secret ${id}`);
         await store.replaceCredentials(transaction, id, stored, overlap_ms);
         const details = { overlap_seconds: overlap_ms / 1000 };
         return record(transaction, 'client.secret_rotated', { id, actor, before, details });
