@@ -51,6 +51,7 @@ export const rolesRoutes: FastifyPluginAsyncTypebox<RolesRoutesOptions> = async 
       preHandler: requireOperator({ scope: 'admin:users:read', writes: false }),
       schema: {
         ...{ ...shared, summary: 'The roles', description: 'Needs the scope `admin:users:read`.' },
+        querystring: Type.Object({}, { additionalProperties: false }),
         response: {
           200: Type.Object({ roles: Type.Array(RoleSchema, { description: 'By name; at most 200' }) }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),

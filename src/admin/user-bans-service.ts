@@ -78,7 +78,8 @@ export function createUserBansService(parts: UserBansParts) {
     if (before.status === 'banned') await roles.requireReach(transaction, before, actor);
     await roles.requireOtherAdmin(transaction, id);
     await store.ban(transaction, id, ban);
-    await sessions.endAllIn(transaction, id, null, 'banned', actor);
+    // By the id of the row: the feed of revocations hashes its letters.
+    await sessions.endAllIn(transaction, before.id, null, 'banned', actor);
     const after = await lock(transaction, id);
     await audit.record(transaction, {
       ...{ kind: 'account.banned', userId: id, ...byActor(actor) },

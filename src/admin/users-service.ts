@@ -182,7 +182,8 @@ export function createUsersService(parts: UsersServiceParts) {
     const before = await lock(transaction, id);
     await store.dropPassword(transaction, id);
     await codes.spendAll(transaction, id);
-    await sessions.endAllIn(transaction, id, null, 'reset_forced', actor);
+    // By the id of the row: the feed of revocations hashes its letters.
+    await sessions.endAllIn(transaction, before.id, null, 'reset_forced', actor);
     await audit.record(transaction, {
       ...{ kind: 'password.reset_forced', userId: id, ...byActor(actor) },
       details: { before: { has_password: before.hasPassword }, after: { has_password: false } },
