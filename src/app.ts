@@ -115,7 +115,7 @@ export async function buildApp(
     // Otherwise the plugin refuses an OPTIONS request that is no preflight, in plain text.
     strictPreflight: false,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['retry-after', 'x-request-id'],
+    exposedHeaders: ['retry-after', 'www-authenticate', 'x-request-id'],
     maxAge: 600,
   });
   addOriginCheck(app, config.APP_ORIGINS);

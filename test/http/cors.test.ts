@@ -16,6 +16,7 @@ test('an allowed origin may read the answer, with credentials', async (t) => {
       t.equal(headers['access-control-allow-origin'], origin);
       t.equal(headers['access-control-allow-credentials'], 'true');
       t.match(headers.vary, /(^|, )Origin(,|$)/);
+      t.match(headers['access-control-expose-headers'], 'www-authenticate', 'a page can read `max_age`');
     }
   }
 });
