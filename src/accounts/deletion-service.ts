@@ -60,13 +60,16 @@ export function createDeletionService(parts: DeletionServiceParts) {
       userId: string,
       mayGo: (transaction: Transaction) => Promise<void>,
     ): Promise<void> {
-      await sessions.endSurplus(userId, null, 'account_deleted', actor);
-      const work = async (transaction: Transaction) => {
+      const find = async (transaction: Transaction) => {
         const user = await store.lock(transaction, userId);
         if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
         await mayGo(transaction);
-        await remove(transaction, user, actor);
+        return user;
       };
+      // First: whoever must stay keeps all their sessions.
+      await transact(find);
+      await sessions.endSurplus(userId, null, 'account_deleted', actor);
+      const work = async (transaction: Transaction) => remove(transaction, await find(transaction), actor);
       await inTurn(userId, () => transact(work));
     },
 

@@ -41,8 +41,15 @@ test('a ban ends more sessions than one transaction can', async (t) => {
   await database.execute(sql`insert into sessions (id, user_id, generate_token, expires_at, idle_expires_at)
     select gen_random_uuid(), ${user.id}, sha256(n::text::bytea), now() + interval '1 day', now() + interval '1 day'
     from generate_series(1, 1500) as n`);
+  const before = await open(user.id);
+  await database.execute(sql`update users set roles = '{admin}' where id = ${user.id}`);
+  await t.rejects(users.ban(user.id, {}, OPERATOR), { code: 'last_admin' });
+  await t.rejects(users.delete(user.id, OPERATOR), { code: 'last_admin' });
+  t.equal(await open(user.id), before, 'whoever must stay keeps all of them');
+  await database.execute(sql`update users set roles = '{}' where id = ${user.id}`);
   await users.ban(user.id, {}, OPERATOR);
   t.equal(await open(user.id), 0);
+  t.match(await users.unban(user.id, OPERATOR), { status: 'active' });
 });
 
 test('a sweep takes bans that are over out of the rows, and notes it; more than 100 in parts', async (t) => {
