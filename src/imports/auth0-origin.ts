@@ -4,12 +4,14 @@ import {
   type ForeignRecord,
   filled,
   flagOf,
+  hasMembers,
   idOf,
   idsOf,
   instantOf,
   isObject,
   type Mapped,
   namesOf,
+  OPERATORS_METADATA,
   type Origin,
   objectOf,
   objectsIn,
@@ -37,7 +39,7 @@ function read(record: ForeignRecord): Mapped {
     user: {
       ...idsOf(userIdOf(record)),
       email: emailOf(addressOf(record)),
-      email_verified: flagOf(record.email_verified, 'email_verified'),
+      email_verified: flagOf(record.email_verified ?? identifierOf(record)?.verified, 'email_verified'),
       password_hash: passwordHashOf(record),
       display_name: textOf(record.name) === addressOf(record) ? null : textOf(record.name),
       metadata: metadataOf(record),
@@ -57,8 +59,12 @@ function userIdOf({ user_id, alt_id, _id }: ForeignRecord): string | null {
 }
 
 /** The address is missing at the top where the connection has flexible identifiers. */
-function addressOf({ email, identifiers }: ForeignRecord): string | null {
-  return textOf(email) ?? textOf(objectsIn(identifiers).find(({ type }) => type === 'email')?.value);
+function addressOf(record: ForeignRecord): string | null {
+  return textOf(record.email) ?? textOf(identifierOf(record)?.value);
+}
+
+function identifierOf({ identifiers }: ForeignRecord): ForeignRecord | undefined {
+  return objectsIn(identifiers).find(({ type }) => type === 'email');
 }
 
 function passwordHashOf({ passwordHash, password_hash, custom_password_hash }: ForeignRecord): string | null {
@@ -84,12 +90,9 @@ function base64Of(value: unknown, encoding: unknown): string {
   return phcBase64(Buffer.from(textOf(value) ?? '', encoding).toString('base64'));
 }
 
-/** Auth0 shows user_metadata to the user and keeps app_metadata from them; here all of it is one document. */
-function metadataOf({ user_metadata, app_metadata, picture, phone_number }: ForeignRecord): ForeignRecord {
-  return {
-    ...objectOf(user_metadata, 'user_metadata'),
-    ...filled({ app_metadata: objectOf(app_metadata, 'app_metadata'), picture, phone_number }),
-  };
+/** Without app_metadata, which Auth0 keeps from the user: here they can read and write all of the metadata. */
+function metadataOf({ user_metadata, picture, phone_number }: ForeignRecord): ForeignRecord {
+  return { ...objectOf(user_metadata, 'user_metadata'), ...filled({ picture, phone_number }) };
 }
 
 function leftOutOf(record: ForeignRecord): string[] {
@@ -100,6 +103,7 @@ function leftOutOf(record: ForeignRecord): string[] {
     'second factors': factors,
     'sign-in with other providers': objectsIn(record.identities).some(({ provider }) => provider !== 'auth0'),
     'other identifiers': objectsIn(record.identifiers).some(({ type }) => type !== 'email'),
+    [OPERATORS_METADATA]: hasMembers(record.app_metadata, 'app_metadata'),
   });
 }
 

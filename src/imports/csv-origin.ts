@@ -16,8 +16,8 @@ import type { ImportedUser } from './imported-user.ts';
 /** A CSV file under our own names: `email` must be there, all other columns may be missing. */
 export const csvOrigin: Origin = {
   title: 'CSV',
-  fits: (record) => 'email' in record,
-  read,
+  fits: (record) => 'email' in underOwnNames(record),
+  read: (record) => read(underOwnNames(record)),
 };
 
 /** Columns that are texts, as in a line of our own export. */
@@ -47,6 +47,16 @@ const OWN = new Set<string>([
   ...TIMES,
   ...['id', 'external_id', 'email', 'email_verified', 'display_name', 'name', 'metadata', 'roles', 'status'],
 ]);
+
+/** People write `Email` and `Password Hash`. */
+function underOwnNames(record: ForeignRecord): ForeignRecord {
+  return Object.fromEntries(
+    Object.entries(record).map(([name, value]) => {
+      const own = name.toLowerCase().replaceAll(' ', '_');
+      return [OWN.has(own) ? own : name, value];
+    }),
+  );
+}
 
 /** Columns that mean nothing here are kept for the app. */
 function extraColumns(record: ForeignRecord): ForeignRecord {

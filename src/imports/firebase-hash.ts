@@ -5,6 +5,22 @@ type HashConfigProblem = { problem: string };
 
 const KEY = /^[A-Za-z0-9+/_-]{16,}=*$/;
 
+/** Of the text of the console, one a line, such as `rounds: 8,`. */
+const PARAMETER = /^\s*(algorithm|base64_signer_key|base64_salt_separator|rounds|mem_cost):\s*([^\s,]*),?\s*$/gm;
+
+/**
+ * The parameters in a file: JSON, or the text that the console shows, which is none.
+ * @returns null when there are none
+ */
+export function readHashConfig(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const parameters = [...text.matchAll(PARAMETER)].map(([, name, value]) => [name, value]);
+    return parameters.length === 0 ? null : Object.fromEntries(parameters);
+  }
+}
+
 /**
  * What stands before the salt and the hash of each user of a Firebase project, as Supabase writes it.
  * @param config the project's hash_config: of the console, or as an element of that name

@@ -4,12 +4,13 @@ import {
   type ForeignRecord,
   filled,
   flagOf,
+  hasMembers,
   idsOf,
   instantOf,
   type Mapped,
   namesOf,
+  OPERATORS_METADATA,
   type Origin,
-  objectOf,
   objectsIn,
   phcBase64,
   type ReadContext,
@@ -38,7 +39,6 @@ function read(record: ForeignRecord, { firebasePrefix }: ReadContext): Mapped {
       password_hash: passwordHashOf(record, firebasePrefix),
       display_name: textOf(record.displayName),
       metadata: filled({
-        custom_claims: objectOf(record.customAttributes, 'customAttributes'),
         photo_url: record.photoUrl,
         phone_number: record.phoneNumber,
       }),
@@ -51,6 +51,7 @@ function read(record: ForeignRecord, { firebasePrefix }: ReadContext): Mapped {
         ({ providerId }) => providerId !== 'password' && providerId !== 'phone',
       ),
       'sign-in by telephone number': textOf(record.phoneNumber) !== null,
+      [OPERATORS_METADATA]: hasMembers(record.customAttributes, 'customAttributes'),
     }),
   };
 }

@@ -90,21 +90,30 @@ export function flagOf(value: unknown, field: string): boolean {
 const INSTANT =
   /^(\d{4}-\d{2}-\d{2})(?:[ Tt](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(?:[Zz]|UTC|([+-]\d{2}):?(\d{2})?)?)?$/;
 const DIGITS = /^\d{1,15}$/;
+/** What is less is seconds: as milliseconds it would be a time before 1973. */
+const LEAST_MS = 1e11;
 
 /**
- * A time as RFC 3339: from an ISO time, one of PostgreSQL, or milliseconds since the epoch. A time without a zone is in UTC.
- * @returns null if there is none
+ * A time as RFC 3339: from an ISO time, one of PostgreSQL, or milliseconds or seconds since the epoch. A time without a zone
+ * is in UTC.
+ * @returns null if there is none, which Go and .NET write as the start of the year 1
  * @throws RecordProblem for what is no time
  */
 export function instantOf(value: unknown, field: string): string | null {
   if (value === null || value === undefined || value === '') return null;
-  const time = new Date(typeof value === 'number' ? value : isoOf(wordOf(value).trim()));
+  const text = wordOf(value).trim();
+  if (text.startsWith('0001-01-01')) return null;
+  const time = new Date(typeof value === 'number' ? toMs(value) : isoOf(text));
   if (Number.isNaN(time.getTime())) throw new RecordProblem(`${field} is not a time`);
   return time.toISOString();
 }
 
+function toMs(epoch: number): number {
+  return Math.abs(epoch) < LEAST_MS ? epoch * 1_000 : epoch;
+}
+
 function isoOf(text: string): string | number {
-  if (DIGITS.test(text)) return Number(text);
+  if (DIGITS.test(text)) return toMs(Number(text));
   const [whole, day, time = '00:00', hours = '+00', minutes = '00'] = INSTANT.exec(text) ?? [];
   return whole === undefined ? Number.NaN : `${day}T${time}${hours}:${minutes}`;
 }
@@ -117,6 +126,17 @@ export function fullName(...names: unknown[]): string | null {
       .filter((name) => name !== null)
       .join(' '),
   );
+}
+
+/**
+ * What users of another system could not change, such as claims that say what they may do. It is not brought along: here
+ * they can change all of their metadata.
+ */
+export const OPERATORS_METADATA = 'metadata that the user could not change';
+
+/** Whether there is an object with something in it. @throws RecordProblem for other JSON */
+export function hasMembers(value: unknown, field: string): boolean {
+  return Object.keys(objectOf(value, field)).length > 0;
 }
 
 /** Only what there is: no nulls, no empty texts and lists. */

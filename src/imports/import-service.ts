@@ -162,7 +162,8 @@ function createBatch(given: Candidate[], results: ImportOutcome[]) {
         if (id !== null && ids.has(id)) return UNCHANGED;
         if (externalId !== null && externalIds.has(externalId)) return UNCHANGED;
         if (holder === undefined) return null;
-        return holder.externalId === null ? UNCHANGED : { outcome: 'rejected', reasons: [TAKEN] };
+        if (externalId === null || holder.externalId === null) return UNCHANGED;
+        return { outcome: 'rejected', reasons: [TAKEN] };
       });
     },
   };

@@ -5,11 +5,13 @@ import {
   type ForeignRecord,
   filled,
   fullName,
+  hasMembers,
   idsOf,
   instantOf,
   isObject,
   type Mapped,
   namesOf,
+  OPERATORS_METADATA,
   type Origin,
   objectOf,
   objectsIn,
@@ -41,8 +43,6 @@ function read(record: ForeignRecord): Mapped {
       locale: textOf(locale),
       metadata: filled({
         ...traits,
-        metadata_public: objectOf(record.metadata_public, 'metadata_public'),
-        metadata_admin: objectOf(record.metadata_admin, 'metadata_admin'),
       }),
       created_at: instantOf(record.created_at, 'created_at'),
       updated_at: instantOf(record.updated_at, 'updated_at'),
@@ -52,6 +52,9 @@ function read(record: ForeignRecord): Mapped {
       'second factors': ['totp', 'lookup_secret', 'webauthn'].some((kind) => kind in others),
       passkeys: 'passkey' in others,
       'sign-in with other providers': 'oidc' in others || 'saml' in others,
+      [OPERATORS_METADATA]:
+        hasMembers(record.metadata_public, 'metadata_public') ||
+        hasMembers(record.metadata_admin, 'metadata_admin'),
       'other e-mail addresses': addresses.length > (verified === undefined ? 0 : 1),
     }),
   };

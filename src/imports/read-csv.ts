@@ -15,7 +15,7 @@ type Row = { record: Record<string, string>; info: { lines: number } };
 export async function* readCsv(source: AsyncIterable<Buffer>, header: string): AsyncGenerator<Item> {
   let lastLine = 1;
   const parser = parse({
-    ...{ columns: true, delimiter: delimiterOf(header), info: true, relax_quotes: true },
+    ...{ columns: trimmed, delimiter: delimiterOf(header), info: true, relax_quotes: true },
     ...{ skip_empty_lines: true, skip_records_with_error: true, max_record_size: LONGEST_RECORD_BYTES },
     on_skip: (error) => {
       // Into the stream of rows, so that it stays in its place.
@@ -37,9 +37,14 @@ const UNCLOSED =
   'a quote is opened and not closed, or a row is longer than 1 MiB. Correct it, and run the same again';
 
 /** `isUnclosed`: what follows cannot be told apart from the row. */
-function skipped({ code, lines }: CsvError): Item | { isUnclosed: true } {
+function skipped({ code, lines, record }: CsvError): Item | { isUnclosed: true } {
   if (code !== 'CSV_RECORD_INCONSISTENT_COLUMNS') return { isUnclosed: true };
-  return { line: Number(lines), problem: 'the row has more or fewer fields than the first line', raw: null };
+  // As a list: it is not known which column each field is of.
+  return { line: Number(lines), problem: 'the row has more or fewer fields than the first line', raw: record };
+}
+
+function trimmed(names: string[]): string[] {
+  return names.map((name) => name.trim());
 }
 
 function itemOf({ record, info }: Row): Item {

@@ -11,6 +11,7 @@ import { ImportedUser } from './imported-user.ts';
 const MOST_ROLES = 50;
 const MAX_ID_LENGTH = 255;
 const MAX_REASON_LENGTH = 500;
+const [FIRST_YEAR, LAST_YEAR] = [1900, 9999];
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
 
 const shape = Compile(ImportedUser);
@@ -140,7 +141,11 @@ function instantOf(record: ImportedUser, name: InstantName, reasons: string[]): 
   const text = record[name] ?? null;
   if (text === null) return null;
   const instant = RFC_3339.test(text) ? readInstant(text) : null;
-  if (instant !== null) return instant;
-  reasons.push(`${name}: It must be an instant as in RFC 3339, such as 2026-01-31T12:00:00Z.`);
+  // Others come out of the database as another year.
+  const year = instant?.getUTCFullYear() ?? 0;
+  if (year >= FIRST_YEAR && year <= LAST_YEAR) return instant;
+  reasons.push(
+    `${name}: It must be an instant as in RFC 3339, such as 2026-01-31T12:00:00Z, of the years ${FIRST_YEAR} to ${LAST_YEAR}.`,
+  );
   return null;
 }

@@ -61,13 +61,13 @@ function containerOf(line: string): Container {
   return isRecord(line) ? 'lines' : 'document';
 }
 
-/** Not the start of a document of several lines, nor a document in one line. */
+/** Not the start of a document of several lines, nor a document in one line. The first record may be damaged too. */
 function isRecord(line: string): boolean {
   try {
     const { users, items } = JSON.parse(line);
     return !Array.isArray(users) && !Array.isArray(items);
   } catch {
-    return false;
+    return line.endsWith('}') && !/^\{\s*"(?:users|items|identities)"/.test(line);
   }
 }
 

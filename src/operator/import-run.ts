@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
-import { firebasePrefix } from '../imports/firebase-hash.ts';
+import { firebasePrefix, readHashConfig } from '../imports/firebase-hash.ts';
 import { importUsers } from '../imports/import-users.ts';
 import type { ImportedUser } from '../imports/imported-user.ts';
 import type { Item } from '../imports/item.ts';
@@ -42,7 +42,7 @@ export type ImportResult = { summary: ImportSummary; trouble: string | null };
  * @throws CommandLineError and what opening the database throws, before the first batch
  */
 export async function runImport(config: Config, wish: ImportWish, ended: AbortSignal): Promise<ImportResult> {
-  const prefix = wish.hashConfig === undefined ? null : readHashConfig(wish.hashConfig);
+  const prefix = wish.hashConfig === undefined ? null : readPrefix(wish.hashConfig);
   const found = await open(wish);
   if (found.from === 'firebase' && prefix === null && !wish.withoutPasswords)
     throw new CommandLineError(NO_HASH_CONFIG);
@@ -58,22 +58,21 @@ export async function runImport(config: Config, wish: ImportWish, ended: AbortSi
 
 const NO_HASH_CONFIG =
   'The hashes of Firebase need the key of the project. Write its hash_config (Firebase console, Authentication, ' +
-  'Users, ⋮, Password hash parameters) as JSON into a file, and name it with --hash-config FILE. ' +
+  'Users, ⋮, Password hash parameters) into a file, as it is there or as JSON, and name it with --hash-config FILE. ' +
   'With --without-passwords the users come without their passwords.';
 
 /** @throws CommandLineError, which does not quote the file: it holds a key */
-function readHashConfig(file: string): string {
-  const read = firebasePrefix(parsed(file));
+function readPrefix(file: string): string {
+  const read = firebasePrefix(readHashConfig(textOf(file)));
   if ('prefix' in read) return read.prefix;
   throw new CommandLineError(`${file} is no hash_config of Firebase: ${read.problem}.`);
 }
 
-function parsed(file: string): unknown {
+function textOf(file: string): string {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return readFileSync(file, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new CommandLineError(`${file} ${code === undefined ? 'is not JSON' : `cannot be read (${code})`}.`);
+    throw new CommandLineError(`${file} cannot be read (${Object(error).code}).`);
   }
 }
 

@@ -43,12 +43,12 @@ const READERS: Reader[] = [
     ),
     // Without a version it is the first one.
     read: ([, scheme, version, cost, salt, hash]) =>
-      compose(`${scheme}${version ?? '$v=16'}${cost}`, fromBase64(salt), fromBase64(hash)),
+      compose(`${scheme}${version ?? '$v=16'}${withoutZeros(cost)}`, fromBase64(salt), fromBase64(hash)),
   },
   {
     form: new RegExp(`^\\$scrypt\\$ln=(\\d+)(,r=\\d+,p=\\d+(?:,f=nfkc)?)\\$${BASE64}\\$${BASE64}$`),
     read: ([, ln, rest, salt, hash]) =>
-      compose(`$scrypt$ln=${logarithm(Number(ln))}${rest}`, fromBase64(salt), fromBase64(hash)),
+      compose(`$scrypt$ln=${logarithm(Number(ln))}${withoutZeros(rest)}`, fromBase64(salt), fromBase64(hash)),
   },
   // better-auth: the salt is the hexadecimal text itself.
   {
@@ -168,6 +168,11 @@ function checked({ stored }: { stored: string }): ForeignHash | HashProblem {
 /** Kratos writes N itself, others its logarithm. No N is as small as a logarithm, and no logarithm as large as an N. */
 function logarithm(ln: number): number {
   return ln > 40 ? Math.log2(ln) : ln;
+}
+
+/** Numbers without leading zeros: one cost is one strength. */
+function withoutZeros(cost: string | undefined): string {
+  return String(cost).replace(/=0+(?=\d)/g, '=');
 }
 
 /** Also of the alphabet of URLs, and of that of passlib, with and without padding. */

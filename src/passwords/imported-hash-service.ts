@@ -93,10 +93,13 @@ function problemOf(strength: string, key: SignerKey | null, ms: number): string 
   return null;
 }
 
-/** Nothing for a strength of a later release. */
+/** What a hash costs besides its work, by far: without it, thousands of cheap strengths would be within the bound. */
+const LEAST_MS = 1;
+
+/** No more for a strength of a later release. */
 function costOf(text: string): number {
   const strength = readStrength(text);
-  return strength === null ? 0 : costMsOf(strength);
+  return strength === null ? LEAST_MS : Math.max(LEAST_MS, costMsOf(strength));
 }
 
 function notOpened(strength: string): AppError {

@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto';
 /**
  * The forms in which password hashes are stored: our own argon2id, and those that came with imported users. All but bcrypt
  * and phpass are `$<scheme>$<parameters>$<salt>$<hash>`, in base64 without padding. What stands before the salt is the
- * strength: two hashes of one strength cost the same to check. Whole numbers, no leading zeros.
+ * strength: two hashes of one strength cost the same to check. Numbers of argon2 have no leading zeros: the library that checks
+ * it does not read them, and a decoy of such a strength would make every check fail.
  */
 const SCHEMES = {
-  argon2: /^\$argon2(?:id|i|d)\$v=(?:16|19)\$m=(\d+),t=(\d+),p=(\d+)$/,
+  argon2: /^\$argon2(?:id|i|d)\$v=(?:16|19)\$m=(0|[1-9]\d*),t=(0|[1-9]\d*),p=(0|[1-9]\d*)$/,
   bcrypt: /^\$2b\$(\d\d)$/,
   /** `f=nfkc`: the origin hashed the NFKC form of passwords. */
   scrypt: /^\$scrypt\$ln=(\d+),r=(\d+),p=(\d+)(,f=nfkc)?$/,

@@ -166,7 +166,7 @@ test('an id is kept if it is a UUID, and is an external id otherwise', async (t)
   t.match([rows[0]?.id, rows[5]?.id], [one, other]);
 });
 
-test('the same person is known by the external id, by the id, or by the address of an account without an external id', async (t) => {
+test('the same person is known by the external id, by the id, or by the address where one of the two has no external id', async (t) => {
   const { outcomes, run } = await setUp(t);
   const id = randomUUID();
   await outcomes(
@@ -180,8 +180,9 @@ test('the same person is known by the external id, by the id, or by the address 
       { email: 'b@example.com', external_id: '2' },
       { email: 'C@example.com' },
       { email: 'moved-too@example.com', id },
+      { email: 'a@example.com' },
     ),
-    ['unchanged', 'unchanged', 'unchanged', 'unchanged'],
+    ['unchanged', 'unchanged', 'unchanged', 'unchanged', 'unchanged'],
   );
   t.match(await run([{ email: 'a@example.com', external_id: '3' }, { email: 'a@example.com' }]), [
     { outcome: 'rejected', reasons: [/^email: Another account has this address/] },
@@ -238,6 +239,15 @@ test('all that is wrong with a record is said', async (t) => {
     [
       { email: 'a@example.com', created_at: 'yesterday', updated_at: '2024-13-01T00:00:00Z' },
       [/^created_at: /, /^updated_at: /],
+    ],
+    [
+      {
+        email: 'a@example.com',
+        created_at: '0000-01-01T00:00:00Z',
+        updated_at: '0001-01-01T00:00:00Z',
+        email_verified_at: '9999-12-31T23:00:00-12:00',
+      },
+      [/^email_verified_at: .*1900 to 9999/, /^created_at: .*1900/, /^updated_at: .*1900/],
     ],
     [{ email: 'a@example.com', password_hash: `$2b$31$${'.'.repeat(53)}` }, [/^password_hash: .*seconds/]],
     [
@@ -321,6 +331,20 @@ test('strengths whose checks would take too long together are refused', async (t
       ...[{ outcome: 'rejected' }, { outcome: 'created' }],
     ],
   );
+});
+
+test('thousands of strengths that cost nothing are refused too: each is a hash more for every sign-in', async (t) => {
+  const { run } = await setUp(t);
+  const end = '$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Ng';
+  const outcomes = (scheme: string) =>
+    run(
+      Array.from({ length: 1_000 }, (_, at) => ({
+        email: `${scheme}-${at}@example.com`,
+        password_hash: `$pbkdf2-${scheme}$i=${at + 1}${end}`,
+      })),
+    );
+  const results = [...(await outcomes('sha1')), ...(await outcomes('sha256'))];
+  t.equal(results.filter(({ outcome }) => outcome === 'created').length, 1_500);
 });
 
 test('an account that is made at the same moment wins', async (t) => {

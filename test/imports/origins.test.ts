@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { firebasePrefix } from '../../src/imports/firebase-hash.ts';
+import { firebasePrefix, readHashConfig } from '../../src/imports/firebase-hash.ts';
 import type { ForeignRecord, Mapped, NoUser } from '../../src/imports/foreign-record.ts';
 import { ORIGIN_NAMES, type OriginName, originNamed, originOf } from '../../src/imports/origins.ts';
 import { readUser } from '../../src/imports/read-users.ts';
@@ -64,7 +64,7 @@ t.test('Auth0: flexible identifiers, alt_id, and the export of the management AP
     { type: 'email', value: 'ada@example.com', verified: true },
   ];
   t.match(read('auth0', { alt_id: 'abc', identifiers, passwordHash: bcrypt }), {
-    user: { external_id: 'auth0|abc', email: 'ada@example.com' },
+    user: { external_id: 'auth0|abc', email: 'ada@example.com', email_verified: true },
     leftOut: ['other identifiers'],
   });
   const listed = {
@@ -83,14 +83,15 @@ t.test('Auth0: flexible identifiers, alt_id, and the export of the management AP
     user: {
       external_id: 'google-oauth2|1087',
       display_name: 'Ada Lovelace',
-      metadata: { theme: 'dark', app_metadata: { plan: 'pro' }, picture: 'https://example.com/a.png' },
+      metadata: { theme: 'dark', picture: 'https://example.com/a.png' },
       created_at: '2021-03-05T16:34:49.502Z',
       password_hash: null,
       status: 'banned',
       ban_reason: 'Blocked in Auth0',
     },
-    leftOut: ['second factors', 'sign-in with other providers'],
+    leftOut: ['second factors', 'sign-in with other providers', 'metadata that the user could not change'],
   });
+  t.notOk('app_metadata' in Object(read('auth0', listed).user.metadata), 'the user could write it here');
   t.equal(read('auth0', { _id: 7, email: 'a@b.example', passwordHash: bcrypt }).user.external_id, 'auth0|7');
   const ofMongo = {
     _id: {},
@@ -159,7 +160,6 @@ t.test('Firebase: the hash with the key of the project', async (t) => {
       password_hash: `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw,sk=${signer.base64_signer_key}$42xEC+ixf3L2lw$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ`,
       display_name: 'Ada',
       metadata: {
-        custom_claims: { staff: true },
         photo_url: 'https://example.com/a.png',
         phone_number: '+49170',
       },
@@ -167,7 +167,12 @@ t.test('Firebase: the hash with the key of the project', async (t) => {
       status: 'banned',
       ban_reason: 'Disabled in Firebase',
     },
-    leftOut: ['second factors', 'sign-in with other providers', 'sign-in by telephone number'],
+    leftOut: [
+      'second factors',
+      'sign-in with other providers',
+      'sign-in by telephone number',
+      'metadata that the user could not change',
+    ],
   });
   t.equal(read('firebase', { localId: 'a', email: 'a@b.example' }).user.password_hash, null);
   t.match(
@@ -189,6 +194,30 @@ t.test('Firebase: a hash_config that cannot be used is named without its key', a
   t.match(firebasePrefix({ ...config, algorithm: 'BCRYPT' }), { problem: /SCRYPT/ });
   t.match(firebasePrefix({ ...config, rounds: 'eight' }), { problem: /numbers/ });
   t.match(firebasePrefix({ ...config, mem_cost: {} }), { problem: /numbers/ });
+});
+
+t.test('Firebase: the parameters as the console shows them, which is not JSON', (t) => {
+  const text = `hash_config {\r
+  algorithm: SCRYPT,
+  base64_signer_key: ${signer.base64_signer_key},
+  base64_salt_separator: Bw==,
+  rounds: 8,
+  mem_cost: 14,
+}`;
+  t.same(firebasePrefix(readHashConfig(text)), { prefix });
+  t.same(readHashConfig(JSON.stringify(config)), config);
+  t.equal(readHashConfig('secret'), null);
+  t.end();
+});
+
+t.test('times in seconds, and one that Go writes for none', (t) => {
+  const at = (createdAt: unknown) =>
+    read('firebase', { localId: 'a', email: 'a@b.example', createdAt }).user.created_at;
+  t.equal(at('1614962089'), '2021-03-05T16:34:49.000Z');
+  t.equal(at(1614962089), '2021-03-05T16:34:49.000Z');
+  t.equal(at(1614962089502), '2021-03-05T16:34:49.502Z');
+  t.equal(at('0001-01-01T00:00:00Z'), null);
+  t.end();
 });
 
 const keycloakUser = {
@@ -319,11 +348,11 @@ t.test('Supabase: a row of auth.users, as CSV and as JSON', async (t) => {
       email_verified_at: '2024-01-02T03:04:05.123Z',
       password_hash: supabaseRow.encrypted_password,
       display_name: 'Ada Lovelace',
-      metadata: { theme: 'dark', app_metadata: { plan: 'pro' } },
+      metadata: { theme: 'dark' },
       created_at: '2024-01-02T03:04:05.123Z',
       updated_at: '2024-01-02T02:34:05.000Z',
     },
-    leftOut: [],
+    leftOut: ['metadata that the user could not change'],
   });
   const other = {
     ...supabaseRow,
@@ -421,10 +450,15 @@ t.test('Ory Kratos: an identity with its credentials', async (t) => {
       password_hash: bcrypt,
       display_name: 'Ada Lovelace',
       locale: 'de',
-      metadata: { team: 'a', metadata_public: { plan: 'pro' } },
+      metadata: { team: 'a' },
       status: 'banned',
     },
-    leftOut: ['second factors', 'passkeys', 'sign-in with other providers'],
+    leftOut: [
+      'second factors',
+      'passkeys',
+      'sign-in with other providers',
+      'metadata that the user could not change',
+    ],
   });
   const plain = {
     schema_id: 'x',
@@ -489,6 +523,16 @@ t.test('Django: a row of auth_user, and what dumpdata writes', async (t) => {
   t.equal(hash(`bcrypt$${bcrypt}`), bcrypt);
   t.equal(hash('scrypt$16384$salt$8$5$aGFzaA=='), '$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA');
   t.equal(hash('scrypt$16384'), '$scrypt$ln=14,r=undefined,p=undefined$$', 'which is refused as a hash');
+});
+
+t.test('CSV: our own names as people write them', (t) => {
+  const row = { Email: 'a@b.example', 'Password Hash': bcrypt, 'Team Name': 'a' };
+  t.match(read('csv', row, true).user, {
+    email: 'a@b.example',
+    password_hash: bcrypt,
+    metadata: { 'Team Name': 'a' },
+  });
+  t.end();
 });
 
 t.test('CSV: columns under our own names', async (t) => {

@@ -121,7 +121,15 @@ t.test('rows: quotes, several lines in a field, other delimiters', async (t) => 
     { line: 4, record: { email: 'c@b.example', name: 'two\nlines' } },
   ]);
   t.same(records((await read('email;name\na;b')).items), [{ email: 'a', name: 'b' }]);
+  t.same(records((await read('email ; name\r\na;b\r\n')).items), [{ email: 'a', name: 'b' }]);
   t.same(records((await read('email\tname\na\tb')).items), [{ email: 'a', name: 'b' }]);
+});
+
+t.test('a first line that is damaged does not make lines a document', async (t) => {
+  const { form, items } = await read('{"email":"a@b.example",}\n{"email":"c@b.example"}\n');
+  t.equal(form, 'lines');
+  t.same(records(items), ['the line is not JSON', { email: 'c@b.example' }]);
+  await t.rejects(read('{"users":[{},]}'), SourceError);
 });
 
 t.test('rows that cannot be read are reasons in their place', async (t) => {
@@ -130,7 +138,9 @@ t.test('rows that cannot be read are reasons in their place', async (t) => {
     Buffer.from([0xff]),
     Buffer.from(',3\nd@b.example,4\n'),
   ]);
-  t.same(records((await read(bytes)).items), [
+  const { items } = await read(bytes);
+  t.match(items[1], { line: 3, raw: ['b@b.example'] }, 'the fields can be given their names');
+  t.same(records(items), [
     { email: 'a@b.example', name: '1' },
     'the row has more or fewer fields than the first line',
     { email: '"c"x', name: '2' },

@@ -176,7 +176,7 @@ t.test('what cannot be read is said before anything is changed', async (t) => {
     stderr: /no base64/,
   });
   const notJson = await run('import', withHash, '--hash-config', write('key.txt', 'secret'));
-  t.match(notJson, { code: 1, stderr: /is not JSON/ });
+  t.match(notJson, { code: 1, stderr: /no base64_signer_key/ });
   t.notMatch(notJson.stderr, 'secret');
   t.match(await run('import', withHash, '--hash-config', 'nowhere'), { code: 1, stderr: /ENOENT/ });
   t.match(await run('import', join(folder, 'nothing')), {

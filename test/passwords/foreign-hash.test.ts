@@ -5,6 +5,7 @@ import { test } from 'tap';
 import { readForeignHash } from '../../src/passwords/foreign-hash.ts';
 import { costMsOf } from '../../src/passwords/hash-bounds.ts';
 import { makeDecoy, readStoredHash, readStrength } from '../../src/passwords/stored-hash.ts';
+import { verifyStoredHash } from '../../src/passwords/verify-stored-hash.ts';
 import { foreignHashesOf } from '../support/foreign-hashes.ts';
 
 const KNOWN = foreignHashesOf('a password');
@@ -123,6 +124,26 @@ test('what costs too much, or cannot be checked, is refused with the reason', (t
     t.match(problemOf(text), reason, text);
     t.notMatch(problemOf(text), HASH, 'the reason quotes no hash');
   }
+  t.end();
+});
+
+test('a cost with leading zeros is the same strength, in a form that can be checked', (t) => {
+  const end = `$${SALT}$${HASH}`;
+  const { stored, strength } = read(`$argon2id$v=19$m=0064,t=01,p=01${end}`);
+  t.equal(strength, '$argon2id$v=19$m=64,t=1,p=1');
+  t.equal(verifyStoredHash(stored, 'x', {}), false);
+  t.equal(read(`$scrypt$ln=04,r=08,p=01${end}`).strength, '$scrypt$ln=4,r=8,p=1');
+  t.equal(
+    readStrength('$argon2id$v=19$m=0064,t=1,p=1'),
+    null,
+    'nor is one that was stored before a strength',
+  );
+  t.end();
+});
+
+test('work that is not in the memory counts: lanes that wait for one another, and the PBKDF2 in scrypt', (t) => {
+  for (const cost of ['$argon2id$v=19$m=64,t=30000,p=8', '$scrypt$ln=1,r=8,p=100000'])
+    t.match(problemOf(`${cost}$${SALT}$${HASH}`), /seconds for each sign-in/, cost);
   t.end();
 });
 
