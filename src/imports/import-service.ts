@@ -109,7 +109,7 @@ export function createImportService({ store, hashes, audit, transact, clock }: I
       const unknown = roles.filter((name) => !known.has(name));
       return unknown.length === 0
         ? null
-        : `roles: There is no role ${unknown.map((name) => JSON.stringify(name)).join(', ')}.`;
+        : `roles: There is no role ${unknown.map((name) => JSON.stringify(name)).join(', ')}. Make it with "doorward roles set", or leave it out.`;
     };
   }
 

@@ -33,6 +33,8 @@ export type ReportFiles = {
 /** How many reasons are shown. All of them are in the file. */
 const MOST_SHOWN = 20;
 
+const MOST_CHARACTERS = 1_000;
+
 /**
  * Counts what becomes of the records, and writes down those that were rejected so that they can be given again.
  * @param counted what the number of a record counts, such as lines
@@ -68,10 +70,15 @@ export function createImportReport(files: ReportFiles, counted: string, show: (l
   function reject({ line, from, reasons, source }: Verdict): void {
     rejected ??= createPrivateFile(files.rejected);
     rejected.append(jsonLine({ line, from, reasons, record: source }));
-    if (counts.rejected <= MOST_SHOWN) show(`${counted} ${line}: ${reasons.join(' ')}`);
+    if (counts.rejected <= MOST_SHOWN) show(`${counted} ${line}: ${printable(reasons.join(' '))}`);
     if (counts.rejected === MOST_SHOWN)
       show('The reasons of further ones are only in the file of rejected records.');
   }
+}
+
+/** Names of members and roles stand in reasons: a file must not steer the terminal, nor fill it. */
+function printable(reason: string): string {
+  return reason.slice(0, MOST_CHARACTERS).replace(/\p{C}/gu, '\ufffd');
 }
 
 function jsonLine(value: unknown): string {

@@ -256,7 +256,7 @@ test('all that is wrong with a record is said', async (t) => {
     ],
     [
       { email: 'a@example.com', roles: ['admin', 'no such', 'x'] },
-      [/^roles: There is no role "no such", "x"\.$/],
+      [/^roles: There is no role "no such", "x"\. Make it with "doorward roles set"/],
     ],
   ];
   const results = await run(cases.map(([record]) => record as ImportedUser));

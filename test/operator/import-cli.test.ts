@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { unavailable } from '../../src/core/errors.ts';
 import type { ImportBatch, ImportedUser, ImportOutcome } from '../../src/imports/imported-user.ts';
 import { serveCommands } from '../../src/operator/command-socket.ts';
+import { createImportReport } from '../../src/operator/import-report.ts';
 import { type ImportWish, runImport } from '../../src/operator/import-run.ts';
 import { createPrivateFile, freePath } from '../../src/operator/private-file.ts';
 import { openProgress } from '../../src/operator/progress.ts';
@@ -161,6 +162,18 @@ t.test('a report tells of each record, and only the first reasons are shown', as
   t.equal(many.stderr.match(/The address is bad/g)?.length, 20);
   t.match(many.stderr, /further ones are only in the file/);
   t.equal(readFileSync(rejected, 'utf8').trim().split('\n').length, 25);
+});
+
+t.test('a file does not steer the terminal, nor fill it', (t) => {
+  const shown: string[] = [];
+  const files = { rejected: join(t.testdir({}), 'rejected'), all: undefined };
+  const report = createImportReport(files, 'line', (line) => shown.push(line));
+  const reasons = ['\u001b[2J\u009b\u202ename', 'x'.repeat(5_000)];
+  report.add({ line: 1, from: 'ndjson', outcome: 'rejected', reasons, leftOut: [], source: {} });
+  report.close();
+  t.match(shown[0], /^line 1: \ufffd\[2J\ufffd\ufffdname x+$/);
+  t.ok(String(shown[0]).length < 1_100);
+  t.end();
 });
 
 t.test('what cannot be read is said before anything is changed', async (t) => {
