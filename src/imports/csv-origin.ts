@@ -5,6 +5,7 @@ import {
   flagOf,
   idOf,
   instantOf,
+  localeOf,
   type Mapped,
   type Origin,
   objectOf,
@@ -21,7 +22,7 @@ export const csvOrigin: Origin = {
 };
 
 /** Columns that are texts, as in a line of our own export. */
-const TEXTS = ['email_as_typed', 'password_hash', 'locale', 'ban_reason'] as const;
+const TEXTS = ['email_as_typed', 'password_hash', 'ban_reason'] as const;
 const TIMES = ['email_verified_at', 'banned_at', 'banned_until', 'created_at', 'updated_at'] as const;
 
 function read(record: ForeignRecord): Mapped {
@@ -34,6 +35,7 @@ function read(record: ForeignRecord): Mapped {
     email: emailOf(record.email),
     email_verified:
       flagOf(record.email_verified, 'email_verified') || textOf(record.email_verified_at) !== null,
+    locale: localeOf(record.locale),
     display_name: textOf(record.display_name) ?? textOf(record.name),
     metadata: { ...objectOf(record.metadata, 'metadata'), ...extraColumns(record) },
     roles: (textOf(record.roles) ?? '').split(/[\s,;|]+/).filter((role) => role !== ''),
@@ -45,7 +47,18 @@ function read(record: ForeignRecord): Mapped {
 const OWN = new Set<string>([
   ...TEXTS,
   ...TIMES,
-  ...['id', 'external_id', 'email', 'email_verified', 'display_name', 'name', 'metadata', 'roles', 'status'],
+  ...[
+    'id',
+    'external_id',
+    'email',
+    'email_verified',
+    'display_name',
+    'name',
+    'locale',
+    'metadata',
+    'roles',
+    'status',
+  ],
 ]);
 
 /** People write `Email` and `Password Hash`. */

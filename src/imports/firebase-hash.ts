@@ -6,7 +6,8 @@ type HashConfigProblem = { problem: string };
 const KEY = /^[A-Za-z0-9+/_-]{16,}=*$/;
 
 /** Of the text of the console, one a line, such as `rounds: 8,`. */
-const PARAMETER = /^\s*(algorithm|base64_signer_key|base64_salt_separator|rounds|mem_cost):\s*([^\s,]*),?\s*$/gm;
+const PARAMETER =
+  /^\s*(algorithm|base64_signer_key|base64_salt_separator|rounds|mem_cost):\s*([^\s,]*),?\s*$/gm;
 
 /**
  * The parameters in a file: JSON, or the text that the console shows, which is none.

@@ -118,6 +118,11 @@ function isoOf(text: string): string | number {
   return whole === undefined ? Number.NaN : `${day}T${time}${hours}:${minutes}`;
 }
 
+/** A language tag, which some systems write with an underscore. */
+export function localeOf(value: unknown): string | null {
+  return textOf(value)?.replaceAll('_', '-') ?? null;
+}
+
 /** Names that a system keeps in two fields, as one. */
 export function fullName(...names: unknown[]): string | null {
   return textOf(

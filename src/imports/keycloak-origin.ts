@@ -7,6 +7,7 @@ import {
   fullName,
   idsOf,
   instantOf,
+  localeOf,
   type Mapped,
   type NoUser,
   namesOf,
@@ -40,7 +41,7 @@ function read(record: ForeignRecord): Mapped | NoUser {
       email_verified: flagOf(record.emailVerified, 'emailVerified'),
       password_hash: passwordHashOf(credentials.find(({ type }) => type === 'password')),
       display_name: fullName(record.firstName, record.lastName),
-      locale: textOf(single(locale)),
+      locale: localeOf(single(locale)),
       metadata: filled({
         ...Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, single(value)])),
         username: record.username === record.email ? null : record.username,

@@ -9,6 +9,7 @@ import {
   idsOf,
   instantOf,
   isObject,
+  localeOf,
   type Mapped,
   namesOf,
   OPERATORS_METADATA,
@@ -40,7 +41,7 @@ function read(record: ForeignRecord): Mapped {
       email_verified_at: verified?.verified === true ? instantOf(verified.verified_at, 'verified_at') : null,
       password_hash: passwordHashOf(password),
       display_name: isObject(name) ? fullName(name.first, name.last) : textOf(name),
-      locale: textOf(locale),
+      locale: localeOf(locale),
       metadata: filled({
         ...traits,
       }),

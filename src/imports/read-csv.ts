@@ -40,7 +40,11 @@ const UNCLOSED =
 function skipped({ code, lines, record }: CsvError): Item | { isUnclosed: true } {
   if (code !== 'CSV_RECORD_INCONSISTENT_COLUMNS') return { isUnclosed: true };
   // As a list: it is not known which column each field is of.
-  return { line: Number(lines), problem: 'the row has more or fewer fields than the first line', raw: record };
+  return {
+    line: Number(lines),
+    problem: 'the row has more or fewer fields than the first line',
+    raw: record,
+  };
 }
 
 function trimmed(names: string[]): string[] {

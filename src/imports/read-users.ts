@@ -67,9 +67,13 @@ function parsedOf(text: string): unknown {
 /** What PostgreSQL has no place for: zero bytes, and halves of characters. JSON shows them as escapes. */
 const NOT_STORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
+/** As the name of a member: no route here takes one. In a text the quote would have a backslash. */
+const PROTO = /"__proto__":/;
+
 /** @throws RecordProblem */
 function sizeOf(user: ImportedUser): number {
   const text = JSON.stringify(user);
+  if (PROTO.test(text)) throw new RecordProblem('a member is called __proto__');
   if (NOT_STORABLE.test(text)) throw new RecordProblem('a text has a zero byte, or half a character');
   if (text.length > LONGEST_RECORD_BYTES) throw new RecordProblem('the record is longer than 1 MiB');
   return text.length;

@@ -28,7 +28,9 @@ export async function serveCommands(
   commands: Commands,
   log: Log,
 ): Promise<() => Promise<void>> {
-  const app = Fastify({ bodyLimit: LONGEST_CALL_BYTES });
+  // What an import holds is judged record by record: one with such a member must not stop all.
+  const poisoning = { onProtoPoisoning: 'ignore', onConstructorPoisoning: 'ignore' } as const;
+  const app = Fastify({ bodyLimit: LONGEST_CALL_BYTES, ...poisoning });
   app.setErrorHandler((error: Error, call, reply) => sendProblem(forOperator(error, log), call, reply));
   app.setNotFoundHandler(() => {
     throw new AppError('not_found', { detail: 'The server that runs is of another version: restart it.' });

@@ -1,4 +1,6 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { CommandLineError } from './command-line-error.ts';
 
 /** A file that only its owner reads. It gets its name when it is whole: until then it has another one. */
 export type PrivateFile = {
@@ -12,8 +14,12 @@ export type PrivateFile = {
 
 const BUFFERED_CHARACTERS = 256 * 1024;
 
-/** @param path the name that it will have: the draft stands beside it */
+/**
+ * @param path the name that it will have: the draft stands beside it
+ * @throws CommandLineError when its folder is not there, and what else the file system says
+ */
 export function createPrivateFile(path: string): PrivateFile {
+  if (!existsSync(dirname(path))) throw new CommandLineError(`${path}: there is no such folder.`);
   const draft = `${path}.${process.pid}.part`;
   rmSync(draft, { force: true });
   const file = openSync(draft, 'wx', 0o600);

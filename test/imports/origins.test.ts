@@ -526,9 +526,10 @@ t.test('Django: a row of auth_user, and what dumpdata writes', async (t) => {
 });
 
 t.test('CSV: our own names as people write them', (t) => {
-  const row = { Email: 'a@b.example', 'Password Hash': bcrypt, 'Team Name': 'a' };
+  const row = { Email: 'a@b.example', 'Password Hash': bcrypt, 'Team Name': 'a', locale: 'en_US' };
   t.match(read('csv', row, true).user, {
     email: 'a@b.example',
+    locale: 'en-US',
     password_hash: bcrypt,
     metadata: { 'Team Name': 'a' },
   });
@@ -603,6 +604,9 @@ t.test('what is no user, and what could not be read, is an entry too', async (t)
 
 t.test('what cannot be stored is a reason, not a crash', async (t) => {
   t.match(reasons('ndjson', { email: 'a\0@b.example' }), [/zero byte/]);
+  const poisoned = JSON.parse('{"email":"a@b.example","metadata":{"a":[{"__proto__":{}}]}}');
+  t.match(reasons('ndjson', poisoned), [/__proto__/]);
+  t.same(reasons('ndjson', { email: 'a@b.example', display_name: '"__proto__":' }), []);
   t.match(reasons('ndjson', { email: 'a@b.example', display_name: '\ud800' }), [/half a character/]);
   t.same(reasons('ndjson', { email: 'a@b.example', display_name: '\\u0000' }), []);
   t.match(reasons('ndjson', { email: 'x'.repeat(1024 * 1024) }), [/1 MiB/]);

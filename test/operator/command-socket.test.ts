@@ -21,6 +21,12 @@ t.test('runs a command with its arguments, for the owner of the socket alone', a
   t.equal(await callCommand(path, 'echo', {}), null, 'and nobody answers once it is stopped');
 });
 
+t.test('any JSON comes through: each command judges it', async (t) => {
+  t.teardown(await serveCommands(path, { count: async (args) => Object.keys(Object(args)).length }, silent));
+  const args = JSON.parse('{"__proto__":{"a":1},"constructor":{"prototype":{}}}');
+  t.same(await callCommand(path, 'count', args), { result: 2 });
+});
+
 t.test("tells the operator in the server's words what went wrong, the cause included", async (t) => {
   const errors = {
     known: new AppError('not_found', { detail: 'There is no such key.' }),

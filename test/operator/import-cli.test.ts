@@ -326,6 +326,11 @@ t.test('a private file is whole or not there, whatever its size', async (t) => {
   t.equal(freePath(path), `${path}-3`);
 });
 
+t.test('a private file in a folder that is not there is a mistake of the operator', (t) => {
+  t.throws(() => createPrivateFile('/nowhere/users.rejected'), { message: /no such folder/ });
+  t.end();
+});
+
 t.test('progress is shown on a terminal alone', async (t) => {
   const shown: string[] = [];
   const terminal = Object.assign(
