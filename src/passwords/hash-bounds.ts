@@ -56,9 +56,12 @@ const POSSIBLE: Partial<Record<Scheme, (parameters: string[]) => boolean>> = {
   pbkdf2: ([, rounds]) => Number(rounds) >= 1,
 };
 
-/** RFC 7914 §2. */
+/** What node:crypto may take for scrypt, in bytes: N = 2^18 with r = 8 needs a little more than 256 MiB. */
+export const MAX_SCRYPT_BYTES = 300 * 2 ** 20;
+
+/** RFC 7914 §2, and within the memory as OpenSSL counts it: two blocks, and one for each p, beside the N. */
 function isScrypt(ln: number, r: number, p: number): boolean {
-  return ln >= 1 && r >= 1 && p >= 1 && ln < 16 * r;
+  return ln >= 1 && r >= 1 && p >= 1 && ln < 16 * r && 128 * r * (2 ** ln + 2 + p) <= MAX_SCRYPT_BYTES;
 }
 
 /** Whether the algorithm can be run with these parameters. */
@@ -74,10 +77,10 @@ export function costMsOf({ scheme, parameters }: Strength): number {
 /** Why hashes of this strength cannot be taken, as the end of a sentence; null if they can. */
 export function boundProblem(strength: Strength): string | null {
   const { scheme, parameters, text } = strength;
-  if (!isPossible(strength)) return `has parameters with which it cannot be checked (${text})`;
   const mib = (BYTES_OF[scheme]?.(parameters) ?? 0) / 2 ** 20;
   if (mib > MOST_MIB)
     return `needs ${Math.round(mib)} MiB of memory for each sign-in (${text}), and at most ${MOST_MIB} are allowed`;
+  if (!isPossible(strength)) return `has parameters with which it cannot be checked (${text})`;
   const ms = costMsOf(strength);
   if (ms > MOST_MS)
     return `takes about ${(ms / 1000).toFixed(1)} seconds for each sign-in (${text}), and at most ${MOST_MS / 1000} is allowed`;

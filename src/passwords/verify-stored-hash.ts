@@ -1,14 +1,13 @@
 import { createCipheriv, createHash, hash, pbkdf2Sync, scryptSync, timingSafeEqual } from 'node:crypto';
 import { verifySync as verifyArgon2 } from '@node-rs/argon2';
 import { verifySync as verifyBcrypt } from '@node-rs/bcrypt';
+import { MAX_SCRYPT_BYTES } from './hash-bounds.ts';
 import { formerForm, normalizePassword } from './password-policy.ts';
 import { PHPASS_DIGITS, readStoredHash, type Scheme, type StoredHash } from './stored-hash.ts';
 
 /** Signer keys by the strengths of the hashes that they are part of, in base64. */
 export type SignerKeys = Record<string, { signerKey: string; saltSeparator: string }>;
 
-/** More than the bounds of imports allow, which are exact where this is not. */
-const MAX_SCRYPT_BYTES = 300 * 2 ** 20;
 const FIREBASE_CIPHER_KEY_BYTES = 32;
 
 type Verify = (stored: StoredHash, password: string, keys: SignerKeys) => boolean;

@@ -141,6 +141,15 @@ test('a cost with leading zeros is the same strength, in a form that can be chec
   t.end();
 });
 
+test('what is taken is within what scrypt may have of memory, with its blocks beside the N', (t) => {
+  const end = `$${SALT}$${HASH}`;
+  for (const cost of ['ln=3,r=231000,p=1', 'ln=4,r=130000,p=1'])
+    t.match(problemOf(`$scrypt$${cost}${end}`), /cannot be checked/, cost);
+  t.equal(verifyStoredHash(read(`$scrypt$ln=1,r=60000,p=1${end}`).stored, 'x', {}), false);
+  t.equal(readStrength(read(`$scrypt$ln=18,r=8,p=1${end}`).strength)?.scheme, 'scrypt');
+  t.end();
+});
+
 test('work that is not in the memory counts: lanes that wait for one another, and the PBKDF2 in scrypt', (t) => {
   for (const cost of ['$argon2id$v=19$m=64,t=30000,p=8', '$scrypt$ln=1,r=8,p=100000'])
     t.match(problemOf(`${cost}$${SALT}$${HASH}`), /seconds for each sign-in/, cost);

@@ -46,7 +46,7 @@ for (const kind of databases) {
   });
 }
 
-test('a strength that a later release has written costs nothing here, and is passed on', async (t) => {
+test('a strength that a later release has written is passed on', async (t) => {
   const [kind] = databases;
   const opened = await kind?.open(t);
   if (opened === undefined) throw new Error('there is no database');
