@@ -59,6 +59,18 @@ test('the licence check passes for us, and names a package under the GPL', async
   });
 });
 
+test('the lock has the builds for other platforms too, or `npm ci` refuses it', (t) => {
+  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8'));
+  const names = new Set(Object.keys(lock.packages).map((path) => path.split('node_modules/').at(-1)));
+  const wanted = Object.values<{ optionalDependencies?: object }>(lock.packages);
+  const named = wanted.flatMap((of) => Object.keys(of.optionalDependencies ?? {}));
+  t.strictSame(
+    named.filter((name) => !names.has(name)),
+    [],
+  );
+  t.end();
+});
+
 test('of a choice of licences one is enough; no licence, an unknown one, or an `AND` with another is refused', async (t) => {
   const component = (name: string, ...licenses: object[]) => ({ name, version: '1.0.0', purl: '', licenses });
   const components = [
