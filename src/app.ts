@@ -174,7 +174,8 @@ export async function buildApp(
               : undefined,
         });
       await guarded.register(operationsRoutes, {
-        ...{ audit: services.audit, sessions, operations: services.operations },
+        ...{ users: services.admin.users, audit: services.audit, sessions },
+        operations: services.operations,
         requireOperator: services.requireOperator,
       });
       const { admin, requireOperator } = services;

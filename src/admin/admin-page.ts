@@ -52,7 +52,7 @@ export type PageWish = { limit: number; after: string | undefined };
 export function pageOf(query: { limit?: string; after?: string }, form: RegExp): PageWish {
   const after = query.after === undefined ? undefined : Buffer.from(query.after, 'base64url').toString();
   if (after !== undefined && !form.test(after))
-    throw validationFailed([{ path: '/after', message: 'is not where this list could go on' }]);
+    throw validationFailed([{ path: '/after', message: 'is not the `next` of a part of this list' }]);
   return { limit: Number(query.limit ?? '50'), after };
 }
 

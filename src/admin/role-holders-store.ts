@@ -6,8 +6,8 @@ import { users } from '../db/schema.ts';
 import { isActiveUser } from '../db/user-status.ts';
 import { ADMIN_ROLE } from './role-rules.ts';
 
-/** A user and the names of their roles, in order. */
-export type RoleHolder = { id: string; roles: string[] };
+/** A user, their canonical address, and the names of their roles, in order. */
+export type RoleHolder = { id: string; email: string; roles: string[] };
 
 /** Behind whom the list of a role's holders goes on. */
 export type HolderPlace = {
@@ -18,7 +18,7 @@ export type HolderPlace = {
 
 export type RoleHoldersStore = ReturnType<typeof createRoleHoldersStore>;
 
-const holderColumns = { id: users.id, roles: users.roles };
+const holderColumns = { id: users.id, email: users.email, roles: users.roles };
 const micros = microsOf(users.createdAt);
 
 /** By the index of the users with roles. */

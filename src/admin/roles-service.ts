@@ -1,3 +1,4 @@
+import { validate as isUuid } from 'uuid';
 import { parseEmailAddress } from '../accounts/email-address.ts';
 import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
@@ -31,7 +32,7 @@ type RolesServiceParts = {
   transact: Transact;
 };
 
-/** A user by address, and the names of their roles, as commands answer. */
+/** A user, their canonical address, and the names of their roles, as commands answer. */
 export type GrantedRoles = { id: string; email: string; roles: string[] };
 
 export type RolesService = ReturnType<typeof createRolesService>;
@@ -55,13 +56,13 @@ export function createRolesService(parts: RolesServiceParts) {
     requireMachineForAdmin,
     requireReach,
 
-    /** Gives the user of an address one role more. @throws AppError as `setRoles` */
-    grant: (email: string, role: string, actor: Actor): Promise<GrantedRoles> =>
-      changeByEmail(email, (roles) => [...roles, role], actor),
+    /** Gives a user one role more. @param user an address or an id @throws AppError as `setRoles` */
+    grant: (user: string, role: string, actor: Actor): Promise<GrantedRoles> =>
+      changeOf(user, (roles) => [...roles, role], actor),
 
-    /** Takes one role from the user of an address, if they have it. @throws AppError as `setRoles` */
-    revoke: (email: string, role: string, actor: Actor): Promise<GrantedRoles> =>
-      changeByEmail(email, (roles) => roles.filter((name) => name !== role), actor),
+    /** Takes one role from a user, if they have it. @param user an address or an id @throws AppError as `setRoles` */
+    revoke: (user: string, role: string, actor: Actor): Promise<GrantedRoles> =>
+      changeOf(user, (roles) => roles.filter((name) => name !== role), actor),
   };
 
   /**
@@ -136,9 +137,7 @@ export function createRolesService(parts: RolesServiceParts) {
     roles: string[],
     actor: Actor,
   ): Promise<string[]> {
-    const user = await holders.lock(transaction, userId);
-    if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
-    return setRolesOf(transaction, user, roles, actor);
+    return setRolesOf(transaction, await lock(transaction, userId), roles, actor);
   }
 
   async function setRolesOf(
@@ -231,21 +230,32 @@ export function createRolesService(parts: RolesServiceParts) {
     return inOrder(roles.flatMap(({ scopes }) => scopes)).filter(isAdminScope);
   }
 
-  async function changeByEmail(
-    email: string,
+  async function changeOf(
+    name: string,
     change: (roles: string[]) => string[],
     actor: Actor,
   ): Promise<GrantedRoles> {
+    return transact(async (transaction) => {
+      const user = await (isUuid(name) ? lock(transaction, name) : lockByEmail(transaction, name));
+      const roles = await setRolesOf(transaction, user, change(user.roles), actor);
+      return { id: user.id, email: user.email, roles };
+    });
+  }
+
+  async function lock(transaction: Transaction, userId: string): Promise<RoleHolder> {
+    const user = await holders.lock(transaction, userId);
+    if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
+    return user;
+  }
+
+  async function lockByEmail(transaction: Transaction, email: string): Promise<RoleHolder> {
     const parsed = parseEmailAddress(email);
     if ('problem' in parsed) throw validationFailed([{ path: '/email', message: parsed.problem }]);
     const { canonical } = parsed;
-    return transact(async (transaction) => {
-      const user = await holders.lockByEmail(transaction, canonical);
-      if (user === null)
-        throw new AppError('not_found', { detail: `There is no account with the address ${canonical}.` });
-      const roles = await setRolesOf(transaction, user, change(user.roles), actor);
-      return { id: user.id, email: canonical, roles };
-    });
+    const user = await holders.lockByEmail(transaction, canonical);
+    if (user === null)
+      throw new AppError('not_found', { detail: `There is no account with the address ${canonical}.` });
+    return user;
   }
 }
 

@@ -14,6 +14,7 @@ import {
   pageOf,
 } from './admin-page.ts';
 import { IdInPath, Session } from './admin-schemas.ts';
+import type { Admin } from './open-admin.ts';
 import { operatorOf, type RequireOperator } from './require-operator.ts';
 
 const Sessions = Type.Object({
@@ -23,12 +24,16 @@ const Sessions = Type.Object({
 
 const PLACE = new RegExp(CURSOR_PATTERN);
 
-type Parts = { sessions: SessionService; requireOperator: RequireOperator };
+type Parts = {
+  sessions: SessionService;
+  users: Pick<Admin['users'], 'get' | 'endSessions'>;
+  requireOperator: RequireOperator;
+};
 
 /** The signed-in devices of all users. */
 export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app,
-  { sessions, requireOperator },
+  { sessions, users, requireOperator },
 ) => {
   const scope = 'admin:sessions';
   const reads = { config: adminLimit, preHandler: requireOperator({ scope, writes: false }) };
@@ -57,10 +62,16 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
         ...{ ...shared, description, summary: 'Where this user is signed in' },
         params: IdInPath,
         querystring: Type.Object(pageFields, { additionalProperties: false }),
-        response: { 200: Sessions, ...problemResponses(...ADMIN_READ_PROBLEMS, 'uri_too_long') },
+        response: {
+          200: Sessions,
+          ...problemResponses(...ADMIN_READ_PROBLEMS, 'not_found', 'uri_too_long'),
+        },
       },
     },
-    async ({ params, query }) => list(params.id, query),
+    async ({ params, query }) => {
+      await users.get(params.id);
+      return list(params.id, query);
+    },
   );
 
   app.delete(
@@ -93,14 +104,11 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
         body: OptionalBody({}),
         response: {
           200: Type.Object({ ended: Type.Integer({ description: 'How many' }) }),
-          ...problemResponses(...ADMIN_WRITE_PROBLEMS, 'uri_too_long'),
+          ...problemResponses(...ADMIN_WRITE_PROBLEMS, 'not_found', 'uri_too_long'),
         },
       },
     },
-    async (request) => {
-      const by = operatorOf(request);
-      return { ended: await sessions.endOthers(request.params.id, null, 'ended_by_operator', by) };
-    },
+    async (request) => users.endSessions(request.params.id, operatorOf(request)),
   );
 
   async function list(userId: string, query: { limit?: string; after?: string }) {

@@ -2,7 +2,7 @@ import { type Actor, byActor, SERVER } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { DatabaseClock } from '../core/clock.ts';
 import { validationFailed } from '../core/errors.ts';
-import { readInstant } from '../core/instant.ts';
+import { parseInstant } from '../core/instant.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { RolesService } from './roles-service.ts';
@@ -108,7 +108,7 @@ function banOf(user: ListedUser) {
 /** @param now in milliseconds since the epoch */
 function readUntil(text: string | null, now: number): Date | null {
   if (text === null) return null;
-  const until = readInstant(text);
+  const until = parseInstant(text);
   if (until !== null && until.getTime() > now) return until;
   throw validationFailed([
     { path: '/until', message: 'must be an instant of the future, such as 2030-01-31T12:00:00Z' },

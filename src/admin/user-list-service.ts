@@ -1,5 +1,5 @@
 import { AppError, validationFailed } from '../core/errors.ts';
-import { readInstant } from '../core/instant.ts';
+import { NO_INSTANT, parseInstant } from '../core/instant.ts';
 import { fromCursor, toCursor } from './user-cursor.ts';
 import type { UserFilter, UserListStore } from './user-list-store.ts';
 import { type AdminUser, toAdminUser } from './user-listing.ts';
@@ -20,12 +20,12 @@ export function createUserListService(store: UserListStore) {
      * The newest first. A part may have fewer users than the limit, even none, although the list goes on.
      * @throws AppError `validation_failed` for a cursor or an instant that is none; `unavailable`
      */
-    async list({ limit, after, createdAfter, createdBefore, ...rest }: UserPageWish): Promise<UserPage> {
+    async list({ limit, after, ...wish }: UserPageWish): Promise<UserPage> {
       const place = after === undefined ? null : fromCursor(after);
       const filter = {
-        ...rest,
-        createdAfter: instantOf('/created_after', createdAfter),
-        createdBefore: instantOf('/created_before', createdBefore),
+        ...wish,
+        createdAfter: readInstant('/created_after', wish.createdAfter),
+        createdBefore: readInstant('/created_before', wish.createdBefore),
       };
       const { users, next } = await store.list(filter, limit, place);
       return { users: users.map(toAdminUser), next: next && toCursor(next) };
@@ -46,12 +46,12 @@ export function createUserListService(store: UserListStore) {
   };
 }
 
-/** As PostgreSQL surely reads it. @throws AppError `validation_failed` */
-function instantOf(path: string, text: string | undefined): string | undefined {
-  const instant = text === undefined ? undefined : readInstant(text);
-  if (instant === null)
-    throw validationFailed([{ path, message: 'is not an instant such as 2026-11-27T16:30:00Z' }]);
-  return instant?.toISOString();
+/** In the form that the database reads. */
+function readInstant(path: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const instant = parseInstant(text);
+  if (instant === null) throw validationFailed([{ path, message: NO_INSTANT }]);
+  return instant.toISOString();
 }
 
 export function noSuchUser(): AppError {

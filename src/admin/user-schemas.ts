@@ -26,7 +26,10 @@ export const AdminUserSchema = Type.Object({
   deletion_due_at: OrNull(Instant('When the account will be deleted, as its owner has asked')),
 });
 
-const InstantAsked = (description: string) => Type.String({ format: 'date-time', description });
+const MAX_INSTANT_LENGTH = 40;
+
+const InstantAsked = (description: string) =>
+  Text({ maxLength: MAX_INSTANT_LENGTH, description: `${description}; RFC 3339, or a day in UTC` });
 
 export const UsersQuery = Type.Object(
   {
@@ -93,9 +96,9 @@ export const UserPatchSchema = Body({
 export const BanBody = OptionalBody({
   reason: Type.Optional(TextOrNull('For operators; the user is not told', 500)),
   until: Type.Optional(
-    Type.Unsafe<string | null>({
-      ...{ type: ['string', 'null'], format: 'date-time' },
-      description: 'When the ban ends by itself; null or left out: it does not',
-    }),
+    TextOrNull(
+      'When the ban ends by itself: RFC 3339, or a day in UTC; null or left out: it does not',
+      MAX_INSTANT_LENGTH,
+    ),
   ),
 });

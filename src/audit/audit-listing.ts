@@ -1,6 +1,6 @@
 import { validate as isUuid } from 'uuid';
 import { type FieldError, validationFailed } from '../core/errors.ts';
-import { readInstant } from '../core/instant.ts';
+import { NO_INSTANT, parseInstant } from '../core/instant.ts';
 import type { AuditEvent } from './audit-event.ts';
 
 export const MOST_LISTED = 1_000;
@@ -61,12 +61,12 @@ export function readAuditQuery(query: AuditQuery): AuditWish {
   const check = (name: keyof AuditQuery, isGood: boolean, message: string) => {
     if (query[name] !== undefined && !isGood) errors.push({ path: `/${name}`, message });
   };
-  const [since, until] = [query.since, query.until].map((text = '') => readInstant(text));
+  const [since, until] = [parseInstant(query.since ?? ''), parseInstant(query.until ?? '')];
   check('actor', /^[!-~]{1,256}$/.test(String(actor)), 'is not the id of a user or a client');
   check('kind', /^[a-z_.]{1,64}$/.test(String(kind)), 'is not a kind of event, such as session.started');
   check('subject', isUuid(subject), 'is not the id of a user');
-  check('since', since !== null, 'is not an instant such as 2026-11-27T16:30:00Z');
-  check('until', until !== null, 'is not an instant such as 2026-11-27T16:30:00Z');
+  check('since', since !== null, NO_INSTANT);
+  check('until', until !== null, NO_INSTANT);
   check('after', isUuid(after), 'is not the `next` of a part of this list');
   check(
     'limit',

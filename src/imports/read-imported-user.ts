@@ -3,7 +3,7 @@ import { validate, version } from 'uuid';
 import { parseEmailAddress } from '../accounts/email-address.ts';
 import { type Profile, patchProfile } from '../accounts/profile-rules.ts';
 import type { FieldError } from '../core/errors.ts';
-import { readInstant } from '../core/instant.ts';
+import { parseInstant } from '../core/instant.ts';
 import { isText } from '../http/schemas.ts';
 import { type ForeignHash, readForeignHash } from '../passwords/foreign-hash.ts';
 import { ImportedUser } from './imported-user.ts';
@@ -140,7 +140,7 @@ type InstantName = 'email_verified_at' | 'banned_at' | 'banned_until' | 'created
 function instantOf(record: ImportedUser, name: InstantName, reasons: string[]): Date | null {
   const text = record[name] ?? null;
   if (text === null) return null;
-  const instant = RFC_3339.test(text) ? readInstant(text) : null;
+  const instant = RFC_3339.test(text) ? parseInstant(text) : null;
   // Others come out of the database as another year.
   const year = instant?.getUTCFullYear() ?? 0;
   if (year >= FIRST_YEAR && year <= LAST_YEAR) return instant;

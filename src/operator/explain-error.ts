@@ -2,7 +2,7 @@ import { BackupError } from '../adapters/backup-file.ts';
 import { DataFolderError } from '../adapters/data-folder.ts';
 import { hindranceOf } from '../adapters/folder-hindrance.ts';
 import { ConfigError, loadConfig } from '../config/config.ts';
-import { AppError, type FieldError } from '../core/errors.ts';
+import { AppError, type FieldError, PROBLEMS } from '../core/errors.ts';
 import { DATABASE_DEADLINE_MS, DatabaseError } from '../db/database-guard.ts';
 import { DatabaseSetupError, PoolSizeError } from '../db/postgres.ts';
 import { KeyEncryptionKeyError } from '../keys/key-material.ts';
@@ -35,7 +35,7 @@ export function explainError(error: unknown, env: NodeJS.ProcessEnv): string {
   const trouble = explainTrouble(error);
   if (trouble !== null) return `${databasePlace(loadConfig(env))}: ${trouble}`;
   if (error instanceof AppError && error.errors) return error.errors.map(explainField).join('\n');
-  if (error instanceof AppError) return error.message;
+  if (error instanceof AppError) return error.detail ?? `${PROBLEMS[error.code].title}.`;
   const notListening = explainListen(error, env);
   if (notListening !== null) return notListening;
   if (error instanceof Error && 'code' in error && error.code === 'EACCES') {

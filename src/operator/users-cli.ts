@@ -28,12 +28,12 @@ export function addUsers(program: Command): void {
   const users = program.command('users').description('the accounts of users');
   addUserActs(users);
   users
-    .command('grant <address> <role>')
-    .description('give a user a role; `admin` lets them do everything under /admin')
+    .command('grant <user> <role>')
+    .description('give a user, by address or id, a role; `admin` lets them do everything under /admin')
     .option('--json', 'for programs')
     .action(grantRole);
   users
-    .command('revoke-role <address> <role>')
+    .command('revoke-role <user> <role>')
     .description('take a role from a user; their tokens from before are void')
     .option('--json', 'for programs')
     .action(revokeRole);

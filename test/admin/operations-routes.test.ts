@@ -39,7 +39,12 @@ test('what operators do over HTTP', async (t) => {
     );
     t.same((await call('DELETE', `/admin/users/${ada.id}/sessions`)).json(), { ended: 1 });
     t.same((await call('DELETE', `/admin/users/${ada.id}/sessions`)).json(), { ended: 0 });
-    t.same((await call('GET', `/admin/users/${randomUUID()}/sessions`)).json(), { sessions: [], next: null });
+    for (const method of ['GET', 'DELETE'] as const) {
+      const unknown = await call(method, `/admin/users/${randomUUID()}/sessions`);
+      t.same([unknown.statusCode, codeOf(unknown)], [404, 'not_found'], method);
+    }
+    const none = await call('GET', `/admin/sessions?user_id=${randomUUID()}`);
+    t.same(none.json(), { sessions: [], next: null }, 'a filter that fits nothing');
     t.match(await eventsOf('session.ended'), [
       { userId: ada.id, actorKind: 'user', actorId: ada.id, sessionId: own, details: { session_id: own } },
       { userId: ada.id, actorKind: 'client', actorId: root.id, requestId: String, details: { count: 1 } },

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Test, test } from 'tap';
 import { OPERATOR } from '../../src/audit/audit-event.ts';
 import { sql } from '../../src/db/drizzle.ts';
@@ -89,13 +90,14 @@ test('the role admin keeps its scopes and stays, whoever asks; it may get more',
   t.match(await roles.put({ name: 'admin', scopes: ALL }, CALLER), { scopes: ALL });
 });
 
-test('a role is granted by address, once, which voids earlier tokens and is recorded', async (t) => {
+test('a role is granted by address or id, once, which voids earlier tokens and is recorded', async (t) => {
   const { roles, addUser, rolesOf, events, countNotes } = await setUp(t);
   const id = await addUser('ada');
   const granted = { id, email: 'ada@example.com', roles: ['admin'] };
   t.strictSame(await roles.grant(' ADA@example.com', 'admin', OPERATOR), granted);
   t.strictSame(await rolesOf(id), { roles: ['admin'], version: 2 });
   t.strictSame(await roles.grant('ada@example.com', 'admin', OPERATOR), granted, 'again');
+  t.strictSame(await roles.grant(id, 'admin', OPERATOR), granted, 'by id');
   t.strictSame(await rolesOf(id), { roles: ['admin'], version: 2 });
   t.equal(await countNotes(), 1);
   t.strictSame(await events(), [
@@ -112,6 +114,7 @@ test('an unknown address, an unknown role and an address that is none are told a
   const unknown = { code: 'not_found', detail: 'There is no account with the address eve@example.com.' };
   await t.rejects(roles.grant('eve@example.com', 'admin', OPERATOR), unknown);
   await t.rejects(roles.revoke('eve@example.com', 'admin', OPERATOR), unknown);
+  await t.rejects(roles.grant(randomUUID(), 'admin', OPERATOR), { message: 'There is no such user.' });
   await t.rejects(roles.grant('ada@example.com', 'amdin', OPERATOR), {
     errors: [{ path: '/roles', message: /^"amdin" is no role: `doorward roles list`/ }],
   });

@@ -168,7 +168,13 @@ test('operators and the accounts of users', async (t) => {
     const at = Date.parse((await call('GET', `/users/${id}`)).json().created_at);
     for (const until of [new Date(at - 1).toISOString(), '2020-01-01T00:00:00Z'])
       t.same((await call('POST', `/users/${id}/ban`, { until })).json().errors[0].path, '/until');
-    t.equal(codeOf(await call('POST', `/users/${id}/ban`, { until: 'tomorrow' })), 'validation_failed');
+    for (const no of ['tomorrow', '0000-01-01T00:00:00Z']) {
+      t.equal(codeOf(await call('POST', `/users/${id}/ban`, { until: no })), 'validation_failed');
+      for (const field of ['created_after', 'created_before'])
+        t.same((await call('GET', `/users?${field}=${no}`)).json().errors[0].path, `/${field}`);
+    }
+    const found = await call('GET', `/users?created_after=1970-01-01&created_before=1970-01-02T00:00:00Z`);
+    t.same(found.json(), { users: [], next: null });
     const until = new Date(at + 3_600_000).toISOString();
     t.equal((await call('POST', `/users/${id}/ban`, { until })).json().banned_until, until);
     t.equal(codeOf(await signIn(ada)), 'invalid_credentials');

@@ -29,12 +29,7 @@ test('all that is wrong with a query is told at once', async (t) => {
     code: 'validation_failed',
     errors: paths.map((path) => ({ path, message: /^is not/ })),
   });
-  for (const since of ['2026-02-31T00:00:00Z', '2026-13-01', ''])
-    t.equal(
-      isGood({ since }),
-      since.startsWith('2026-02'),
-      `${since}: a day too many is one of the next month`,
-    );
+  for (const since of ['2026-02-31T00:00:00Z', '2026-13-01', '0000-01-01', '']) t.notOk(isGood({ since }));
   for (const limit of [0.5, 1_001]) t.notOk(isGood({ limit }));
 });
 

@@ -1,24 +1,24 @@
 import { test } from 'tap';
-import { readInstant } from '../../src/core/instant.ts';
+import { parseInstant } from '../../src/core/instant.ts';
 
-test('an instant has a time zone, and a day begins in UTC', async (t) => {
+test('an instant is RFC 3339 with a time zone, or a day, which begins in UTC', (t) => {
   for (const [text, instant] of [
-    ['2026-11-27T16:30:00Z', '2026-11-27T16:30:00.000Z'],
-    ['2026-11-27t16:30:00.123456789z', '2026-11-27T16:30:00.123Z'],
-    ['2026-11-27 16:30+01:00', '2026-11-27T15:30:00.000Z'],
-    ['2026-11-27', '2026-11-27T00:00:00.000Z'],
-    ['2026-11-27T00:00:00+23:59', '2026-11-26T00:01:00.000Z'],
-    ['0001-01-01T00:00:00Z', '0001-01-01T00:00:00.000Z'],
-    ['9999-12-31T23:59:59.999999Z', '9999-12-31T23:59:59.999Z'],
+    ['2030-01-31T12:00:00Z', '2030-01-31T12:00:00.000Z'],
+    ['2030-01-31t12:00:00.123456+02:00', '2030-01-31T10:00:00.123Z'],
+    ['2030-01-31T12:00z', '2030-01-31T12:00:00.000Z'],
+    ['2028-02-29', '2028-02-29T00:00:00.000Z'],
   ] as const)
-    t.equal(readInstant(text)?.toISOString(), instant, text);
+    t.equal(parseInstant(text)?.toISOString(), instant, text);
+  t.end();
 });
 
-test('what PostgreSQL or RFC 3339 could not write is no instant', async (t) => {
+test('what is no instant, or none that the database reads, is none', (t) => {
   for (const text of [
-    ...['', 'now', '2026-11-27T16:30:00', '2026-13-01', '2026-11-27T25:00:00Z', '2026-12-31T23:59:60Z'],
-    ...['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+10:00', '9999-12-31T23:59:59-10:00'],
-    '+010000-01-01T00:00:00Z',
+    ...['', '0', '1900000000', 'yesterday', '30d', '2030', '2030-01', '2030-1-31', '2030-01-31T12:00:00'],
+    ...['2030-01-31 12:00:00Z', '2030-02-30T00:00:00Z', '2030-13-01', '2030-01-31T25:00:00Z'],
+    ...['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+23:59', '9999-12-31T23:59:59-23:59'],
+    ...['2030-01-31T23:59:60Z', '2030-01-31T12:00:00+0200', '12030-01-31T12:00:00Z'],
   ])
-    t.equal(readInstant(text), null, text);
+    t.equal(parseInstant(text), null, text);
+  t.end();
 });

@@ -16,6 +16,7 @@ test('what an operator can mend is told in a few clear lines', async (t) => {
     [new KeyEncryptionKeyError('another key'), 'another key'],
     [new CommandLineError('the call got no further'), 'the call got no further'],
     [new AppError('not_found', { detail: 'There is no such key.' }), 'There is no such key.'],
+    [new AppError('email_taken'), 'There is an account with this e-mail address.'],
     [
       validationFailed([
         { path: '/id', message: 'is bad' },
