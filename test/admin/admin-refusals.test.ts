@@ -40,8 +40,10 @@ test('no route of operators lets in who may not', async (t) => {
   t.ok(requests.length > 15, 'the routes were found');
   const { app, call, addClient, addUser, database, advance } = await openOperators(t);
 
-  const refuses = async (name: string, bearer: string, status: number, code: string) => {
-    for (const { name: route, method, url, body } of requests) {
+  // All routes have the same check of the token: what is about the token alone is tried on one for each method.
+  const some = requests.filter(({ method }, at) => at === requests.findIndex((one) => one.method === method));
+  const refuses = async (name: string, bearer: string, status: number, code: string, routes = some) => {
+    for (const { name: route, method, url, body } of routes) {
       const answer = await call(method, url, { bearer, ...(body && { body }) });
       t.same([answer.statusCode, codeOf(answer)], [status, code], `${route}: ${name}`);
       t.equal(answer.headers['www-authenticate'], `Bearer realm="doorward", error="${code}"`);
@@ -57,7 +59,7 @@ test('no route of operators lets in who may not', async (t) => {
     }
 
   const other = await addClient({ scopes: ['admin:doctor', 'revocations:read'] });
-  await refuses('another scope', other.bearer, 403, 'insufficient_scope');
+  await refuses('another scope', other.bearer, 403, 'insufficient_scope', requests);
   await refuses('a user without roles', (await addUser()).bearer, 401, 'invalid_token');
   const plain = await mintToken(app, (await addUser()).cookie, { audience: ISSUER });
   await refuses('a user without roles, for this audience', `Bearer ${plain}`, 403, 'insufficient_scope');
@@ -76,7 +78,7 @@ test('no route of operators lets in who may not', async (t) => {
   await refuses('a banned user', carl.bearer, 401, 'invalid_token');
   const dora = await addUser(['admin']);
   await database.update(users).set({ roles: [] }).where(eq(users.id, dora.id));
-  await refuses('a user who has lost the role', dora.bearer, 403, 'insufficient_scope');
+  await refuses('a user who has lost the role', dora.bearer, 403, 'insufficient_scope', requests);
 
   await advance(16 * MINUTE_MS);
   const writes = requests.filter(({ method }) => method !== 'GET');

@@ -5,7 +5,7 @@ import { codeOf } from '../helper.ts';
 import { openOperators } from '../support/operators.ts';
 
 test('what happened is listed in parts, the newest first, and can be filtered', async (t) => {
-  const { call, addUser, database } = await openOperators(t);
+  const { call, addUser, addClient, database } = await openOperators(t);
   const ada = await addUser([]);
   const first = (await call('GET', '/admin/audit?limit=1')).json();
   t.match(first.events, [{ kind: 'session.started', user_id: ada.id, actor: { kind: 'user', id: ada.id } }]);
@@ -49,12 +49,8 @@ test('what happened is listed in parts, the newest first, and can be filtered', 
     const refused = await call('GET', `/admin/audit?${query}`);
     t.same([refused.statusCode, codeOf(refused)], [400, 'validation_failed'], query);
   }
-});
 
-test('what happened is for operators who may read it', async (t) => {
-  const { app, call, addClient } = await openOperators(t);
-  t.equal((await app.inject('/admin/audit')).statusCode, 401);
   const { bearer } = await addClient({ scopes: ['admin:users:read'] });
   const refused = await call('GET', '/admin/audit', { bearer });
-  t.same([refused.statusCode, codeOf(refused)], [403, 'insufficient_scope']);
+  t.same([refused.statusCode, codeOf(refused)], [403, 'insufficient_scope'], 'not for every operator');
 });
