@@ -34,6 +34,7 @@ export function added(before: string[], after: string[]): string[] {
   return after.filter((one) => !before.includes(one));
 }
 
+/** Whether both have the same names in the same order. */
 export function isSameList(one: string[], other: string[]): boolean {
   return one.length === other.length && one.every((text, at) => text === other[at]);
 }

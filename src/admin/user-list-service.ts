@@ -54,6 +54,7 @@ function readInstant(path: string, text: string | undefined): string | undefined
   return instant.toISOString();
 }
 
+/** `not_found`, for an id. */
 export function noSuchUser(): AppError {
   return new AppError('not_found', { detail: 'There is no such user.' });
 }

@@ -88,6 +88,7 @@ export function readAuditQuery(query: AuditQuery): AuditWish {
 const isWithoutId = (actor: string): actor is ActorWithoutId =>
   ACTORS_WITHOUT_ID.some((kind) => kind === actor);
 
+/** In the names of the API. */
 export function toListedEvent(event: AuditEvent): ListedEvent {
   const { id, kind, happenedAt, userId, actorKind, actorId, sessionId, ip, userAgent, requestId } = event;
   return {

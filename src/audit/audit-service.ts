@@ -13,8 +13,8 @@ type AuditListener = (transaction: Transaction, event: RecordedEvent) => Promise
 export type AuditService = ReturnType<typeof createAuditService>;
 
 /**
- * What happened to accounts. Events are written in the transaction of what they tell, so that neither is there alone; `note`
- * is for those that tell of nothing that was done.
+ * What happened, to accounts and to the server. Events are written in the transaction of what they tell, so that neither is
+ * there alone; `note` is for those that tell of nothing that was done.
  * @param now by the database's clock
  */
 export function createAuditService(

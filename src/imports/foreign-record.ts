@@ -64,6 +64,7 @@ function parsedOf(text: string, field: string): unknown {
   }
 }
 
+/** Neither an array nor null. */
 export function isObject(value: unknown): value is ForeignRecord {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
