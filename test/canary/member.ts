@@ -193,9 +193,9 @@ export function createMember(wire: Wire, secrets: Secrets, clients: Clients): Me
     },
     'GET /admin/sessions': async () => void (await operate('GET', `/admin/sessions?user_id=${NOBODY}`)),
     'GET /admin/users/:id/sessions': async () =>
-      void (await operate('GET', `/admin/users/${NOBODY}/sessions`)),
+      void (await operate('GET', `/admin/users/${await newUser()}/sessions`)),
     'DELETE /admin/users/:id/sessions': async () =>
-      void (await operate('DELETE', `/admin/users/${NOBODY}/sessions`)),
+      void (await operate('DELETE', `/admin/users/${await newUser()}/sessions`)),
     'DELETE /admin/sessions/:id': async () => {
       const own = cookie;
       await signUpAnother();

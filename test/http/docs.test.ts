@@ -94,7 +94,8 @@ test('every operation is complete', async (t) => {
 const isOAuth = (name: string) => name.includes(' /oauth/');
 
 function bodyTypesOf(name: string): string[] {
-  if (name === 'patch /me') return ['application/merge-patch+json', 'application/json'];
+  if (['patch /me', 'patch /admin/users/{id}'].includes(name))
+    return ['application/merge-patch+json', 'application/json'];
   return [isOAuth(name) ? 'application/x-www-form-urlencoded' : 'application/json'];
 }
 
