@@ -42,8 +42,15 @@ const MS_OF: Record<Scheme, (parameters: string[]) => number> = {
 
 const BYTES_OF: Partial<Record<Scheme, (parameters: string[]) => number>> = {
   argon2: ([kib]) => Number(kib) * 1024,
-  scrypt: ([ln, r]) => 128 * 2 ** Number(ln) * Number(r),
-  fbscrypt: ([, ln, r]) => 128 * 2 ** Number(ln) * Number(r),
+  scrypt: ([ln, r, p]) => scryptBytes(Number(ln), Number(r), Number(p)),
+  fbscrypt: ([, ln, r]) => scryptBytes(Number(ln), Number(r), 1),
+};
+
+/** Steps of an algorithm of which nobody uses so many, whatever they cost: the binary logarithm of N, and passes. */
+const MOST_STEPS: Partial<Record<Scheme, (parameters: string[]) => boolean>> = {
+  argon2: ([, passes]) => Number(passes) <= 10,
+  scrypt: ([ln]) => Number(ln) <= 17,
+  fbscrypt: ([, ln]) => Number(ln) <= 17,
 };
 
 /** What the algorithms can be run with. */
@@ -56,12 +63,17 @@ const POSSIBLE: Partial<Record<Scheme, (parameters: string[]) => boolean>> = {
   pbkdf2: ([, rounds]) => Number(rounds) >= 1,
 };
 
-/** What node:crypto may take for scrypt, in bytes: N = 2^18 with r = 8 needs a little more than 256 MiB. */
-export const MAX_SCRYPT_BYTES = 300 * 2 ** 20;
+/** What node:crypto may take for scrypt. */
+export const MAX_SCRYPT_BYTES = MOST_MIB * 2 ** 20;
 
-/** RFC 7914 §2, and within the memory as OpenSSL counts it: two blocks, and one for each p, beside the N. */
+/** RFC 7914 §2, and within the memory. */
 function isScrypt(ln: number, r: number, p: number): boolean {
-  return ln >= 1 && r >= 1 && p >= 1 && ln < 16 * r && 128 * r * (2 ** ln + 2 + p) <= MAX_SCRYPT_BYTES;
+  return ln >= 1 && r >= 1 && p >= 1 && ln < 16 * r && scryptBytes(ln, r, p) <= MAX_SCRYPT_BYTES;
+}
+
+/** As OpenSSL counts it: two blocks, and one for each p, beside the N. */
+function scryptBytes(ln: number, r: number, p: number): number {
+  return 128 * r * (2 ** ln + 2 + p);
 }
 
 /** Whether the algorithm can be run with these parameters. */
@@ -79,10 +91,12 @@ export function boundProblem(strength: Strength): string | null {
   const { scheme, parameters, text } = strength;
   const mib = (BYTES_OF[scheme]?.(parameters) ?? 0) / 2 ** 20;
   if (mib > MOST_MIB)
-    return `needs ${Math.round(mib)} MiB of memory for each sign-in (${text}), and at most ${MOST_MIB} are allowed`;
+    return `needs ${Math.ceil(mib)} MiB of memory for each sign-in (${text}), and at most ${MOST_MIB} are allowed`;
   if (!isPossible(strength)) return `has parameters with which it cannot be checked (${text})`;
   const ms = costMsOf(strength);
   if (ms > MOST_MS)
     return `takes about ${(ms / 1000).toFixed(1)} seconds for each sign-in (${text}), and at most ${MOST_MS / 1000} is allowed`;
+  if (MOST_STEPS[scheme]?.(parameters) === false)
+    return `is dearer than any system makes them (${text}): scrypt has an N of 2^17 at most, and argon2 10 passes`;
   return null;
 }

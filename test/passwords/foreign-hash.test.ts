@@ -92,14 +92,18 @@ test('what costs too much, or cannot be checked, is refused with the reason', (t
     [`$2x$10$${bcryptEnd}`, /bug/],
     [`$2$10$${bcryptEnd}`, /no form that is known/],
     [`$2b$10$${bcryptEnd}.`, /no form that is known/],
-    [`$scrypt$ln=19,r=8,p=1$${SALT}$${HASH}`, /512 MiB/],
+    [`$scrypt$ln=19,r=8,p=1$${SALT}$${HASH}`, /513 MiB/],
+    [`$scrypt$ln=18,r=8,p=1$${SALT}$${HASH}`, /257 MiB/],
+    [`$scrypt$ln=18,r=2,p=1$${SALT}$${HASH}`, /2\^17 at most/],
+    [`$fbscrypt$v=1,n=18,r=2,p=1,ss=Bw==,sk=${HASH}$${SALT}$${HASH}`, /2\^17 at most/],
+    [`$argon2id$v=19$m=64,t=11,p=1$${SALT}$${HASH}`, /10 passes/],
     [`$scrypt$ln=17,r=8,p=8$${SALT}$${HASH}`, /3\.0 seconds/],
     [`$scrypt$ln=0,r=8,p=1$${SALT}$${HASH}`, /cannot be checked/],
     [`$scrypt$ln=16,r=1,p=1$${SALT}$${HASH}`, /cannot be checked/],
     [`$scrypt$ln=14,r=0,p=1$${SALT}$${HASH}`, /cannot be checked/],
     [`$scrypt$ln=14,r=8,p=0$${SALT}$${HASH}`, /cannot be checked/],
     [`$scrypt$ln=16385,r=8,p=1$${SALT}$${HASH}`, /not known here/],
-    [`$fbscrypt$v=1,n=20,r=8,p=1,ss=Bw==,sk=${HASH}$${SALT}$${HASH}`, /1024 MiB/],
+    [`$fbscrypt$v=1,n=20,r=8,p=1,ss=Bw==,sk=${HASH}$${SALT}$${HASH}`, /1025 MiB/],
     [`$fbscrypt$v=1,n=0,r=8,p=1,ss=Bw==,sk=${HASH}$${SALT}$${HASH}`, /cannot be checked/],
     [`pbkdf2_sha256$10000000$salt$${HASH}`, /4\.0 seconds/],
     [`$pbkdf2-sha512$i=0$${SALT}$${HASH}`, /cannot be checked/],
@@ -144,9 +148,9 @@ test('a cost with leading zeros is the same strength, in a form that can be chec
 test('what is taken is within what scrypt may have of memory, with its blocks beside the N', (t) => {
   const end = `$${SALT}$${HASH}`;
   for (const cost of ['ln=3,r=231000,p=1', 'ln=4,r=130000,p=1'])
-    t.match(problemOf(`$scrypt$${cost}${end}`), /cannot be checked/, cost);
+    t.match(problemOf(`$scrypt$${cost}${end}`), /MiB of memory/, cost);
   t.equal(verifyStoredHash(read(`$scrypt$ln=1,r=60000,p=1${end}`).stored, 'x', {}), false);
-  t.equal(readStrength(read(`$scrypt$ln=18,r=8,p=1${end}`).strength)?.scheme, 'scrypt');
+  t.equal(readStrength(read(`$scrypt$ln=17,r=8,p=1${end}`).strength)?.scheme, 'scrypt');
   t.end();
 });
 
@@ -159,7 +163,7 @@ test('work that is not in the memory counts: lanes that wait for one another, an
 test('the costliest that is taken of each kind is within the bounds', (t) => {
   for (const text of [
     `$2b$14$${'.'.repeat(53)}`,
-    `$scrypt$ln=18,r=8,p=1$${SALT}$${HASH}`,
+    `$scrypt$ln=17,r=8,p=2$${SALT}$${HASH}`,
     `$pbkdf2-sha512$i=1900000$${SALT}$${HASH}`,
     `$argon2id$v=19$m=262144,t=7,p=1$${SALT}$${HASH}`,
   ])
