@@ -1,5 +1,6 @@
 import { type Test, test } from 'tap';
 import { build, createPlace, newCredentials, type Place, runSql } from '../helper.ts';
+import { eventually } from '../support/adapters.ts';
 import { createLatinDatabase, createRole, emptySchemas, grantRows } from '../support/database-roles.ts';
 import { startPgbouncer } from '../support/pgbouncer.ts';
 import { runToEnd, startServer } from '../support/processes.ts';
@@ -85,7 +86,11 @@ for (const [how, lines] of Object.entries(PG_BOUNCERS)) {
     for (const { url } of [one, other]) await liveThrough(t, url);
     const locks =
       "select 1 from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
-    t.same(await runSql(place.DATABASE_URL, locks), [], 'no lock stays with the pooler');
+    // A sweep may just have one, for as long as its transaction lasts.
+    await eventually(async () => {
+      const held = await runSql(place.DATABASE_URL, locks);
+      if (held.length > 0) throw new Error('a lock stays with the pooler');
+    });
   });
 }
 

@@ -25,8 +25,13 @@ const { enum: allCodes } = ProblemSchema.properties.code as unknown as { enum: E
 
 /** Those that only a real socket can meet: see test/e2e/sockets.test.ts. */
 const socketCodes = ['duplicate_host', 'headers_too_large', 'request_timeout'];
-/** The code for a token without the right scope: see test/gateway/doctor.test.ts. */
-const tokenCodes = ['insufficient_scope'];
+/** Codes for a token without the right scope, and for what no token may do: see test/gateway/doctor.test.ts and test/admin. */
+const tokenCodes = [
+  'insufficient_scope',
+  'insufficient_user_authentication',
+  'last_admin',
+  'only_on_the_machine',
+];
 /** Codes that depend on the load or the client's address: see rate-limits.test.ts. */
 const loadCodes = ['overloaded', 'rate_limited'];
 /** Codes that need a mail, or a sign-in of some time ago: see test/accounts. */
