@@ -61,6 +61,7 @@ test('an access token verifies with jose and the key set alone', async (t) => {
     email,
     email_verified: false,
     cv: 1,
+    roles: [],
     scope: '',
     auth_time: Math.floor(Date.parse(sessions[0].created_at) / 1000),
     amr: ['pwd'],

@@ -175,8 +175,8 @@ test('the code of a mail undoes the deletion of an account', async (t) => {
     deletions: { undoByCode: async (...args: unknown[]) => void calls.push(args) },
   } as unknown as AccountActionsParts;
   const { undoDeletion } = createAccountActions(parts);
-  const request = { headers: {}, ip: '192.0.2.1', socket: {} };
+  const request = { id: 'r', headers: {}, ip: '192.0.2.1', socket: {} };
   await undoDeletion?.({ code: 'a' }, { request } as Exchange);
-  t.strictSame(calls, [[{ link: 'a' }, { ip: '192.0.2.1', userAgent: null }]]);
+  t.strictSame(calls, [[{ link: 'a' }, { ip: '192.0.2.1', userAgent: null, requestId: 'r' }]]);
   t.end();
 });
