@@ -96,7 +96,7 @@ export function createUserBansService(parts: UserBansParts) {
 }
 
 function isSame({ status, banReason, bannedUntil }: ListedUser, { reason, until }: Ban): boolean {
-  return status === 'banned' && banReason === reason && bannedUntil?.getTime() === until?.getTime();
+  return status === 'banned' && banReason === reason && Number(bannedUntil) === Number(until);
 }
 
 /** What the audit says of a ban; null if there is none. */

@@ -63,7 +63,7 @@ const NOBODY_LISTENS = ['ENOENT', 'ECONNREFUSED', 'EINVAL', 'ENAMETOOLONG'];
 export async function callCommand(
   path: string,
   name: string,
-  args: object,
+  args: object = {},
 ): Promise<{ result: unknown } | null> {
   const answer = await post(path, `/${name}`, JSON.stringify(args)).catch((error: NodeJS.ErrnoException) => {
     if (NOBODY_LISTENS.includes(String(error.code))) return null;

@@ -44,7 +44,7 @@ export async function runCommand<Name extends keyof OperatorCommands>(
   ...args: Parameters<OperatorCommands[Name]>
 ): Promise<Answer<Name>> {
   if (config.EMBEDDED) {
-    const answer = await callCommand(socketOf(config), name, args[0] ?? {});
+    const answer = await callCommand(socketOf(config), name, args[0]);
     if (answer !== null) return answer.result as Answer<Name>;
   }
   const session = await openHere(config);
@@ -60,7 +60,7 @@ export async function runCommand<Name extends keyof OperatorCommands>(
  * @throws AppError, DataFolderError, KeyEncryptionKeyError, DatabaseError; `run` also ServerAway
  */
 export async function openCommands(config: Config): Promise<CommandSession> {
-  const isServed = config.EMBEDDED && (await callCommand(socketOf(config), 'migrations.last', {})) !== null;
+  const isServed = config.EMBEDDED && (await callCommand(socketOf(config), 'migrations.last')) !== null;
   return isServed ? openThere(socketOf(config)) : openHere(config);
 }
 
@@ -74,7 +74,7 @@ const BROKEN_OFF = /^(ECONNRESET|EPIPE)$/;
 function openThere(path: string): CommandSession {
   return {
     async run(name, ...args) {
-      const answer = await callCommand(path, name, args[0] ?? {}).catch((error: NodeJS.ErrnoException) => {
+      const answer = await callCommand(path, name, args[0]).catch((error: NodeJS.ErrnoException) => {
         if (BROKEN_OFF.test(String(error.code))) return null;
         throw error;
       });

@@ -176,7 +176,8 @@ test('operators and the accounts of users', async (t) => {
     const found = await call('GET', `/users?created_after=1970-01-01&created_before=1970-01-02T00:00:00Z`);
     t.same(found.json(), { users: [], next: null });
     const until = new Date(at + 3_600_000).toISOString();
-    t.equal((await call('POST', `/users/${id}/ban`, { until })).json().banned_until, until);
+    for (const _time of [1, 2])
+      t.equal((await call('POST', `/users/${id}/ban`, { until })).json().banned_until, until);
     t.equal(codeOf(await signIn(ada)), 'invalid_credentials');
     const inList = async (status: string) =>
       (await call('GET', `/users?search=${ada.email}&status=${status}`)).json().users.length;

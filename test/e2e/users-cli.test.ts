@@ -53,6 +53,7 @@ t.test('the whole life of an account, by commands alone', async (t) => {
   t.equal((await json('force-reset', moved)).has_password, false);
   t.same(await json('end-sessions', moved), { ended: 0 });
   t.equal((await users('end-sessions', moved)).stdout, 'Sessions that were ended: 0\n');
+  t.match((await users('list', moved)).stdout, /active +no/);
   t.match(await refused('delete', moved), /Say --yes/);
   t.equal((await users('delete', moved, '--yes')).stdout, `Deleted: ${moved}\n`);
   t.match(await refused('show', moved), /no account with the address/);
