@@ -2,11 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { AuditService } from '../audit/audit-service.ts';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { Instant, Text, Uuid } from '../http/schemas.ts';
+import { Instant, Query, Text, Uuid } from '../http/schemas.ts';
 import { ADMIN_READ_PROBLEMS, cursorOf, Next, pageFields, pageOf } from './admin-page.ts';
 import { NullableText } from './admin-schemas.ts';
-import type { RequireOperator } from './require-operator.ts';
+import { type RequireOperator, routesOf } from './require-operator.ts';
 
 const Event = Type.Object({
   id: Uuid(),
@@ -26,22 +25,19 @@ const Event = Type.Object({
   details: Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()]),
 });
 
-const Query = Type.Object(
-  {
-    actor: Type.Optional(
-      Text({
-        maxLength: 256,
-        description: 'Who did it: a user or a client by id, or `operator` or `server`',
-      }),
-    ),
-    subject: Type.Optional(Uuid()),
-    kind: Type.Optional(Text({ maxLength: 64 })),
-    since: Type.Optional(Text({ maxLength: 40, description: 'RFC 3339' })),
-    until: Type.Optional(Text({ maxLength: 40, description: 'RFC 3339; before then' })),
-    ...pageFields,
-  },
-  { additionalProperties: false },
-);
+const AuditQueryFields = Query({
+  actor: Type.Optional(
+    Text({
+      maxLength: 256,
+      description: 'Who did it: a user or a client by id, or `operator` or `server`',
+    }),
+  ),
+  subject: Type.Optional(Uuid()),
+  kind: Type.Optional(Text({ maxLength: 64 })),
+  since: Type.Optional(Text({ maxLength: 40, description: 'RFC 3339' })),
+  until: Type.Optional(Text({ maxLength: 40, description: 'RFC 3339; before then' })),
+  ...pageFields,
+});
 
 const PLACE = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
@@ -49,16 +45,15 @@ type Parts = { audit: AuditService; requireOperator: RequireOperator };
 
 /** What happened. */
 export const adminAuditRoutes: FastifyPluginAsyncTypebox<Parts> = async (app, { audit, requireOperator }) => {
-  const scope = 'admin:audit';
+  const { reads, docs } = routesOf('admin:audit', requireOperator);
+
   app.get(
     '/admin/audit',
     {
-      config: adminLimit,
-      preHandler: requireOperator({ scope, writes: false }),
+      ...reads,
       schema: {
-        ...{ tags: ['admin'], security: [{ accessToken: [] }], summary: 'What happened, the newest first' },
-        description: `Needs the scope \`${scope}\`.`,
-        querystring: Query,
+        ...{ ...docs, summary: 'What happened, the newest first' },
+        querystring: AuditQueryFields,
         response: {
           200: Type.Object({ events: Type.Array(Event), next: Next }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),

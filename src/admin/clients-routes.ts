@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { Body, OptionalBody, Text } from '../http/schemas.ts';
+import { Body, OptionalBody, Query, Text } from '../http/schemas.ts';
 import {
   ADMIN_READ_PROBLEMS,
   ADMIN_WRITE_PROBLEMS,
@@ -13,7 +12,7 @@ import {
 } from './admin-page.ts';
 import { Client, Names, NewClientCredentials } from './admin-schemas.ts';
 import type { Operations } from './open-operations.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 
 const CLIENT_ID = /^[a-z0-9._-]{1,64}$/;
 const DAY_SECONDS = 86_400;
@@ -60,19 +59,15 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app,
   { clients, requireOperator },
 ) => {
-  const scope = 'admin:clients';
-  const reads = { config: adminLimit, preHandler: requireOperator({ scope, writes: false }) };
-  const writes = { config: adminLimit, preHandler: requireOperator({ scope, writes: true }) };
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const description = `Needs the scope \`${scope}\`.`;
+  const { reads, writes, docs } = routesOf('admin:clients', requireOperator);
 
   app.get(
     '/admin/clients',
     {
       ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'The service clients' },
-        querystring: Type.Object(pageFields, { additionalProperties: false }),
+        ...{ ...docs, summary: 'The service clients' },
+        querystring: Query(pageFields),
         response: {
           200: Type.Object({ clients: Type.Array(Client, { description: 'By id' }), next: Next }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),
@@ -92,7 +87,7 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'One service client' },
+        ...{ ...docs, summary: 'One service client' },
         params: ById,
         response: { 200: Client, ...problemResponses(...ADMIN_READ_PROBLEMS, ...OF_ONE) },
       },
@@ -105,7 +100,7 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'Register a service client, and get its secret once' },
+        ...{ ...docs, summary: 'Register a service client, and get its secret once' },
         body: NewClient,
         response: {
           201: NewClientCredentials,
@@ -124,8 +119,8 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, summary: 'Replace what is given of a client' },
-        description: `${description} Tokens of the client that say more than it has then become inactive.`,
+        ...{ ...docs, summary: 'Replace what is given of a client' },
+        description: `${docs.description} Tokens of the client that say more than it has then become inactive.`,
         params: ById,
         body: Changes,
         response: {
@@ -142,8 +137,8 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, summary: 'Make a new secret, and get it once' },
-        description: `${description} For a client with a scope that begins with \`admin:\`, only on the machine.`,
+        ...{ ...docs, summary: 'Make a new secret, and get it once' },
+        description: `${docs.description} For a client with a scope that begins with \`admin:\`, only on the machine.`,
         params: ById,
         body: Rotation,
         response: {
@@ -169,7 +164,7 @@ export const adminClientsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
       {
         ...writes,
         schema: {
-          ...{ ...shared, description: `${description} Repeating it is harmless.`, summary },
+          ...{ ...docs, description: `${docs.description} Repeating it is harmless.`, summary },
           params: ById,
           body: OptionalBody({}),
           response: {

@@ -1,12 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { OptionalBody, Text } from '../http/schemas.ts';
+import { OptionalBody, Query, Text } from '../http/schemas.ts';
 import { ADMIN_READ_PROBLEMS, ADMIN_WRITE_PROBLEMS } from './admin-page.ts';
 import { NullableText, RotationSchedule, SigningKey } from './admin-schemas.ts';
 import type { Operations } from './open-operations.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 
 const Keys = Type.Array(SigningKey, { description: 'The oldest first' });
 
@@ -29,17 +28,15 @@ type Parts = { keys: Operations['keys']; requireOperator: RequireOperator };
 
 /** The signing keys, as `doorward keys` shows and changes them. */
 export const adminKeysRoutes: FastifyPluginAsyncTypebox<Parts> = async (app, { keys, requireOperator }) => {
-  const scope = 'admin:keys';
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const description = `Needs the scope \`${scope}\`.`;
+  const { reads, writes, docs } = routesOf('admin:keys', requireOperator);
 
   app.get(
     '/admin/keys',
     {
-      ...{ config: adminLimit, preHandler: requireOperator({ scope, writes: false }) },
+      ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'The signing keys, and when they change' },
-        querystring: Type.Object({}, { additionalProperties: false }),
+        ...{ ...docs, summary: 'The signing keys, and when they change' },
+        querystring: Query({}),
         response: {
           200: Type.Object({ keys: Keys, schedule: RotationSchedule }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),
@@ -52,9 +49,9 @@ export const adminKeysRoutes: FastifyPluginAsyncTypebox<Parts> = async (app, { k
   app.post(
     '/admin/keys/rotate',
     {
-      ...{ config: adminLimit, preHandler: requireOperator({ scope, writes: true }) },
+      ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'Rotate the signing keys before they are due' },
+        ...{ ...docs, summary: 'Rotate the signing keys before they are due' },
         body: Rotation,
         response: {
           200: Type.Object({

@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { OptionalBody, Text } from '../http/schemas.ts';
+import { OptionalBody, Query, Text } from '../http/schemas.ts';
 import { DEAD_PLACE } from '../outbox/outbox-rules.ts';
 import {
   ADMIN_READ_PROBLEMS,
@@ -14,15 +13,12 @@ import {
 } from './admin-page.ts';
 import { DeadMessage, IdInPath } from './admin-schemas.ts';
 import type { Operations } from './open-operations.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 
-const OutboxQuery = Type.Object(
-  {
-    lane: Type.Optional(Text({ maxLength: 100, description: 'Only messages of this kind' })),
-    ...pageFields,
-  },
-  { additionalProperties: false },
-);
+const OutboxQuery = Query({
+  lane: Type.Optional(Text({ maxLength: 100, description: 'Only messages of this kind' })),
+  ...pageFields,
+});
 
 type Parts = { outbox: Operations['outbox']; requireOperator: RequireOperator };
 
@@ -31,10 +27,7 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app,
   { outbox, requireOperator },
 ) => {
-  const scope = 'admin:keys';
-  const writes = { config: adminLimit, preHandler: requireOperator({ scope, writes: true }) };
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const description = `Needs the scope \`${scope}\`.`;
+  const { reads, writes, docs } = routesOf('admin:keys', requireOperator);
   const done = {
     204: Type.Null({ description: 'Done' }),
     ...problemResponses(...ADMIN_WRITE_PROBLEMS, 'not_found', 'uri_too_long'),
@@ -43,9 +36,9 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app.get(
     '/admin/outbox',
     {
-      ...{ config: adminLimit, preHandler: requireOperator({ scope, writes: false }) },
+      ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'Messages that could not be delivered' },
+        ...{ ...docs, summary: 'Messages that could not be delivered' },
         querystring: OutboxQuery,
         response: {
           200: Type.Object({
@@ -72,8 +65,7 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
       ...writes,
       schema: {
         ...{
-          ...shared,
-          description,
+          ...docs,
           summary: 'Let a message be tried again, with all its attempts before it',
         },
         ...{ params: IdInPath, body: OptionalBody({}), response: done },
@@ -90,7 +82,7 @@ export const adminOutboxRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'Delete a message: it is never delivered' },
+        ...{ ...docs, summary: 'Delete a message: it is never delivered' },
         ...{ params: IdInPath, body: OptionalBody({}), response: done },
       },
     },

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
+import { Query } from '../http/schemas.ts';
 import { ADMIN_READ_PROBLEMS } from './admin-page.ts';
 import { Setting, Stats } from './admin-schemas.ts';
 import type { Operations } from './open-operations.ts';
-import type { RequireOperator } from './require-operator.ts';
+import { type RequireOperator, routesOf } from './require-operator.ts';
 
 type Parts = { operations: Pick<Operations, 'settings' | 'stats'>; requireOperator: RequireOperator };
 
@@ -14,16 +14,17 @@ export const adminOverviewRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app,
   { operations, requireOperator },
 ) => {
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const querystring = Type.Object({}, { additionalProperties: false });
+  const settings = routesOf('admin:keys', requireOperator);
+  const stats = routesOf('admin:users:read', requireOperator);
+  const querystring = Query({});
 
   app.get(
     '/admin/settings',
     {
-      ...{ config: adminLimit, preHandler: requireOperator({ scope: 'admin:keys', writes: false }) },
+      ...settings.reads,
       schema: {
-        ...{ ...shared, querystring, summary: 'The settings that the server runs with, without secrets' },
-        description: 'Needs the scope `admin:keys`.',
+        ...{ ...settings.docs, querystring },
+        summary: 'The settings that the server runs with, without secrets',
         response: {
           200: Type.Object({ settings: Type.Array(Setting) }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),
@@ -36,11 +37,10 @@ export const adminOverviewRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app.get(
     '/admin/stats',
     {
-      ...{ config: adminLimit, preHandler: requireOperator({ scope: 'admin:users:read', writes: false }) },
+      ...stats.reads,
       schema: {
-        ...{ ...shared, querystring, summary: 'How many users and sessions, and sign-ins by hour' },
-        description:
-          'Needs the scope `admin:users:read`. The figures are at most five seconds old, and cost little however many users there are: see `estimated`.',
+        ...{ ...stats.docs, querystring, summary: 'How many users and sessions, and sign-ins by hour' },
+        description: `${stats.docs.description} The figures are at most five seconds old, and cost little however many users there are: see \`estimated\`.`,
         response: { 200: Stats, ...problemResponses(...ADMIN_READ_PROBLEMS) },
       },
     },

@@ -2,6 +2,7 @@ import type { FastifyRequest, preHandlerAsyncHookHandler } from 'fastify';
 import type { Actor } from '../audit/audit-event.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { adminLimit } from '../http/rate-limits.ts';
 import { deviceOf } from '../sessions/device.ts';
 import { requireScope } from '../tokens/access-token-check.ts';
 import type { TokenStatusService } from '../tokens/token-status-service.ts';
@@ -53,6 +54,23 @@ export function createRequireOperator({ statuses, now, maxAuthAgeMs }: OperatorP
       maxAuthAgeSeconds: Math.floor(maxAuthAgeMs / 1000),
     });
   }
+}
+
+/**
+ * What the routes of one scope share: who may call them, and what the OpenAPI document says of that.
+ * @returns `reads` and `writes` are members of a route, `docs` of its schema
+ */
+export function routesOf(scope: AdminScope, requireOperator: RequireOperator) {
+  const guard = (writes: boolean) => ({ config: adminLimit, preHandler: requireOperator({ scope, writes }) });
+  return {
+    reads: guard(false),
+    writes: guard(true),
+    docs: {
+      tags: ['admin'],
+      security: [{ accessToken: [] }],
+      description: `Needs the scope \`${scope}\`.`,
+    },
+  };
 }
 
 /** Who sends the request that `requireOperator` has let through, for the audit. */

@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { Body, OptionalBody, Text } from '../http/schemas.ts';
+import { Body, OptionalBody, Query, Text } from '../http/schemas.ts';
 import { ADMIN_READ_PROBLEMS, ADMIN_WRITE_PROBLEMS } from './admin-page.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 import { MAX_DESCRIPTION_LENGTH, MOST_SCOPES_OF_A_ROLE } from './role-rules.ts';
 import type { RolesService } from './roles-service.ts';
 
@@ -37,21 +36,17 @@ export const rolesRoutes: FastifyPluginAsyncTypebox<RolesRoutesOptions> = async 
   app,
   { roles, requireOperator },
 ) => {
-  const writes = {
-    config: adminLimit,
-    preHandler: requireOperator({ scope: 'admin:users:write', writes: true }),
-  };
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const write = { ...shared, params: ByName };
+  const { reads, docs } = routesOf('admin:users:read', requireOperator);
+  const { writes, docs: writing } = routesOf('admin:users:write', requireOperator);
+  const write = { ...writing, params: ByName };
 
   app.get(
     '/admin/roles',
     {
-      config: adminLimit,
-      preHandler: requireOperator({ scope: 'admin:users:read', writes: false }),
+      ...reads,
       schema: {
-        ...{ ...shared, summary: 'The roles', description: 'Needs the scope `admin:users:read`.' },
-        querystring: Type.Object({}, { additionalProperties: false }),
+        ...{ ...docs, summary: 'The roles' },
+        querystring: Query({}),
         response: {
           200: Type.Object({ roles: Type.Array(RoleSchema, { description: 'By name; at most 200' }) }),
           ...problemResponses(...ADMIN_READ_PROBLEMS),
@@ -67,8 +62,7 @@ export const rolesRoutes: FastifyPluginAsyncTypebox<RolesRoutesOptions> = async 
       ...writes,
       schema: {
         ...{ ...write, summary: 'Make a role, or replace its scopes', body: RoleBody },
-        description:
-          'Needs the scope `admin:users:write`. Earlier tokens of the users with the role become void, 100 users at a time.',
+        description: `${writing.description} Earlier tokens of the users with the role become void, 100 users at a time.`,
         response: { 200: RoleSchema, ...problemResponses(...PROBLEMS, 'only_on_the_machine') },
       },
     },
@@ -81,8 +75,7 @@ export const rolesRoutes: FastifyPluginAsyncTypebox<RolesRoutesOptions> = async 
       ...writes,
       schema: {
         ...{ ...write, summary: 'Remove a role, and take it from all users', body: OptionalBody({}) },
-        description:
-          'Needs the scope `admin:users:write`. The role gives nobody a scope from now on, and is taken from 100 users at a time.',
+        description: `${writing.description} The role gives nobody a scope from now on, and is taken from 100 users at a time.`,
         response: {
           204: Type.Null({ description: 'Done' }),
           ...problemResponses(...PROBLEMS, 'not_found'),

@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type, { type Static } from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
-import { OptionalBody, Uuid } from '../http/schemas.ts';
+import { OptionalBody, Query, Uuid } from '../http/schemas.ts';
 import { CURSOR_PATTERN } from '../sessions/session-rules.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import {
@@ -15,7 +14,7 @@ import {
 } from './admin-page.ts';
 import { IdInPath, Session } from './admin-schemas.ts';
 import type { Admin } from './open-admin.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 
 const Sessions = Type.Object({
   sessions: Type.Array(Session, { description: 'The latest used first' }),
@@ -35,19 +34,15 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
   app,
   { sessions, users, requireOperator },
 ) => {
-  const scope = 'admin:sessions';
-  const reads = { config: adminLimit, preHandler: requireOperator({ scope, writes: false }) };
-  const writes = { config: adminLimit, preHandler: requireOperator({ scope, writes: true }) };
-  const shared = { tags: ['admin'], security: [{ accessToken: [] }] };
-  const description = `Needs the scope \`${scope}\`.`;
+  const { reads, writes, docs } = routesOf('admin:sessions', requireOperator);
 
   app.get(
     '/admin/sessions',
     {
       ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'Where a user is signed in' },
-        querystring: Type.Object({ user_id: Uuid(), ...pageFields }, { additionalProperties: false }),
+        ...{ ...docs, summary: 'Where a user is signed in' },
+        querystring: Query({ user_id: Uuid(), ...pageFields }),
         response: { 200: Sessions, ...problemResponses(...ADMIN_READ_PROBLEMS) },
       },
     },
@@ -59,9 +54,9 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...reads,
       schema: {
-        ...{ ...shared, description, summary: 'Where this user is signed in' },
+        ...{ ...docs, summary: 'Where this user is signed in' },
         params: IdInPath,
-        querystring: Type.Object(pageFields, { additionalProperties: false }),
+        querystring: Query(pageFields),
         response: {
           200: Sessions,
           ...problemResponses(...ADMIN_READ_PROBLEMS, 'not_found', 'uri_too_long'),
@@ -79,7 +74,7 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'End one session' },
+        ...{ ...docs, summary: 'End one session' },
         params: IdInPath,
         body: OptionalBody({}),
         response: {
@@ -99,7 +94,7 @@ export const adminSessionsRoutes: FastifyPluginAsyncTypebox<Parts> = async (
     {
       ...writes,
       schema: {
-        ...{ ...shared, description, summary: 'End all sessions of a user' },
+        ...{ ...docs, summary: 'End all sessions of a user' },
         params: IdInPath,
         body: OptionalBody({}),
         response: {

@@ -1,5 +1,5 @@
 import Type, { type TSchema } from 'typebox';
-import { Body, Instant, OptionalBody, Text, Uuid } from '../http/schemas.ts';
+import { Body, Instant, OptionalBody, Query, Text, Uuid } from '../http/schemas.ts';
 import { pageFields } from './admin-page.ts';
 
 const OrNull = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
@@ -31,25 +31,22 @@ const MAX_INSTANT_LENGTH = 40;
 const InstantAsked = (description: string) =>
   Text({ maxLength: MAX_INSTANT_LENGTH, description: `${description}; RFC 3339, or a day in UTC` });
 
-export const UsersQuery = Type.Object(
-  {
-    search: Type.Optional(
-      Text({
-        ...{ minLength: 1, maxLength: 320 },
-        description: 'The beginning of the address or of the name, in capitals or not',
-      }),
-    ),
-    status: Type.Optional(Type.String({ enum: ['active', 'banned'] })),
-    role: Type.Optional(Text({ maxLength: 100, description: 'The name of a role that they have' })),
-    verified: Type.Optional(
-      Type.String({ enum: ['true', 'false'], description: 'Whether the address is verified' }),
-    ),
-    created_after: Type.Optional(InstantAsked('Accounts from this instant on')),
-    created_before: Type.Optional(InstantAsked('Accounts from before this instant')),
-    ...pageFields,
-  },
-  { additionalProperties: false },
-);
+export const UsersQuery = Query({
+  search: Type.Optional(
+    Text({
+      ...{ minLength: 1, maxLength: 320 },
+      description: 'The beginning of the address or of the name, in capitals or not',
+    }),
+  ),
+  status: Type.Optional(Type.String({ enum: ['active', 'banned'] })),
+  role: Type.Optional(Text({ maxLength: 100, description: 'The name of a role that they have' })),
+  verified: Type.Optional(
+    Type.String({ enum: ['true', 'false'], description: 'Whether the address is verified' }),
+  ),
+  created_after: Type.Optional(InstantAsked('Accounts from this instant on')),
+  created_before: Type.Optional(InstantAsked('Accounts from before this instant')),
+  ...pageFields,
+});
 
 /** Not a union: its errors would mention both branches. */
 const TextOrNull = (description: string, maxLength?: number) =>

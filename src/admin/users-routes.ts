@@ -1,12 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { problemResponses } from '../http/problem.ts';
-import { adminLimit } from '../http/rate-limits.ts';
 import { addJsonParser } from '../http/request-checks.ts';
 import { OptionalBody, Uuid } from '../http/schemas.ts';
 import { ADMIN_READ_PROBLEMS, ADMIN_WRITE_PROBLEMS, Next } from './admin-page.ts';
 import type { Admin } from './open-admin.ts';
-import { operatorOf, type RequireOperator } from './require-operator.ts';
+import { operatorOf, type RequireOperator, routesOf } from './require-operator.ts';
 import { AdminUserSchema, BanBody, NewUser, UserPatchSchema, UsersQuery } from './user-schemas.ts';
 
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -26,19 +25,8 @@ export const usersRoutes: FastifyPluginAsyncTypebox<UsersRoutesOptions> = async 
   { users, requireOperator },
 ) => {
   addJsonParser(app, MERGE_PATCH);
-  const reads = {
-    config: adminLimit,
-    preHandler: requireOperator({ scope: 'admin:users:read', writes: false }),
-  };
-  const writes = {
-    config: adminLimit,
-    preHandler: requireOperator({ scope: 'admin:users:write', writes: true }),
-  };
-  const read = {
-    ...{ tags: ['admin'], security: [{ accessToken: [] }] },
-    description: 'Needs the scope `admin:users:read`.',
-  };
-  const write = { ...read, description: 'Needs the scope `admin:users:write`.' };
+  const { reads, docs: read } = routesOf('admin:users:read', requireOperator);
+  const { writes, docs: write } = routesOf('admin:users:write', requireOperator);
 
   app.get(
     '/admin/users',

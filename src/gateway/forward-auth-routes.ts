@@ -6,33 +6,30 @@ import { AppError, unavailable } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
 import { CHECKS_ORIGIN_ITSELF, isOwnPage } from '../http/origin-check.ts';
 import { problemResponses, READ_PROBLEMS } from '../http/problem.ts';
-import { Text } from '../http/schemas.ts';
+import { Query, Text } from '../http/schemas.ts';
 import type { SessionCookie } from '../sessions/session-cookie.ts';
 import { bearerOf } from '../tokens/access-token-check.ts';
 import { type GatewayRequest, readOriginalRequest } from './forward-auth-request.ts';
 import type { ForwardAuthService, Identity } from './forward-auth-service.ts';
 
-const DoorQuery = Type.Object(
-  {
-    audience: Type.Optional(
-      Text({ description: 'The audience of the service behind the door; any when left out' }),
-    ),
-    check: Type.Optional(
-      Type.Literal('session', { description: 'Ask the database, so that a sign-out counts at once' }),
-    ),
-    cookie: Type.Optional(
-      Type.Literal('strip', {
-        description: "Answer with a Cookie header for the service: the caller's, without that of the session",
-      }),
-    ),
-    answer: Type.Optional(
-      Type.Literal('refusal', {
-        description: 'The answer goes to the caller, who was refused a moment ago: 503 in place of 200',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
+const DoorQuery = Query({
+  audience: Type.Optional(
+    Text({ description: 'The audience of the service behind the door; any when left out' }),
+  ),
+  check: Type.Optional(
+    Type.Literal('session', { description: 'Ask the database, so that a sign-out counts at once' }),
+  ),
+  cookie: Type.Optional(
+    Type.Literal('strip', {
+      description: "Answer with a Cookie header for the service: the caller's, without that of the session",
+    }),
+  ),
+  answer: Type.Optional(
+    Type.Literal('refusal', {
+      description: 'The answer goes to the caller, who was refused a moment ago: 503 in place of 200',
+    }),
+  ),
+});
 
 const AnyQuery = Type.Object({});
 

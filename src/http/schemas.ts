@@ -13,11 +13,14 @@ export const Text = (options: { minLength?: number; maxLength?: number; descript
 export const Body = <Fields extends Record<string, TSchema>>(fields: Fields) =>
   Type.Object(fields, { additionalProperties: false });
 
-/** The same, but the body may be missing. Not a union: its errors would mention both branches. */
+/** A body that may be missing. Not a union: its errors would mention both branches. */
 export const OptionalBody = <Fields extends Record<string, TSchema>>(fields: Fields) => {
   const body = Body(fields);
   return Type.Unsafe<Static<typeof body> | null>({ ...body, type: ['object', 'null'] });
 };
+
+/** The query of a request: exactly these parameters. */
+export const Query = <Fields extends Record<string, TSchema>>(parameters: Fields) => Body(parameters);
 
 export const Uuid = () => Type.String({ format: 'uuid' });
 

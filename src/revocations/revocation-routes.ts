@@ -4,6 +4,7 @@ import type { FastifyContextConfig, FastifyReply, preHandlerAsyncHookHandler } f
 import Type from 'typebox';
 import { prefersEventStream } from '../http/accept-header.ts';
 import { problemResponses } from '../http/problem.ts';
+import { Query } from '../http/schemas.ts';
 import type { RevocationFeed } from './revocation-feed.ts';
 import type { RevocationStreams } from './revocation-streams.ts';
 import type { RevocationWaits } from './revocation-waits.ts';
@@ -13,18 +14,15 @@ const BEAT_EVERY_MS = 1_000;
 const Cursor = (description: string) =>
   Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,40}\\.\\d{1,16}$', description }));
 
-const FeedQuery = Type.Object(
-  {
-    after: Cursor('`cursor` of the last answer; the whole window when left out'),
-    wait: Type.Optional(
-      Type.String({
-        pattern: '^(1?\\d|2[0-5])$',
-        description: 'Seconds to hold an answer that has nothing new, 0 to 25',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
+const FeedQuery = Query({
+  after: Cursor('`cursor` of the last answer; the whole window when left out'),
+  wait: Type.Optional(
+    Type.String({
+      pattern: '^(1?\\d|2[0-5])$',
+      description: 'Seconds to hold an answer that has nothing new, 0 to 25',
+    }),
+  ),
+});
 
 const FeedHeaders = Type.Object({
   'last-event-id': Cursor('What a stream continues after; goes before `after`'),

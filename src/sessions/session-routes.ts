@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox';
 import { AppError } from '../core/errors.ts';
 import { clientNetwork } from '../http/client-address.ts';
 import { problemResponses, READ_PROBLEMS, WRITE_PROBLEMS } from '../http/problem.ts';
-import { Instant, OptionalBody, Uuid } from '../http/schemas.ts';
+import { Instant, OptionalBody, Query, Uuid } from '../http/schemas.ts';
 import { type Authenticate, signedIn } from './authenticate.ts';
 import { deviceOf } from './device.ts';
 import type { SessionCookie } from './session-cookie.ts';
@@ -22,18 +22,15 @@ const Session = Type.Object({
 
 const MAX_LISTED = 100;
 
-const SessionsQuery = Type.Object(
-  {
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9][0-9]?|100)$',
-        description: 'How many at most: 1 to 100. 100 when left out',
-      }),
-    ),
-    after: Type.Optional(Type.String({ pattern: CURSOR_PATTERN, description: '`next` of the part before' })),
-  },
-  { additionalProperties: false },
-);
+const SessionsQuery = Query({
+  limit: Type.Optional(
+    Type.String({
+      pattern: '^([1-9][0-9]?|100)$',
+      description: 'How many at most: 1 to 100. 100 when left out',
+    }),
+  ),
+  after: Type.Optional(Type.String({ pattern: CURSOR_PATTERN, description: '`next` of the part before' })),
+});
 
 const SessionsResponse = Type.Object({
   sessions: Type.Array(Session, { description: 'The latest used first' }),
