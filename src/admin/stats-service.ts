@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../core/clock.ts';
 import { unavailable } from '../core/errors.ts';
 import { remembered } from '../core/remembered.ts';
+import { leastIdAt } from '../core/time-in-id.ts';
 import type { EventCount, HourOfIds, StatsStore } from './stats-store.ts';
 
 /** What operators see at a glance. */
@@ -78,14 +79,8 @@ function lastHours(now: number): number[] {
   return Array.from({ length: HOURS }, (_, index) => (current - HOURS + 1 + index) * HOUR_MS);
 }
 
-/** Ids of events begin with the time at which they are made (RFC 9562 §5.7). */
 function idsOf(start: number): HourOfIds {
-  return { from: leastId(start), to: leastId(start + HOUR_MS) };
-}
-
-function leastId(ms: number): string {
-  const digits = ms.toString(16).padStart(12, '0');
-  return `${digits.slice(0, 8)}-${digits.slice(8)}-0000-0000-000000000000`;
+  return { from: leastIdAt(start), to: leastIdAt(start + HOUR_MS) };
 }
 
 function hourOf(start: number, events: EventCount[]): HourOfStats {

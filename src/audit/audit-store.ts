@@ -1,5 +1,6 @@
 import type { SQL } from 'drizzle-orm';
 import { NIL, v7 as uuidv7 } from 'uuid';
+import { leastIdAt } from '../core/time-in-id.ts';
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
@@ -96,16 +97,10 @@ function conditionOf({ since, until, after, isNewestFirst, ...wish }: AuditWish)
     wish.actorKind && and(isNull(actorId), sql`${actorKind} = '${sql.raw(wish.actorKind)}'`),
     wish.userId === undefined ? undefined : eq(userId, wish.userId),
     wish.kind === undefined ? undefined : eq(kind, wish.kind),
-    since && and(gte(happenedAt, since), gte(id, idOf(since.getTime() - ID_MARGIN_MS))),
-    until && and(lt(happenedAt, until), lt(id, idOf(until.getTime() + ID_MARGIN_MS))),
+    since && and(gte(happenedAt, since), gte(id, leastIdAt(since.getTime() - ID_MARGIN_MS))),
+    until && and(lt(happenedAt, until), lt(id, leastIdAt(until.getTime() + ID_MARGIN_MS))),
     after === undefined ? undefined : isNewestFirst ? lt(id, after) : gt(id, after),
   );
-}
-
-/** The least id of an instant (RFC 9562 §5.7), so that the index is used for times. */
-function idOf(ms: number): string {
-  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
 
 /** All columns, in one order, so that the text of the statement is always the same. */

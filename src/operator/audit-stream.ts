@@ -1,4 +1,5 @@
 import type { AuditPage, AuditQuery, ListedEvent } from '../audit/audit-listing.ts';
+import { instantOfId, leastIdAt } from '../core/time-in-id.ts';
 
 const READ_AT_ONCE = 1_000;
 /**
@@ -39,11 +40,11 @@ export async function* followEvents(
   wait: () => Promise<boolean>,
 ): AsyncGenerator<ListedEvent[]> {
   const [newest] = (await list({ order: 'newest', limit: 1 })).events;
-  let lastMs = newest === undefined ? 0 : timeOf(newest.id);
+  let lastMs = newest === undefined ? 0 : instantOfId(newest.id);
   const known = new Set<string>();
   const note = (events: ListedEvent[]) => {
     for (const { id } of events) known.add(id);
-    lastMs = Math.max(lastMs, ...events.map(({ id }) => timeOf(id)));
+    lastMs = Math.max(lastMs, ...events.map(({ id }) => instantOfId(id)));
   };
   const look = () => eventsFrom(list, { ...query, after: idBefore(lastMs) });
   // What is there already. The last events are read after that, so that none is left out between the two.
@@ -61,15 +62,7 @@ export async function* followEvents(
   }
 }
 
-/** The instant in an id (RFC 9562 §5.7), in milliseconds since the epoch. */
-function timeOf(id: string): number {
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-}
-
 /** The least id of what may still become visible. */
 function idBefore(ms: number): string {
-  const hex = Math.max(0, ms - LATE_MS)
-    .toString(16)
-    .padStart(12, '0');
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+  return leastIdAt(ms - LATE_MS);
 }

@@ -1,6 +1,7 @@
 import type { Database, Transaction } from '../db/database.ts';
 import { and, asc, desc, eq, inArray, isNotNull, isNull, lte, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
+import { instantOfMicros, microsOf } from '../db/micros.ts';
 import { outbox } from '../db/schema.ts';
 
 export type NewMessage = { id: string; kind: string; payload: unknown };
@@ -52,12 +53,11 @@ export type OutboxStore = ReturnType<typeof createOutboxStore>;
 const MAX_LISTED = 1_000;
 
 /** The instant to the microsecond, which a Date does not hold. */
-const PLACE = sql<string>`(extract(epoch from ${outbox.deadAt}) * 1000000)::bigint || '.' || ${outbox.id}`;
+const PLACE = sql<string>`${microsOf(outbox.deadAt)} || '.' || ${outbox.id}`;
 
 function isAfter(place: string) {
   const [micros, id] = place.split('.');
-  const deadAt = sql`'epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond'`;
-  return sql`(${outbox.deadAt}, ${outbox.id}) < (${deadAt}, ${id}::uuid)`;
+  return sql`(${outbox.deadAt}, ${outbox.id}) < (${instantOfMicros(String(micros))}, ${id}::uuid)`;
 }
 
 /** The `outbox` table. Every time in it is the database's own. */

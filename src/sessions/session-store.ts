@@ -4,6 +4,7 @@ import { and, desc, eq, inArray, lt, or, sql } from '../db/drizzle.ts';
 import { inMs } from '../db/interval.ts';
 import { isOpenSession } from '../db/live-session.ts';
 import { tryLock } from '../db/locks.ts';
+import { instantOfMicros, microsOf } from '../db/micros.ts';
 import { sessions, users } from '../db/schema.ts';
 import { toUserClaims, userClaimsColumns } from '../db/user-claims-columns.ts';
 import { currentStatus } from '../db/user-status.ts';
@@ -50,7 +51,7 @@ export type SessionStore = ReturnType<typeof createSessionStore>;
  * The instant of `last_seen_at` to the microsecond, which a Date does not hold, and the id.
  * `CURSOR_PATTERN` in session-rules.ts is its form.
  */
-const CURSOR = sql<string>`(extract(epoch from ${sessions.lastSeenAt}) * 1000000)::bigint || '.' || ${sessions.id}`;
+const CURSOR = sql<string>`${microsOf(sessions.lastSeenAt)} || '.' || ${sessions.id}`;
 
 const authenticatedAt = sql<Date>`coalesce(${sessions.authenticatedAt}, ${sessions.createdAt})`.mapWith(
   sessions.createdAt,
@@ -59,8 +60,7 @@ const authenticatedAt = sql<Date>`coalesce(${sessions.authenticatedAt}, ${sessio
 /** Condition: the session comes later in the list than that of the cursor. */
 function isAfter(cursor: string): SQL {
   const [micros, id] = cursor.split('.');
-  const seenAt = sql`'epoch'::timestamptz + ${micros}::bigint * interval '1 microsecond'`;
-  return sql`(${sessions.lastSeenAt}, ${sessions.id}) < (${seenAt}, ${id}::uuid)`;
+  return sql`(${sessions.lastSeenAt}, ${sessions.id}) < (${instantOfMicros(String(micros))}, ${id}::uuid)`;
 }
 
 /** The `sessions` table. All times are database time. */

@@ -6,7 +6,7 @@ const noon = Date.parse('2026-03-01T12:34:56.789Z');
 
 const idAt = (instant: string) => {
   const digits = Date.parse(instant).toString(16).padStart(12, '0');
-  return `${digits.slice(0, 8)}-${digits.slice(8)}-0000-0000-000000000000`;
+  return `${digits.slice(0, 8)}-${digits.slice(8)}-7000-8000-000000000000`;
 };
 const FIRST = idAt('2026-02-28T13:00:00Z');
 const LAST = idAt('2026-03-01T12:00:00Z');
