@@ -6,6 +6,9 @@ export type JsonObject = Record<string, unknown>;
 /** What users may change of their account. */
 export type Profile = { displayName: string | null; locale: string | null; metadata: JsonObject };
 
+/** Of a new account. */
+export const NO_PROFILE: Profile = { displayName: null, locale: null, metadata: {} };
+
 /** A JSON Merge Patch (RFC 7396) of a profile: what is missing stays, and null takes away. */
 export type ProfilePatch = {
   display_name?: string | null;

@@ -1,5 +1,6 @@
 import { isAdminScope } from '../core/admin-scopes.ts';
 import { type FieldError, validationFailed } from '../core/errors.ts';
+import { MOST_ROLES_OF_A_USER } from '../core/user-claims.ts';
 
 /** What users can be, and what that lets them do. */
 export type Role = {
@@ -20,7 +21,6 @@ const ROLE_NAME = /^[a-z][a-z0-9._-]{0,63}$/;
 /** RFC 6749 §3.3. */
 const SCOPE_TOKEN = /^[!#-[\]-~]{1,100}$/;
 export const MOST_ROLES = 200;
-const MOST_ROLES_OF_A_USER = 50;
 export const MOST_SCOPES_OF_A_ROLE = 50;
 export const MAX_DESCRIPTION_LENGTH = 200;
 

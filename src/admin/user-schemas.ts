@@ -1,4 +1,5 @@
 import Type, { type TSchema } from 'typebox';
+import { MOST_ROLES_OF_A_USER } from '../core/user-claims.ts';
 import { Body, Instant, OptionalBody, Query, Text, Uuid } from '../http/schemas.ts';
 import { pageFields } from './admin-page.ts';
 
@@ -66,7 +67,7 @@ const profileFields = {
   ),
   roles: Type.Optional(
     Type.Array(Text({ maxLength: 100 }), {
-      maxItems: 50,
+      maxItems: MOST_ROLES_OF_A_USER,
       description: 'Names. One that opens /admin is granted on the machine alone',
     }),
   ),

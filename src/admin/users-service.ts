@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { sendCodeMail } from '../accounts/code-mail.ts';
 import type { openAccounts } from '../accounts/open-accounts.ts';
-import { type ProfilePatch, patchProfile } from '../accounts/profile-rules.ts';
+import { NO_PROFILE, type ProfilePatch, patchProfile } from '../accounts/profile-rules.ts';
 import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService } from '../codes/code-service.ts';
@@ -39,8 +39,6 @@ export type UsersServiceParts = {
   mail: MailService;
   transact: Transact;
 };
-
-const NO_PROFILE = { displayName: null, locale: null, metadata: {} };
 
 /** The code goes to somebody who has not asked for it. */
 const FORCED_RESET_LIFE_MS = 24 * 3_600_000;

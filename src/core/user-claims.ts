@@ -1,5 +1,8 @@
 import Type, { type Static } from 'typebox';
 
+/** Their names stand in each token. */
+export const MOST_ROLES_OF_A_USER = 50;
+
 /**
  * What a token says about its user, by claim name (OpenID Connect Core §5.1). It is made from the user's row in one
  * place and passed on as one value, so a new claim is one line here and one line in db/user-claims-columns.ts.

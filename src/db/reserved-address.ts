@@ -12,6 +12,11 @@ import { oneTimeCodes } from './schema.ts';
  */
 export function isReserved({ email, id }: { email: string; id: string }): SQL {
   return sql`exists (select from ${oneTimeCodes} where ${oneTimeCodes.email} = ${email}
-    and ${oneTimeCodes.purpose} = 'undo_email_change' and ${oneTimeCodes.userId} <> ${id}
+    and ${oneTimeCodes.userId} <> ${id} and ${reserves()})`;
+}
+
+/** Condition: with this code the former owner of its address may bring it back. */
+export function reserves(): SQL {
+  return sql`(${oneTimeCodes.purpose} = 'undo_email_change'
     and ${oneTimeCodes.spentAt} is null and ${oneTimeCodes.expiresAt} > now())`;
 }

@@ -1,6 +1,7 @@
 import type { Transaction } from '../db/database.ts';
-import { and, asc, gt, inArray, isNull, or, sql } from '../db/drizzle.ts';
+import { and, asc, gt, inArray, isNull, or } from '../db/drizzle.ts';
 import { waitForLock } from '../db/locks.ts';
+import { reserves } from '../db/reserved-address.ts';
 import { oneTimeCodes, roles, users } from '../db/schema.ts';
 
 /** What imports write of `users`, and exports read. */
@@ -58,19 +59,12 @@ export function createImportStore() {
         );
     },
 
-    /** Those of the addresses that their former owners may still bring back: see `isReserved`. */
+    /** Those of the addresses that their former owners may still bring back. */
     async findReserved({ database }: Transaction, emails: string[]): Promise<string[]> {
       const rows = await database
         .selectDistinct({ email: oneTimeCodes.email })
         .from(oneTimeCodes)
-        .where(
-          and(
-            inArray(oneTimeCodes.email, emails),
-            sql`${oneTimeCodes.purpose} = 'undo_email_change'`,
-            isNull(oneTimeCodes.spentAt),
-            gt(oneTimeCodes.expiresAt, sql`now()`),
-          ),
-        );
+        .where(and(inArray(oneTimeCodes.email, emails), reserves()));
       return rows.map(({ email }) => email);
     },
 

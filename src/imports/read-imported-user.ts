@@ -1,14 +1,14 @@
 import { Compile } from 'typebox/compile';
 import { validate, version } from 'uuid';
 import { parseEmailAddress } from '../accounts/email-address.ts';
-import { type Profile, patchProfile } from '../accounts/profile-rules.ts';
+import { NO_PROFILE, type Profile, patchProfile } from '../accounts/profile-rules.ts';
 import type { FieldError } from '../core/errors.ts';
 import { parseInstant } from '../core/instant.ts';
+import { MOST_ROLES_OF_A_USER } from '../core/user-claims.ts';
 import { isText } from '../http/schemas.ts';
 import { type ForeignHash, readForeignHash } from '../passwords/foreign-hash.ts';
 import { ImportedUser } from './imported-user.ts';
 
-const MOST_ROLES = 50;
 const MAX_ID_LENGTH = 255;
 const MAX_REASON_LENGTH = 500;
 const [FIRST_YEAR, LAST_YEAR] = [1900, 9999];
@@ -92,8 +92,6 @@ function readAddress(record: ImportedUser, reasons: string[]) {
   return { email, emailAsTyped: email, ...about };
 }
 
-const NO_PROFILE: Profile = { displayName: null, locale: null, metadata: {} };
-
 function readProfile({ display_name, locale, metadata }: ImportedUser, reasons: string[]): Profile {
   const given = { display_name: display_name ?? null, locale: locale ?? null, metadata: metadata ?? null };
   try {
@@ -131,7 +129,7 @@ function readHash(text: string | null, reasons: string[]): ForeignHash | null {
 
 function readRoles(names: string[], reasons: string[]): string[] {
   const roles = [...new Set(names)].sort();
-  if (roles.length > MOST_ROLES) reasons.push(`roles: Give at most ${MOST_ROLES}.`);
+  if (roles.length > MOST_ROLES_OF_A_USER) reasons.push(`roles: Give at most ${MOST_ROLES_OF_A_USER}.`);
   return roles;
 }
 
