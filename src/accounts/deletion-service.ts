@@ -12,6 +12,7 @@ import { sendCodeMail } from './code-mail.ts';
 import type { DeletionStore } from './deletion-store.ts';
 import type { OwnerCheck } from './owner-check.ts';
 import type { User } from './user.ts';
+import { requireUser } from './user-name.ts';
 
 /** A transaction has two seconds, and an account takes up to some hundredths of one. */
 const DELETED_AT_ONCE = 10;
@@ -61,8 +62,7 @@ export function createDeletionService(parts: DeletionServiceParts) {
       mayGo: (transaction: Transaction) => Promise<void>,
     ): Promise<void> {
       const find = async (transaction: Transaction) => {
-        const user = await store.lock(transaction, userId);
-        if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
+        const user = requireUser(await store.lock(transaction, userId), { id: userId });
         await mayGo(transaction);
         return user;
       };

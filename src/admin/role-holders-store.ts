@@ -1,4 +1,5 @@
 import type { SQL } from 'drizzle-orm';
+import type { UserName } from '../accounts/user-name.ts';
 import type { Transaction } from '../db/database.ts';
 import { and, asc, eq, inArray, isNull, ne, sql } from '../db/drizzle.ts';
 import { instantOfMicros, microsOf } from '../db/micros.ts';
@@ -39,21 +40,11 @@ function isActiveAdmin(): SQL | undefined {
 export function createRoleHoldersStore() {
   return {
     /** The user as they are until the transaction ends; null if there is none. */
-    async lock({ database }: Transaction, userId: string): Promise<RoleHolder | null> {
+    async lock({ database }: Transaction, name: UserName): Promise<RoleHolder | null> {
       const [user] = await database
         .select(holderColumns)
         .from(users)
-        .where(eq(users.id, userId))
-        .for('no key update');
-      return user ?? null;
-    },
-
-    /** The same by canonical address. */
-    async lockByEmail({ database }: Transaction, email: string): Promise<RoleHolder | null> {
-      const [user] = await database
-        .select(holderColumns)
-        .from(users)
-        .where(eq(users.email, email))
+        .where('id' in name ? eq(users.id, name.id) : eq(users.email, name.email))
         .for('no key update');
       return user ?? null;
     },

@@ -1,5 +1,4 @@
-import { validate as isUuid } from 'uuid';
-import { parseEmailAddress } from '../accounts/email-address.ts';
+import { readUserName, requireUser } from '../accounts/user-name.ts';
 import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import { isAdminScope } from '../core/admin-scopes.ts';
@@ -137,7 +136,9 @@ export function createRolesService(parts: RolesServiceParts) {
     roles: string[],
     actor: Actor,
   ): Promise<string[]> {
-    return setRolesOf(transaction, await lock(transaction, userId), roles, actor);
+    const name = { id: userId };
+    const user = requireUser(await holders.lock(transaction, name), name);
+    return setRolesOf(transaction, user, roles, actor);
   }
 
   async function setRolesOf(
@@ -231,31 +232,16 @@ export function createRolesService(parts: RolesServiceParts) {
   }
 
   async function changeOf(
-    name: string,
+    user: string,
     change: (roles: string[]) => string[],
     actor: Actor,
   ): Promise<GrantedRoles> {
+    const name = readUserName(user, '/email');
     return transact(async (transaction) => {
-      const user = await (isUuid(name) ? lock(transaction, name) : lockByEmail(transaction, name));
-      const roles = await setRolesOf(transaction, user, change(user.roles), actor);
-      return { id: user.id, email: user.email, roles };
+      const holder = requireUser(await holders.lock(transaction, name), name);
+      const roles = await setRolesOf(transaction, holder, change(holder.roles), actor);
+      return { ...holder, roles };
     });
-  }
-
-  async function lock(transaction: Transaction, userId: string): Promise<RoleHolder> {
-    const user = await holders.lock(transaction, userId);
-    if (user === null) throw new AppError('not_found', { detail: 'There is no such user.' });
-    return user;
-  }
-
-  async function lockByEmail(transaction: Transaction, email: string): Promise<RoleHolder> {
-    const parsed = parseEmailAddress(email);
-    if ('problem' in parsed) throw validationFailed([{ path: '/email', message: parsed.problem }]);
-    const { canonical } = parsed;
-    const user = await holders.lockByEmail(transaction, canonical);
-    if (user === null)
-      throw new AppError('not_found', { detail: `There is no account with the address ${canonical}.` });
-    return user;
   }
 }
 

@@ -1,3 +1,4 @@
+import { requireUser } from '../accounts/user-name.ts';
 import { type Actor, byActor, SERVER } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { DatabaseClock } from '../core/clock.ts';
@@ -6,7 +7,6 @@ import { parseInstant } from '../core/instant.ts';
 import type { Transact, Transaction } from '../db/database.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { RolesService } from './roles-service.ts';
-import { noSuchUser } from './user-list-service.ts';
 import { type AdminUser, type ListedUser, toAdminUser } from './user-listing.ts';
 import type { Ban, UsersStore } from './users-store.ts';
 
@@ -89,9 +89,7 @@ export function createUserBansService(parts: UserBansParts) {
   }
 
   async function lock(transaction: Transaction, id: string): Promise<ListedUser> {
-    const user = await store.lock(transaction, id);
-    if (user === null) throw noSuchUser();
-    return user;
+    return requireUser(await store.lock(transaction, id), { id });
   }
 }
 

@@ -1,4 +1,5 @@
-import { AppError, validationFailed } from '../core/errors.ts';
+import { requireUser } from '../accounts/user-name.ts';
+import { validationFailed } from '../core/errors.ts';
 import { NO_INSTANT, parseInstant } from '../core/instant.ts';
 import { fromCursor, toCursor } from './user-cursor.ts';
 import type { UserFilter, UserListStore } from './user-list-store.ts';
@@ -33,9 +34,7 @@ export function createUserListService(store: UserListStore) {
 
     /** @throws AppError `not_found`, `unavailable` */
     async get(id: string): Promise<AdminUser> {
-      const user = await store.find(id);
-      if (user === null) throw noSuchUser();
-      return toAdminUser(user);
+      return toAdminUser(requireUser(await store.find(id), { id }));
     },
 
     /** @param email canonical @throws AppError `unavailable` */
@@ -52,9 +51,4 @@ function readInstant(path: string, text: string | undefined): string | undefined
   const instant = parseInstant(text);
   if (instant === null) throw validationFailed([{ path, message: NO_INSTANT }]);
   return instant.toISOString();
-}
-
-/** `not_found`, for an id. */
-export function noSuchUser(): AppError {
-  return new AppError('not_found', { detail: 'There is no such user.' });
 }

@@ -1,6 +1,5 @@
-import { parseEmailAddress } from '../accounts/email-address.ts';
+import { readUserName, requireUser } from '../accounts/user-name.ts';
 import { OPERATOR } from '../audit/audit-event.ts';
-import { AppError, validationFailed } from '../core/errors.ts';
 import type { Admin } from './open-admin.ts';
 import type { BanWish } from './user-bans-service.ts';
 import type { UserPage, UserPageWish } from './user-list-service.ts';
@@ -11,8 +10,6 @@ import type { UserPatch, UserWish } from './users-service.ts';
 type Named = { user: string };
 
 type Users = Admin['users'];
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * What operators can do to users on the machine. Plain JSON in, plain JSON out. All throw AppError `unavailable`, and those
@@ -49,10 +46,6 @@ export function createUserCommands(open: () => Promise<Pick<Admin, 'users'>>) {
 }
 
 async function get(users: Users, user: string): Promise<AdminUser> {
-  if (UUID.test(user)) return users.get(user);
-  const parsed = parseEmailAddress(user);
-  if ('problem' in parsed) throw validationFailed([{ path: '/user', message: parsed.problem }]);
-  const found = await users.findByEmail(parsed.canonical);
-  if (found !== null) return found;
-  throw new AppError('not_found', { detail: `There is no account with the address ${parsed.canonical}.` });
+  const name = readUserName(user, '/user');
+  return 'id' in name ? users.get(name.id) : requireUser(await users.findByEmail(name.email), name);
 }

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { sendCodeMail } from '../accounts/code-mail.ts';
 import type { openAccounts } from '../accounts/open-accounts.ts';
 import { NO_PROFILE, type ProfilePatch, patchProfile } from '../accounts/profile-rules.ts';
+import { requireUser } from '../accounts/user-name.ts';
 import { type Actor, byActor } from '../audit/audit-event.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { CodeService } from '../codes/code-service.ts';
@@ -11,7 +12,6 @@ import { type MailService, requireMail } from '../mail/mail-service.ts';
 import type { SessionService } from '../sessions/session-service.ts';
 import type { RolesService } from './roles-service.ts';
 import { changesOf, differs } from './user-changes.ts';
-import { noSuchUser } from './user-list-service.ts';
 import { type AdminUser, type ListedUser, toAdminUser } from './user-listing.ts';
 import type { MadeUser, UsersStore } from './users-store.ts';
 
@@ -193,8 +193,6 @@ export function createUsersService(parts: UsersServiceParts) {
   }
 
   async function lock(transaction: Transaction, id: string): Promise<ListedUser> {
-    const user = await store.lock(transaction, id);
-    if (user === null) throw noSuchUser();
-    return user;
+    return requireUser(await store.lock(transaction, id), { id });
   }
 }
