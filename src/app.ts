@@ -185,7 +185,7 @@ export async function buildApp(
       const ui = openUi(config);
       if (config.ADMIN_CONSOLE === 'on')
         await guarded.register(consoleRoutes, {
-          ...{ prefix: '/admin/ui', publicUrl: config.PUBLIC_URL, theme: ui.theme },
+          ...{ prefix: '/admin/ui', publicUrl: config.PUBLIC_URL, palette: ui.palette, theme: ui.theme },
         });
       await guarded.register(uiRoutes, {
         ...{ prefix: '/ui', ui },

@@ -1,11 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { AppError } from '../core/errors.ts';
+import { sendTextFile } from '../http/text-file.ts';
 import { type ConsoleFiles, readConsole } from './open-console.ts';
 
 type ConsoleOptions = {
   /** The page finds the server under its path, whether or not a gateway strips that. The console's tokens are for it. */
   publicUrl: string;
-  /** What the operator adds to the style sheet. */
+  /** The colours of the pages, and what the operator adds to the style sheet. */
+  palette: string;
   theme: string;
 };
 
@@ -14,9 +16,6 @@ const schema = { hide: true };
 
 /**
  * The console: a page that signs in like any other page, and calls the admin API alone. Registered with the prefix `/admin/ui`.
- *
- * Names stay from version to version: while a new one is rolled out, the page and its files come from different replicas.
- * Browsers ask again each time, and get a file if it has changed.
  */
 export const consoleRoutes: FastifyPluginAsync<ConsoleOptions> = async (app, options) => {
   // Read when it is first asked for, so that a start does not wait for what few people open.
@@ -26,10 +25,7 @@ export const consoleRoutes: FastifyPluginAsync<ConsoleOptions> = async (app, opt
       files ??= readConsole(options);
       const file = files.get(request.params['*'] || 'index.html');
       if (file === undefined) throw new AppError('not_found');
-      const { type, bytes, etag } = file;
-      reply.headers({ 'content-security-policy': POLICY, 'cache-control': 'public, no-cache', etag });
-      if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-      return reply.type(type).send(bytes);
+      return sendTextFile(request, reply.header('content-security-policy', POLICY), file);
     });
 };
 

@@ -1,13 +1,11 @@
-import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { extname } from 'node:path';
 import { ICON } from '../http/brand.ts';
-
-type ConsoleFile = { type: string; bytes: Buffer; etag: string };
+import { type TextFile, toTextFile } from '../http/text-file.ts';
 
 /** The files of the console by their names, such as `index.html` and `browser/index.js`. */
-export type ConsoleFiles = ReadonlyMap<string, ConsoleFile>;
+export type ConsoleFiles = ReadonlyMap<string, TextFile>;
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -16,20 +14,22 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
+type ConsoleParts = { publicUrl: string; palette: string; theme: string };
+
 /**
  * Reads the console: its page and scripts, and the public browser module, by which it signs in.
  * @param options.publicUrl of the server; its path is where the page finds all
- * @param options.theme is added to the style sheet
+ * @param options.palette the colours, which stand before the style sheet, and `theme` what stands after it
  */
-export function readConsole({ publicUrl, theme }: { publicUrl: string; theme: string }): ConsoleFiles {
+export function readConsole({ publicUrl, palette, theme }: ConsoleParts): ConsoleFiles {
   const texts = new Map([
     ...textsIn('console'),
     ...textsIn('../browser').map(([name, text]) => browserScript(name, text)),
     ['icon.svg', ICON] as const,
   ]);
   texts.set('index.html', fill(texts.get('index.html') as string, publicUrl));
-  texts.set('console.css', `${texts.get('console.css')}${theme}`);
-  return new Map([...texts].map(([name, text]) => [name, fileOf(name, text)]));
+  texts.set('console.css', `${palette}${texts.get('console.css')}${theme}`);
+  return new Map([...texts].map(([name, text]) => [name, toTextFile(TYPES[extname(name)] as string, text)]));
 }
 
 function textsIn(folder: string): [name: string, text: string][] {
@@ -48,9 +48,4 @@ export function browserScript(name: string, text: string): [name: string, text: 
 function fill(page: string, publicUrl: string): string {
   const base = new URL(publicUrl).pathname.replace(/\/$/, '');
   return page.replaceAll('{{base}}', base).replaceAll('{{issuer}}', publicUrl);
-}
-
-function fileOf(name: string, text: string): ConsoleFile {
-  const etag = `"${hash('sha256', text, 'base64url').slice(0, 22)}"`;
-  return { type: TYPES[extname(name)] as string, bytes: Buffer.from(text), etag };
 }

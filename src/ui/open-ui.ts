@@ -13,10 +13,12 @@ type UiSettings = { UI_THEME_FILE: string | undefined; UI_TEXTS_DIR: string | un
  */
 export function openUi({ UI_THEME_FILE, UI_TEXTS_DIR }: UiSettings) {
   const theme = UI_THEME_FILE === undefined ? '' : read('UI_THEME_FILE', () => readText(UI_THEME_FILE));
+  const palette = ownFile('palette.css');
   return {
+    palette,
     catalogue: makeCatalogue(UI_TEXTS_DIR === undefined ? {} : readTexts(UI_TEXTS_DIR)),
     theme,
-    stylesheet: `${ownFile('page.css')}${theme}`,
+    stylesheet: `${palette}${ownFile('page.css')}${theme}`,
     script: ownFile('page.js'),
   };
 }
