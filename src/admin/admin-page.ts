@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { type ErrorCode, validationFailed } from '../core/errors.ts';
+import { type AppError, type ErrorCode, validationFailed } from '../core/errors.ts';
 import { Text } from '../http/schemas.ts';
 
 /** The problems that every route under `/admin` may answer, in addition to its own. */
@@ -50,24 +50,33 @@ export type PageWish = { limit: number; after: string | undefined };
  * @throws AppError `validation_failed` for what is no cursor of the list
  */
 export function pageOf(query: { limit?: string; after?: string }, form: RegExp): PageWish {
-  const after = query.after === undefined ? undefined : Buffer.from(query.after, 'base64url').toString();
-  if (after !== undefined && !form.test(after))
-    throw validationFailed([{ path: '/after', message: 'is not the `next` of a part of this list' }]);
+  const after = query.after === undefined ? undefined : positionOf(query.after);
+  if (after !== undefined && !form.test(after)) throw noCursor();
   return { limit: Number(query.limit ?? '50'), after };
+}
+
+/** `validation_failed` for what is no cursor of the list. */
+export function noCursor(): AppError {
+  return validationFailed([{ path: '/after', message: 'is not the `next` of a part of this list' }]);
 }
 
 /**
  * The part of a list that goes out, and the cursor to the next one.
  * @param found up to `limit + 1` rows: one more shows that the list goes on
- * @param positionOf where a row stands in the list, in the form that `pageOf` checks
+ * @param placeOf where a row stands in the list, in the form that `pageOf` checks
  */
-export function pageFrom<Row>(found: Row[], limit: number, positionOf: (row: Row) => string) {
+export function pageFrom<Row>(found: Row[], limit: number, placeOf: (row: Row) => string) {
   const rows = found.slice(0, limit);
   const last = found.length > limit ? rows.at(-1) : undefined;
-  return { rows, next: last === undefined ? null : cursorOf(positionOf(last)) };
+  return { rows, next: last === undefined ? null : cursorOf(placeOf(last)) };
 }
 
 /** An opaque cursor: clients must not build one. */
 export function cursorOf(position: string): string {
   return Buffer.from(position).toString('base64url');
+}
+
+/** The position in a cursor; other text if it is none of ours. */
+export function positionOf(cursor: string): string {
+  return Buffer.from(cursor, 'base64url').toString();
 }

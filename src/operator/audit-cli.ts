@@ -8,7 +8,7 @@ import { CommandLineError } from './command-line-error.ts';
 import { createCommandPatience } from './command-patience.ts';
 import { openCommands, runCommand } from './run-command.ts';
 import { streaming } from './streaming.ts';
-import { print, table } from './table.ts';
+import { print, say, table } from './table.ts';
 import { visible, visibleJson } from './visible.ts';
 
 const LOOK_EVERY_MS = 1_000;
@@ -69,10 +69,6 @@ async function streamEvents(waitMs: number, read: Read): Promise<void> {
     process.stdout.off('error', end);
     await commands.close();
   }
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 function numberOf(option: string, text: string): number {

@@ -7,6 +7,7 @@ import { CommandLineError } from './command-line-error.ts';
 import { createPrivateFile } from './private-file.ts';
 import { openProgress } from './progress.ts';
 import { type CommandSession, openCommands } from './run-command.ts';
+import { say } from './table.ts';
 
 type ExportOptions = { force?: boolean; withoutHashes?: boolean };
 
@@ -20,7 +21,7 @@ async function exportUsers(file: string | undefined, options: ExportOptions): Pr
   try {
     const batches = batchesOf(session, options);
     const count = file === undefined ? await toStdout(batches) : await toFile(file, batches);
-    process.stderr.write(`Users exported: ${count}. ${options.withoutHashes ? WITHOUT : WITH}\n`);
+    say(`Users exported: ${count}. ${options.withoutHashes ? WITHOUT : WITH}`);
   } finally {
     await session.close();
   }

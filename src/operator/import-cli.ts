@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import { duration } from '../config/config-formats.ts';
 import type { OriginName } from '../imports/origins.ts';
-import { print } from './table.ts';
+import { print, say } from './table.ts';
 
 type ImportOptions = {
   from: OriginName | 'auto';
@@ -34,7 +34,7 @@ async function importUsers(file: string, options: ImportOptions): Promise<void> 
   const { summary, trouble } = await runImport(loadConfig(process.env), wish, stop.signal);
   process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   print(summary, options, summaryText);
-  if (trouble !== null) process.stderr.write(`${trouble}\n`);
+  if (trouble !== null) say(trouble);
   if (!summary.complete) process.exitCode = 1;
   else if (summary.rejected > 0) process.exitCode = SOME_REJECTED;
 }

@@ -14,6 +14,7 @@ import { explainError } from './explain-error.ts';
 import { createImportReport, type ImportSummary } from './import-report.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { type CommandSession, openCommands } from './run-command.ts';
+import { say } from './table.ts';
 
 export type ImportWish = {
   /** `-`: standard input. */
@@ -85,7 +86,7 @@ async function open({ file, from }: ImportWish): Promise<Found> {
     const origin = from === 'auto' ? found.from : from;
     if (origin === null)
       throw new SourceError('It is not known which system this comes from: name it with --from');
-    process.stderr.write(`Reading ${file} as users of ${originNamed(origin).title}.\n`);
+    say(`Reading ${file} as users of ${originNamed(origin).title}.`);
     return { from: origin, container, items: found.items };
   } catch (error) {
     throw new CommandLineError(`${file}: ${troubleOfFile(error)}.`, { cause: error });
@@ -132,10 +133,6 @@ async function importFound({ from, container, items }: Found, parts: Import): Pr
 
 function troubleOf(error: unknown): string {
   return error instanceof SourceError ? `${error.message}.` : explainError(error, process.env);
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 function countsText({

@@ -6,7 +6,7 @@ import { steadyClock } from '../core/clock.ts';
 import { type Migration, pendingAfter } from '../db/migrations.ts';
 import { createDatabaseWait } from './database-wait.ts';
 import { runCommand } from './run-command.ts';
-import { print } from './table.ts';
+import { print, say } from './table.ts';
 
 type MigrateOptions = { dryRun?: boolean; json?: boolean };
 
@@ -18,7 +18,6 @@ async function migrate({ dryRun, json }: MigrateOptions): Promise<void> {
 
 async function bringUpToDate(config: Config): Promise<void> {
   const adapters = await openAdapters(config, steadyClock, IGNORE_EVENTS);
-  const say = (line: string) => void process.stderr.write(`${line}\n`);
   // A job that migrates may start before PostgreSQL does.
   const whenUsable = createDatabaseWait(config, adapters, say);
   try {

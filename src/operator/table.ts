@@ -34,3 +34,8 @@ export function aligned(cells: string[][]): string {
       .trimEnd();
   return `${rows.map(line).join('\n')}\n`;
 }
+
+/** A line for people, beside the answer: on stderr. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

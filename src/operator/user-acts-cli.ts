@@ -5,7 +5,7 @@ import type { AdminUser } from '../admin/user-listing.ts';
 import { loadConfig } from '../config/config.ts';
 import { CommandLineError } from './command-line-error.ts';
 import { runCommand } from './run-command.ts';
-import { aligned, print, table } from './table.ts';
+import { aligned, print, say, table } from './table.ts';
 import { visible, visibleJson } from './visible.ts';
 
 type Json = { json?: boolean | undefined };
@@ -40,7 +40,7 @@ async function listUsers(
   const wish = { limit, search, role, status, verified, ...rest };
   const page = await runCommand(loadConfig(process.env), 'users.list', wish);
   process.stdout.write(json ? linesOf(page) : userTable(page.users));
-  if (page.next !== null) process.stderr.write(`There are more: go on with --after ${page.next}\n`);
+  if (page.next !== null) say(`There are more: go on with --after ${page.next}`);
 }
 
 /** NDJSON: one user a line. */
