@@ -7,10 +7,10 @@ import type { ForeignRecord, Origin } from './foreign-record.ts';
 import { keycloakOrigin } from './keycloak-origin.ts';
 import { kratosOrigin } from './kratos-origin.ts';
 import { ndjsonOrigin } from './ndjson-origin.ts';
+import { ORIGIN_NAMES, type OriginName } from './origin-names.ts';
 import { supabaseOrigin } from './supabase-origin.ts';
 
-/** In the order in which a record is tried: those with a name of their own for something before those that share names. */
-const ORIGINS = {
+const ORIGINS: Record<OriginName, Origin> = {
   firebase: firebaseOrigin,
   auth0: auth0Origin,
   supabase: supabaseOrigin,
@@ -20,12 +20,7 @@ const ORIGINS = {
   django: djangoOrigin,
   ndjson: ndjsonOrigin,
   csv: csvOrigin,
-} satisfies Record<string, Origin>;
-
-export type OriginName = keyof typeof ORIGINS;
-
-/** The names that `--from` takes, but for `auto`. */
-export const ORIGIN_NAMES = Object.keys(ORIGINS) as OriginName[];
+};
 
 export function originNamed(name: OriginName): Origin {
   return ORIGINS[name];

@@ -1,7 +1,8 @@
 import { type ForeignRecord, isObject, type ReadContext, RecordProblem } from './foreign-record.ts';
 import type { ImportedUser } from './imported-user.ts';
 import type { Item } from './item.ts';
-import { ORIGIN_NAMES, type OriginName, originNamed, originOf } from './origins.ts';
+import { ORIGIN_NAMES, type OriginName } from './origin-names.ts';
+import { originNamed, originOf } from './origins.ts';
 import { LONGEST_RECORD_BYTES } from './read-lines.ts';
 
 /** A record and what it is here: a user, none, or one that cannot be taken. */

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import { duration } from '../config/config-formats.ts';
-import type { OriginName } from '../imports/origins.ts';
+import { ORIGIN_NAMES, type OriginName } from '../imports/origin-names.ts';
 import { print, say } from './table.ts';
 
 type ImportOptions = {
@@ -51,19 +51,6 @@ function readCount(text: string): number {
   return Number(text);
 }
 
-const FROM = [
-  'auto',
-  'ndjson',
-  'auth0',
-  'firebase',
-  'keycloak',
-  'supabase',
-  'clerk',
-  'kratos',
-  'django',
-  'csv',
-];
-
 /** `doorward users import`. */
 export function addImport(users: Command): void {
   users
@@ -71,7 +58,11 @@ export function addImport(users: Command): void {
     .description(
       'take users of another system, or of an export, with their password hashes; `-`: standard input',
     )
-    .addOption(new Option('--from <system>', 'the system that wrote the file').choices(FROM).default('auto'))
+    .addOption(
+      new Option('--from <system>', 'the system that wrote the file')
+        .choices(['auto', ...ORIGIN_NAMES])
+        .default('auto'),
+    )
     .option('--hash-config <file>', 'JSON with the hash_config of a Firebase project')
     .option('--without-passwords', 'leave the hashes out: users set a new password by mail')
     .option('--dry-run', 'say what would happen, and change nothing')

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { firebasePrefix, readHashConfig } from '../../src/imports/firebase-hash.ts';
 import type { ForeignRecord, Mapped, NoUser } from '../../src/imports/foreign-record.ts';
-import { ORIGIN_NAMES, type OriginName, originNamed, originOf } from '../../src/imports/origins.ts';
+import { ORIGIN_NAMES, type OriginName } from '../../src/imports/origin-names.ts';
+import { originNamed, originOf } from '../../src/imports/origins.ts';
 import { readUser } from '../../src/imports/read-users.ts';
 
 const now = new Date('2026-03-01T00:00:00Z');
